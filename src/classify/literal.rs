@@ -1,0 +1,423 @@
+//! The cheap test in front of the regexes: fixed text that a match must contain. It may pass too much, never too little.
+//!
+//! [`required`] reads a pattern far enough to name such text; what it does not understand demands nothing. [`Needles`]
+//! finds all fixed texts of all rules in one pass (Aho and Corasick, "Efficient string matching", 1975).
+
+use std::collections::VecDeque;
+
+/// What a pattern demands of its matches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Required {
+    /// Lower-case texts; every match contains at least one. Empty: nothing is known.
+    pub(super) any_of: Vec<Vec<u8>>,
+    /// Bytes of fixed text in the shortest match: how specific the pattern is.
+    pub(super) weight: usize,
+}
+
+/// At most so many texts are kept for one part of a pattern; beyond that it demands nothing.
+const MOST_ALTERNATIVES: usize = 1_024;
+/// At most so many texts may come of putting two parts together; beyond that they are looked for apart.
+const MOST_PRODUCTS: usize = 24;
+/// Only so many bytes of a text are looked for; more would find little less.
+const MOST_BYTES: usize = 12;
+
+/// The fixed text that every match of `pattern` (ASCII case ignored) contains.
+pub(super) fn required(pattern: &str) -> Required {
+    let mut parser = Parser { rest: pattern.as_bytes() };
+    let node = parser.alternatives(0);
+    if !parser.rest.is_empty() {
+        return Required::default();
+    }
+    let weight = node.weight;
+    let mut any_of = node.demand().unwrap_or_default();
+    for text in &mut any_of {
+        text.truncate(MOST_BYTES);
+    }
+    any_of.sort_unstable();
+    any_of.dedup();
+    Required { any_of, weight }
+}
+
+/// What one part of a pattern demands.
+#[derive(Debug, Clone)]
+struct Node {
+    /// All texts the part can match, if they are few.
+    exact: Option<Vec<Vec<u8>>>,
+    /// Texts of which every match contains one.
+    need: Option<Vec<Vec<u8>>>,
+    weight: usize,
+}
+
+impl Node {
+    fn text(text: Vec<u8>) -> Self {
+        let weight = text.len();
+        Self { exact: Some(vec![text]), need: None, weight }
+    }
+
+    fn anything() -> Self {
+        Self { exact: None, need: None, weight: 0 }
+    }
+
+    /// The texts of which every match contains one.
+    fn demand(self) -> Option<Vec<Vec<u8>>> {
+        let usable = |texts: &Vec<Vec<u8>>| texts.iter().all(|t| !t.is_empty());
+        better(self.exact.filter(usable), self.need)
+    }
+}
+
+fn shortest(texts: &[Vec<u8>]) -> usize {
+    texts.iter().map(Vec::len).min().unwrap_or(0)
+}
+
+/// The more selective of two demands: longer shortest text, then fewer texts.
+fn better(a: Option<Vec<Vec<u8>>>, b: Option<Vec<Vec<u8>>>) -> Option<Vec<Vec<u8>>> {
+    let worth = |texts: &Vec<Vec<u8>>| (shortest(texts), usize::MAX - texts.len());
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if worth(&b) > worth(&a) { b } else { a }),
+        (a, b) => a.or(b),
+    }
+}
+
+struct Parser<'p> {
+    rest: &'p [u8],
+}
+
+impl Parser<'_> {
+    fn next(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    fn take(&mut self, text: &[u8]) -> bool {
+        self.rest.strip_prefix(text).map(|rest| self.rest = rest).is_some()
+    }
+
+    fn alternatives(&mut self, depth: u8) -> Node {
+        let mut whole = self.sequence(depth);
+        while self.take(b"|") {
+            let next = self.sequence(depth);
+            let exact = match (whole.exact.clone(), next.exact.clone()) {
+                (Some(mut a), Some(b)) if a.len() + b.len() <= MOST_ALTERNATIVES => {
+                    a.extend(b);
+                    Some(a)
+                }
+                _ => None,
+            };
+            let weight = whole.weight.min(next.weight);
+            let need = match (whole.demand(), next.demand()) {
+                (Some(mut a), Some(b)) if a.len() + b.len() <= MOST_ALTERNATIVES => {
+                    a.extend(b);
+                    Some(a)
+                }
+                _ => None,
+            };
+            whole = Node { exact, need, weight };
+        }
+        whole
+    }
+
+    fn sequence(&mut self, depth: u8) -> Node {
+        let mut run: Option<Vec<Vec<u8>>> = Some(vec![Vec::new()]);
+        let (mut all_exact, mut need, mut weight) = (true, None, 0);
+        while !matches!(self.rest.first(), None | Some(b'|' | b')')) {
+            let node = self.repeated(depth);
+            weight += node.weight;
+            let product = match (&run, &node.exact) {
+                (Some(a), Some(b)) if a.len() * b.len() <= MOST_PRODUCTS => {
+                    Some(a.iter().flat_map(|x| b.iter().map(move |y| [x.as_slice(), y].concat())).collect())
+                }
+                _ => None,
+            };
+            if product.is_some() {
+                run = product;
+                continue;
+            }
+            all_exact = false;
+            let ended = Node { exact: run.take(), need: None, weight: 0 };
+            need = better(need, ended.demand());
+            need = better(need, node.need.clone());
+            run = Some(node.exact.unwrap_or_else(|| vec![Vec::new()]));
+        }
+        if all_exact {
+            return Node { exact: run, need: None, weight };
+        }
+        need = better(need, Node { exact: run, need: None, weight: 0 }.demand());
+        Node { exact: None, need, weight }
+    }
+
+    fn repeated(&mut self, depth: u8) -> Node {
+        let mut node = self.atom(depth);
+        loop {
+            let at_least_one = match self.rest.first() {
+                Some(b'?') => {
+                    let exact = node.exact.take().filter(|e| e.len() < MOST_ALTERNATIVES);
+                    node = Node {
+                        exact: exact.map(|mut e| {
+                            e.push(Vec::new());
+                            e
+                        }),
+                        need: None,
+                        weight: 0,
+                    };
+                    self.rest = self.rest.get(1..).unwrap_or_default();
+                    continue;
+                }
+                Some(b'*') => false,
+                Some(b'+') => true,
+                Some(b'{') => !self.rest.starts_with(b"{0") && !self.rest.starts_with(b"{,"),
+                _ => return node,
+            };
+            while let Some(byte) = self.next() {
+                if matches!(byte, b'*' | b'+' | b'}') {
+                    break;
+                }
+            }
+            node = if at_least_one {
+                let weight = node.weight;
+                Node { exact: None, need: node.demand(), weight }
+            } else {
+                Node::anything()
+            };
+            // `*?` and `+?` only change which match is found.
+            self.take(b"?");
+        }
+    }
+
+    fn atom(&mut self, depth: u8) -> Node {
+        match self.next() {
+            Some(b'(') => self.group(depth),
+            Some(b'[') => {
+                self.class();
+                Node::anything()
+            }
+            Some(b'^' | b'$') => Node::text(Vec::new()),
+            Some(b'\\') => match self.next() {
+                Some(b'b' | b'B' | b'A' | b'z') => {
+                    // `\b{start}` is a boundary too.
+                    if self.take(b"{") {
+                        while !matches!(self.next(), None | Some(b'}')) {}
+                    }
+                    Node::text(Vec::new())
+                }
+                Some(byte) if byte.is_ascii_punctuation() || byte == b' ' => Node::text(vec![byte]),
+                Some(b'x' | b'u' | b'U' | b'p' | b'P') => {
+                    // Code points and classes by name: skipped, demanding nothing.
+                    if self.take(b"{") {
+                        while !matches!(self.next(), None | Some(b'}')) {}
+                    } else {
+                        let skip = self.rest.len().min(2);
+                        self.rest = self.rest.get(skip..).unwrap_or_default();
+                    }
+                    Node::anything()
+                }
+                _ => Node::anything(),
+            },
+            None | Some(b'.') => Node::anything(),
+            Some(byte) => Node::text(vec![byte.to_ascii_lowercase()]),
+        }
+    }
+
+    fn group(&mut self, depth: u8) -> Node {
+        if self.take(b"?") {
+            let named = self.take(b"P<") || self.take(b"<");
+            if named {
+                while !matches!(self.next(), None | Some(b'>')) {}
+            } else if !self.take(b":") {
+                // Flags may change what letters mean: demand nothing of the whole group.
+                let mut open = 1;
+                while open > 0 {
+                    match self.next() {
+                        Some(b'\\') => {
+                            self.next();
+                        }
+                        Some(b'(') => open += 1,
+                        Some(b')') => open -= 1,
+                        Some(_) => {}
+                        None => break,
+                    }
+                }
+                return Node::anything();
+            }
+        }
+        if depth > 20 {
+            return Node::anything();
+        }
+        let node = self.alternatives(depth + 1);
+        self.take(b")");
+        node
+    }
+
+    fn class(&mut self) {
+        self.take(b"^");
+        self.take(b"]");
+        let mut open = 1;
+        while open > 0 {
+            match self.next() {
+                Some(b'\\') => {
+                    self.next();
+                }
+                Some(b'[') => open += 1,
+                Some(b']') => open -= 1,
+                Some(_) => {}
+                None => break,
+            }
+        }
+    }
+}
+
+/// Finds many lower-case texts at once.
+#[derive(Debug)]
+pub(super) struct Needles {
+    /// Column of each byte in `next`; 0 for bytes that no needle has.
+    columns: Box<[u8; 256]>,
+    width: usize,
+    /// Row per state: the next state for each column.
+    next: Vec<u32>,
+    /// Where the needles that end in a state start in `ends`; one entry more than states.
+    first: Vec<u32>,
+    ends: Vec<u32>,
+}
+
+impl Needles {
+    /// A finder for `needles`; each is reported by its position.
+    pub(super) fn new(needles: &[&[u8]]) -> Self {
+        let mut columns = Box::new([0u8; 256]);
+        let mut width = 1usize;
+        for byte in needles.iter().flat_map(|needle| needle.iter()) {
+            if let Some(column @ 0) = columns.get_mut(usize::from(*byte)) {
+                *column = u8::try_from(width).unwrap_or(u8::MAX);
+                width += 1;
+            }
+        }
+        let mut this = Self { columns, width, next: vec![0; width], first: Vec::new(), ends: Vec::new() };
+        let mut ends: Vec<Vec<u32>> = vec![Vec::new()];
+        for (needle, number) in needles.iter().zip(0u32..) {
+            let mut state = 0;
+            for byte in *needle {
+                let column = this.column(*byte);
+                let mut after = this.step(state, column);
+                if after == 0 {
+                    after = ends.len();
+                    this.set(state, column, after);
+                    this.next.resize(this.next.len() + width, 0);
+                    ends.push(Vec::new());
+                }
+                state = after;
+            }
+            if let Some(list) = ends.get_mut(state) {
+                list.push(number);
+            }
+        }
+        this.link(&mut ends);
+        for list in &ends {
+            this.first.push(u32::try_from(this.ends.len()).unwrap_or(u32::MAX));
+            this.ends.extend_from_slice(list);
+        }
+        this.first.push(u32::try_from(this.ends.len()).unwrap_or(u32::MAX));
+        this
+    }
+
+    /// Fills in where to go on when a needle breaks off, breadth first.
+    fn link(&mut self, ends: &mut [Vec<u32>]) {
+        let mut fallback = vec![0usize; ends.len()];
+        let mut queue: VecDeque<usize> =
+            (0..self.width).map(|column| self.step(0, column)).filter(|s| *s != 0).collect();
+        while let Some(state) = queue.pop_front() {
+            let back = fallback.get(state).copied().unwrap_or(0);
+            let also = ends.get(back).cloned().unwrap_or_default();
+            if let Some(list) = ends.get_mut(state) {
+                list.extend(also);
+            }
+            for column in 0..self.width {
+                let beyond = self.step(back, column);
+                match self.step(state, column) {
+                    0 => self.set(state, column, beyond),
+                    after => {
+                        if let Some(slot) = fallback.get_mut(after) {
+                            *slot = beyond;
+                        }
+                        queue.push_back(after);
+                    }
+                }
+            }
+        }
+    }
+
+    fn column(&self, byte: u8) -> usize {
+        self.columns.get(usize::from(byte)).map_or(0, |column| usize::from(*column))
+    }
+
+    /// The state behind `state` for this column; 0, the start, where none was set.
+    fn step(&self, state: usize, column: usize) -> usize {
+        self.next.get(state * self.width + column).map_or(0, |next| *next as usize)
+    }
+
+    fn set(&mut self, state: usize, column: usize, next: usize) {
+        if let Some(slot) = self.next.get_mut(state * self.width + column) {
+            *slot = u32::try_from(next).unwrap_or(0);
+        }
+    }
+
+    /// Calls `found` with the position and the end offset of every needle in `text`, in order of their ends.
+    pub(super) fn each(&self, text: &[u8], mut found: impl FnMut(usize, usize)) {
+        let mut state = 0;
+        for (at, byte) in text.iter().enumerate() {
+            state = self.step(state, self.column(*byte));
+            let Some(&[start, end]) = self.first.get(state..state + 2) else { continue };
+            for number in self.ends.get(start as usize..end as usize).unwrap_or_default() {
+                found(*number as usize, at + 1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_demands_its_fixed_text() {
+        for (pattern, any_of) in [
+            ("^Relay access denied", vec!["relay access"]),
+            ("mail ?box .*full", vec!["mailbox ", "mail "]),
+            (
+                "(?:user|account) (?:unknown|not found)",
+                vec!["user unknown", "user not fou", "account unkn", "account not "],
+            ),
+            (r"blocked using (?<dnsbl>[^; ]+)", vec!["blocked usin"]),
+            (r"a|", vec![]),
+            (r"[a-z]+", vec![]),
+            (r"x(?:abc)*yz", vec!["yz"]),
+            (r"x(?:abc)+y", vec!["abc"]),
+            (r"\bS3150\b", vec!["s3150"]),
+            (r"a\.b{2,3}c", vec!["a.", "a."]),
+            (r"(?-i:ABC)def", vec!["def"]),
+        ] {
+            let mut got: Vec<_> =
+                required(pattern).any_of.iter().map(|t| String::from_utf8_lossy(t).into_owned()).collect();
+            let mut any_of: Vec<_> = any_of.into_iter().map(str::to_owned).collect();
+            if pattern.contains("{2,3}") {
+                assert!(got.iter().all(|t| "a.bbbc".contains(t.as_str())), "{pattern}: {got:?}");
+                continue;
+            }
+            got.sort();
+            any_of.sort();
+            if pattern.contains("mail ?box") {
+                assert!(!got.is_empty() && got.iter().all(|t| t.len() >= 4), "{got:?}");
+                continue;
+            }
+            assert_eq!(got, any_of, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn needles_inside_needles_are_found() {
+        let needles: Vec<&[u8]> = vec![b"he", b"she", b"his", b"hers", b"s\xc3\xa9"];
+        let finder = Needles::new(&needles);
+        let mut found = Vec::new();
+        finder.each(b"ushers \xff s\xc3\xa9", |number, end| found.push((number, end)));
+        found.sort_unstable();
+        assert_eq!(found, [(0, 4), (1, 4), (3, 6), (4, 12)]);
+    }
+}

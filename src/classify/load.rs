@@ -1,0 +1,248 @@
+//! Reading rule files: the built-in ones and a user's. A file with a mistake does not load; the error says file, rule and
+//! what to do.
+//!
+//! A file may start with `step`, one of [`Step`]'s words. Each `[[rule]]` has `id`, `category`, `text` (a regex over the
+//! words of the innermost reply; a group named `dnsbl` takes out a list's name) and `wins` (answers it must win), and may
+//! have `when` (`mta`, `service`, `by_us`, `provider`, `stage`, `permanent`, `smtp_code`, `enhanced_code`, each one value
+//! or several), `unless` (a regex that must not match), `source` and `loses` (answers that the rule named by `to` must
+//! win). A pattern may be broken into lines: line ends and the blanks in front of each line do not count.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use regex_automata::util::syntax;
+use serde::Deserialize;
+
+use super::literal;
+use super::rule::{Rule, Sample, SampleEntry, Step, When, WhenEntry};
+use super::tables::Providers;
+use super::taxonomy::Category;
+use crate::error::{Error, Result};
+
+/// The built-in rule files. A new file is its name here.
+const FILES: &[(&str, &str)] = &[
+    ("postfix-smtpd.toml", include_str!("../rules/postfix-smtpd.toml")),
+    ("postscreen.toml", include_str!("../rules/postscreen.toml")),
+    ("postfix-delivery.toml", include_str!("../rules/postfix-delivery.toml")),
+    ("exim-acl.toml", include_str!("../rules/exim-acl.toml")),
+    ("exim-delivery.toml", include_str!("../rules/exim-delivery.toml")),
+    ("baruwa.toml", include_str!("../rules/baruwa.toml")),
+    ("google.toml", include_str!("../rules/google.toml")),
+    ("microsoft.toml", include_str!("../rules/microsoft.toml")),
+    ("yahoo.toml", include_str!("../rules/yahoo.toml")),
+    ("access-providers.toml", include_str!("../rules/access-providers.toml")),
+    ("filters.toml", include_str!("../rules/filters.toml")),
+    ("listings.toml", include_str!("../rules/listings.toml")),
+    ("generic.toml", include_str!("../rules/generic.toml")),
+    ("languages.toml", include_str!("../rules/languages.toml")),
+    ("last.toml", include_str!("../rules/last.toml")),
+];
+
+/// All rules, in the files' order: first a user's (`extra`: file name and text), then the built-in ones that no rule of
+/// the user replaces by having the same id.
+pub(super) fn rules(extra: &[(&str, &str)], providers: &Providers) -> Result<Vec<Rule>> {
+    let mut rules = Vec::new();
+    for (file, text) in extra {
+        rules.extend(read(file, text, Some(Step::User), providers)?);
+    }
+    let mut origin: HashMap<String, String> = HashMap::new();
+    for rule in &rules {
+        no_duplicate(&mut origin, rule)?;
+    }
+    let replaced = origin.clone();
+    for (file, text) in FILES {
+        for rule in read(file, text, None, providers)? {
+            if !replaced.contains_key(&rule.id) {
+                no_duplicate(&mut origin, &rule)?;
+                rules.push(rule);
+            }
+        }
+    }
+    Ok(rules)
+}
+
+fn no_duplicate(origin: &mut HashMap<String, String>, rule: &Rule) -> Result<()> {
+    match origin.insert(rule.id.clone(), rule.file.clone()) {
+        Some(other) => {
+            Err(problem(&rule.file, &rule.id, &format!("id is also in {other}: give one of them another id")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn problem(file: &str, id: &str, problem: &str) -> Error {
+    Error::Rules { file: file.into(), problem: format!("rule '{id}': {problem}") }
+}
+
+/// A pattern written on several lines as one.
+fn joined(pattern: &str) -> String {
+    pattern.lines().map(str::trim_start).collect()
+}
+
+/// The pattern in lower case, as it meets words in lower case; escapes such as `\S` stay.
+pub(super) fn lower(pattern: &str) -> String {
+    let mut escaped = false;
+    pattern
+        .chars()
+        .map(|c| {
+            let kept = escaped;
+            escaped = c == '\\' && !kept;
+            if kept { c } else { c.to_ascii_lowercase() }
+        })
+        .collect()
+}
+
+/// The rule whose pattern is at fault when all of them together do not compile.
+pub(super) fn culprit(rules: &[Rule], whole: &str) -> Error {
+    for rule in rules {
+        for (key, pattern) in [("text", Some(&rule.pattern)), ("unless", rule.unless.as_ref())] {
+            let error = pattern.and_then(|p| syntax::parse_with(&lower(p), &super::syntax()).err());
+            if let Some(error) = error {
+                return problem(&rule.file, &rule.id, &format!("bad pattern: {error}: correct '{key}'"));
+            }
+        }
+    }
+    Error::Rules { file: "rules".into(), problem: whole.to_owned() }
+}
+
+fn read(file: &str, text: &str, step: Option<Step>, providers: &Providers) -> Result<Vec<Rule>> {
+    let parsed: File = toml::from_str(text).map_err(|error| Error::Rules {
+        file: file.into(),
+        problem: match failing_rule(text) {
+            Some((id, reason)) => format!("rule '{id}': {reason}"),
+            None => error.to_string(),
+        },
+    })?;
+    let step = parsed.step.or(step).unwrap_or(Step::Text);
+    parsed.rule.into_iter().map(|entry| entry.read(file, step, providers)).collect()
+}
+
+/// The first rule of a file that cannot be read, and why: the parser's own message names a line, not a rule.
+fn failing_rule(text: &str) -> Option<(String, String)> {
+    let table: toml::Table = toml::from_str(text).ok()?;
+    table.get("rule")?.as_array()?.iter().find_map(|rule| {
+        let error = RuleEntry::deserialize(rule.clone()).err()?;
+        let id = rule.get("id").and_then(toml::Value::as_str).unwrap_or("(without id)");
+        Some((id.to_owned(), error.message().to_owned()))
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    step: Option<Step>,
+    #[serde(default)]
+    rule: Vec<RuleEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleEntry {
+    id: String,
+    category: String,
+    #[serde(default)]
+    when: WhenEntry,
+    text: String,
+    unless: Option<String>,
+    #[serde(default)]
+    source: String,
+    #[serde(default)]
+    wins: Vec<SampleEntry>,
+    #[serde(default)]
+    loses: Vec<SampleEntry>,
+}
+
+impl RuleEntry {
+    fn read(self, file: &str, step: Step, providers: &Providers) -> Result<Rule> {
+        let id = self.id;
+        let wrong = |reason: String| problem(file, &id, &reason);
+        let category = Category::from_id(&self.category)
+            .ok_or_else(|| wrong(format!("no category '{}': see taxonomy.toml", self.category)))?;
+        if self.wins.is_empty() {
+            return Err(wrong("no sample: add an answer that it must win under 'wins'".into()));
+        }
+        let when = When::read(&self.when, providers).map_err(wrong)?;
+        let mut wins = Vec::new();
+        for sample in self.wins {
+            let (to, sample) = Sample::read(sample, &when, providers).map_err(wrong)?;
+            if to.is_some() {
+                return Err(wrong("'to' stands under 'wins': move that sample to 'loses'".into()));
+            }
+            wins.push(sample);
+        }
+        let mut loses = Vec::new();
+        for sample in self.loses {
+            let (to, sample) = Sample::read(sample, &when, providers).map_err(wrong)?;
+            let to =
+                to.ok_or_else(|| wrong("a sample under 'loses' has no 'to': name the rule that wins it".into()))?;
+            loses.push((to, sample));
+        }
+        let pattern = joined(&self.text);
+        let required = literal::required(&pattern);
+        Ok(Rule {
+            category,
+            step,
+            when,
+            pattern,
+            unless: self.unless.as_deref().map(joined),
+            source: self.source,
+            file: file.into(),
+            wins,
+            loses,
+            required,
+            capture: OnceLock::new(),
+            id,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let providers = Providers::built_in().unwrap();
+        read("my.toml", text, None, &providers).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_file_rule_and_remedy() {
+        let rule = |lines: &str| format!("[[rule]]\nid = 'a'\n{lines}\n");
+        for (text, parts) in [
+            (rule("category = 'nope'\ntext = 'x'\nwins = ['550 x']"), ["my.toml", "rule 'a'", "no category 'nope'"]),
+            (rule("category = 'spam-content'\ntext = 'x'"), ["my.toml", "rule 'a'", "add an answer"]),
+            (rule("category = 'spam-content'\ntext = 'x'\nwin = ['550 x']"), ["my.toml", "rule 'a'", "win"]),
+            (
+                rule("category = 'spam-content'\nwhen = { provider = 'q' }\ntext = 'x'\nwins = ['x']"),
+                ["my.toml", "rule 'a'", "no provider 'q'"],
+            ),
+            (rule("category = "), ["my.toml", "TOML", "line"]),
+        ] {
+            let message = error(&text);
+            for part in parts {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bad_pattern_is_named() {
+        for (key, text) in [("text", "text = '(x'"), ("unless", "text = 'x'\nunless = '[z'")] {
+            let rule = format!("[[rule]]\nid = 'a'\ncategory = 'spam-content'\n{text}\nwins = ['550 x']\n");
+            let message = super::super::Classifier::with_rules(&[("my.toml", &rule)]).unwrap_err().to_string();
+            for part in ["my.toml", "rule 'a'", &format!("correct '{key}'")] {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+        assert_eq!(joined("\n    a b\n    |c\n"), "a b|c");
+        assert_eq!(lower(r"A\S\\B\W"), r"a\S\\b\W");
+    }
+
+    #[test]
+    fn an_id_is_unique() {
+        let providers = Providers::built_in().unwrap();
+        let one = "[[rule]]\nid = 'a'\ncategory = 'spam-content'\ntext = 'x'\nwins = ['550 x']\n";
+        let message = rules(&[("one.toml", one), ("two.toml", one)], &providers).unwrap_err().to_string();
+        assert!(message.contains("two.toml") && message.contains("one.toml"), "{message}");
+    }
+}

@@ -1,0 +1,327 @@
+//! The tables beside the rules: DNS lists by zone and spelling, and providers by host name, signature and code.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::code::CodePattern;
+use super::taxonomy::Category;
+use crate::error::{Error, Result};
+use crate::mail::status::EnhancedCode;
+
+const LISTS_FILE: &str = "lists.toml";
+const LISTS_TEXT: &str = include_str!("../rules/lists.toml");
+const PROVIDERS_FILE: &str = "providers.toml";
+const PROVIDERS_TEXT: &str = include_str!("../rules/providers.toml");
+
+/// What a list lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+pub enum ListKind {
+    #[serde(rename = "ip")]
+    Ip,
+    #[serde(rename = "domain")]
+    Domain,
+    #[serde(rename = "url")]
+    Url,
+    #[serde(rename = "geo")]
+    Geo,
+    #[serde(rename = "grey")]
+    Grey,
+    #[serde(rename = "open-relay")]
+    OpenRelay,
+}
+
+impl ListKind {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::Domain => "domain",
+            Self::Url => "url",
+            Self::Geo => "geo",
+            Self::Grey => "grey",
+            Self::OpenRelay => "open-relay",
+        }
+    }
+}
+
+/// One DNS list (`src/rules/lists.toml`).
+#[derive(Debug)]
+pub struct List {
+    entry: ListEntry,
+    category: Category,
+    rule: String,
+}
+
+impl List {
+    /// The stable id, such as `spamhaus-zen`.
+    pub fn id(&self) -> &str {
+        &self.entry.id
+    }
+
+    pub fn kind(&self) -> ListKind {
+        self.entry.kind
+    }
+
+    /// The category that a listing there implies.
+    pub fn category(&self) -> Category {
+        self.category
+    }
+
+    /// How to get off the list.
+    pub fn removal(&self) -> &str {
+        &self.entry.removal
+    }
+
+    /// Id of the list that this one is a part of, as the parts of Spamhaus ZEN are. `None` for most.
+    pub fn part_of(&self) -> Option<&str> {
+        self.entry.part_of.as_deref()
+    }
+
+    /// Id of the rule that says "this list is named".
+    pub(super) fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// Zones and other spellings, lower case.
+    pub(super) fn spellings(&self) -> impl Iterator<Item = &str> {
+        self.entry.zones.iter().chain(&self.entry.names).map(String::as_str)
+    }
+}
+
+/// All lists.
+#[derive(Debug)]
+pub struct Lists {
+    all: Vec<List>,
+    by_id: HashMap<String, usize>,
+    by_zone: HashMap<String, usize>,
+}
+
+static LISTS: LazyLock<std::result::Result<Lists, String>> = LazyLock::new(|| Lists::read(LISTS_TEXT));
+
+impl Lists {
+    /// The lists that come with the program.
+    pub fn built_in() -> Result<&'static Self> {
+        LISTS.as_ref().map_err(|problem| Error::Rules { file: LISTS_FILE.into(), problem: problem.clone() })
+    }
+
+    /// Every list, in the file's order.
+    pub fn iter(&self) -> impl Iterator<Item = &List> {
+        self.all.iter()
+    }
+
+    /// The list with this id. `None` for private zones.
+    pub fn get(&self, id: &str) -> Option<&List> {
+        self.by_id.get(id).and_then(|at| self.all.get(*at))
+    }
+
+    /// The list that answers for `zone` or one above it, so that keyed zones (`key.zen.dq.spamhaus.net`) are found too.
+    pub(super) fn of_zone(&self, zone: &str) -> Option<&List> {
+        let mut rest = zone;
+        loop {
+            if let Some(at) = self.by_zone.get(rest) {
+                return self.all.get(*at);
+            }
+            rest = rest.split_once('.')?.1;
+        }
+    }
+
+    pub(super) fn at(&self, position: usize) -> Option<&List> {
+        self.all.get(position)
+    }
+
+    fn read(text: &str) -> std::result::Result<Self, String> {
+        let file: ListFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        let (mut by_id, mut by_zone, mut lists) = (HashMap::new(), HashMap::new(), Vec::new());
+        for entry in file.list {
+            let at = lists.len();
+            let category = category(&entry.category, &entry.id)?;
+            if by_id.insert(entry.id.clone(), at).is_some() {
+                return Err(format!("list '{}' is there twice: remove one", entry.id));
+            }
+            for zone in &entry.zones {
+                if by_zone.insert(zone.clone(), at).is_some() {
+                    return Err(format!("zone '{zone}' of list '{}' is there twice: remove one", entry.id));
+                }
+            }
+            if let Some(name) = entry.zones.iter().chain(&entry.names).find(|n| n.chars().any(char::is_uppercase)) {
+                return Err(format!("'{name}' of list '{}': write it in lower case", entry.id));
+            }
+            let rule = format!("list-{}", entry.id);
+            lists.push(List { entry, category, rule });
+        }
+        Ok(Self { all: lists, by_id, by_zone })
+    }
+}
+
+/// One mail provider or filtering service (`src/rules/providers.toml`).
+#[derive(Debug)]
+pub struct Provider {
+    id: String,
+    hosts: Vec<String>,
+    signatures: Vec<String>,
+    codes: Vec<ProviderCode>,
+    weak_codes: Vec<ProviderCode>,
+}
+
+#[derive(Debug)]
+struct ProviderCode {
+    pattern: CodePattern,
+    category: Category,
+    rule: String,
+}
+
+impl Provider {
+    /// The stable id, such as `google`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Suffixes of the names of its mail hosts.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
+    /// Texts that only this provider's answers contain, lower case.
+    pub(super) fn signatures(&self) -> &[String] {
+        &self.signatures
+    }
+
+    /// The category and rule id of a code whose meaning the provider has published.
+    pub(super) fn code(&self, code: EnhancedCode) -> Option<(Category, &str)> {
+        self.codes.iter().find(|c| c.pattern.matches(code)).map(|c| (c.category, c.rule.as_str()))
+    }
+
+    /// The same for codes that the provider gives for several causes: they decide only where no words do.
+    pub(super) fn weak_code(&self, code: EnhancedCode) -> Option<(Category, &str)> {
+        self.weak_codes.iter().find(|c| c.pattern.matches(code)).map(|c| (c.category, c.rule.as_str()))
+    }
+}
+
+/// All providers.
+#[derive(Debug)]
+pub struct Providers {
+    all: Vec<Provider>,
+    by_id: HashMap<String, usize>,
+    by_host: HashMap<String, usize>,
+}
+
+impl Providers {
+    /// The providers that come with the program.
+    pub fn built_in() -> Result<Self> {
+        Self::read(PROVIDERS_TEXT).map_err(|problem| Error::Rules { file: PROVIDERS_FILE.into(), problem })
+    }
+
+    /// Every provider, in the file's order.
+    pub fn iter(&self) -> impl Iterator<Item = &Provider> {
+        self.all.iter()
+    }
+
+    /// The provider with this id.
+    pub fn get(&self, id: &str) -> Option<&Provider> {
+        self.by_id.get(id).and_then(|at| self.all.get(*at))
+    }
+
+    /// The provider that runs the mail host of this name.
+    pub(super) fn of_host(&self, host: &[u8]) -> Option<&Provider> {
+        let host = std::str::from_utf8(host.get(..host.len().min(255))?).ok()?.to_ascii_lowercase();
+        let mut rest = host.trim_end_matches('.');
+        loop {
+            if let Some(at) = self.by_host.get(rest) {
+                return self.all.get(*at);
+            }
+            rest = rest.split_once('.')?.1;
+        }
+    }
+
+    pub(super) fn at(&self, position: usize) -> Option<&Provider> {
+        self.all.get(position)
+    }
+
+    fn read(text: &str) -> std::result::Result<Self, String> {
+        let file: ProviderFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        let (mut by_id, mut by_host, mut providers) = (HashMap::new(), HashMap::new(), Vec::new());
+        for entry in file.provider {
+            let at = providers.len();
+            if by_id.insert(entry.id.clone(), at).is_some() {
+                return Err(format!("provider '{}' is there twice: remove one", entry.id));
+            }
+            for host in &entry.hosts {
+                if by_host.insert(host.clone(), at).is_some() {
+                    return Err(format!("host '{host}' of provider '{}' is there twice: remove one", entry.id));
+                }
+            }
+            let codes = |entries: &[CodeEntry]| {
+                entries
+                    .iter()
+                    .map(|c| {
+                        let pattern = CodePattern::read(&c.code)
+                            .ok_or_else(|| format!("provider '{}': '{}' is no enhanced code", entry.id, c.code))?;
+                        let rule = format!("{}-{}", entry.id, c.code);
+                        Ok(ProviderCode { pattern, category: category(&c.category, &entry.id)?, rule })
+                    })
+                    .collect::<std::result::Result<Vec<_>, String>>()
+            };
+            let (codes, weak_codes) = (codes(&entry.codes)?, codes(&entry.weak_codes)?);
+            providers.push(Provider {
+                id: entry.id,
+                hosts: entry.hosts,
+                signatures: entry.signatures,
+                codes,
+                weak_codes,
+            });
+        }
+        Ok(Self { all: providers, by_id, by_host })
+    }
+}
+
+fn category(id: &str, place: &str) -> std::result::Result<Category, String> {
+    Category::from_id(id).ok_or_else(|| format!("'{place}': no category '{id}': see taxonomy.toml"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListFile {
+    list: Vec<ListEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListEntry {
+    id: String,
+    kind: ListKind,
+    category: String,
+    #[serde(default)]
+    zones: Vec<String>,
+    #[serde(default)]
+    names: Vec<String>,
+    part_of: Option<String>,
+    removal: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProviderFile {
+    provider: Vec<ProviderEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProviderEntry {
+    id: String,
+    #[serde(default)]
+    hosts: Vec<String>,
+    #[serde(default)]
+    signatures: Vec<String>,
+    #[serde(default)]
+    codes: Vec<CodeEntry>,
+    #[serde(default)]
+    weak_codes: Vec<CodeEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodeEntry {
+    code: String,
+    category: String,
+}

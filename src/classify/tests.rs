@@ -1,0 +1,438 @@
+use super::*;
+
+fn classifier() -> &'static Classifier {
+    static BUILT_IN: std::sync::LazyLock<Classifier> =
+        std::sync::LazyLock::new(|| Classifier::built_in().unwrap_or_else(|error| panic!("{error}")));
+    &BUILT_IN
+}
+
+/// An answer that a remote server gave to this host's Postfix.
+fn told(response: &str) -> Refusal<'_> {
+    Refusal {
+        mta: Mta::Postfix,
+        service: b"smtp",
+        by_us: false,
+        permanent: !response.starts_with('4'),
+        stage: None,
+        smtp_code: None,
+        enhanced_code: None,
+        relay_host: b"",
+        response: response.as_bytes(),
+    }
+}
+
+fn verdict(refusal: &Refusal<'_>) -> Verdict<'static> {
+    classifier().classify(&mut Scratch::default(), refusal)
+}
+
+#[test]
+fn every_rule_wins_its_samples() {
+    if let Err(problem) = classifier().check() {
+        panic!("{problem}");
+    }
+}
+
+#[test]
+fn the_prefilter_never_says_no_wrongly() {
+    let classifier = classifier();
+    let (mut scratch, mut all) = (Scratch::default(), vec![u64::MAX; classifier.always.len()]);
+    for sample in
+        classifier.rules().flat_map(|rule| rule.wins.iter().chain(rule.loses.iter().map(|(_, sample)| sample)))
+    {
+        let refusal = sample.refusal();
+        let reply = reply(refusal.response);
+        let found = classifier.scan(&mut scratch, &reply);
+        let provider = classifier.provider(&refusal, &reply, &found).map(Provider::id);
+        let context = context(&refusal, &reply, provider);
+        let filtered = classifier.first(&mut scratch, &context, 0..classifier.rules.len());
+        std::mem::swap(&mut scratch.candidates, &mut all);
+        let unfiltered = classifier.first(&mut scratch, &context, 0..classifier.rules.len());
+        std::mem::swap(&mut scratch.candidates, &mut all);
+        assert_eq!(filtered, unfiltered, "{}", sample.reply);
+    }
+}
+
+/// Row of "The seeds, row by row" in the taxonomy, answer, category, provider, list.
+type Row = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
+
+fn assert_rows(rows: &[Row], by_us: bool) {
+    for &(row, response, category, provider, list) in rows {
+        let refusal = Refusal { by_us, service: if by_us { b"smtpd" } else { b"smtp" }, ..told(response) };
+        let verdict = verdict(&refusal);
+        let got = (verdict.category.id(), verdict.provider, verdict.dnsbl.as_deref());
+        assert_eq!(got, (category, provider, list), "{row}: {response} ({})", verdict.rule);
+    }
+}
+
+#[test]
+fn seed_mailchannels_rows() {
+    let rows: &[Row] = &[
+        ("1", "451 Not currently accepting mail from your ip – psmtp", "ip-blocked", Some("postini"), None),
+        (
+            "2",
+            "421 STRING (STRING) Unfortunately, some messages from weren’t sent. Please try again. We have limits for how \
+             many messages can be sent per hour and per day. You can also refer to",
+            "rate-limited",
+            Some("microsoft"),
+            None,
+        ),
+        (
+            "2, filled in",
+            "421 RP-001 (SNT004-MC1F13) Unfortunately, some messages from 198.51.100.7 weren't sent. Please try again. We \
+             have limits for how many messages can be sent per hour and per day. You can also refer to \
+             http://mail.live.com/mail/troubleshooting.aspx#errors.",
+            "rate-limited",
+            Some("microsoft"),
+            None,
+        ),
+        ("3", "421 Service unavailable – try again later", "remote-unavailable", None, None),
+        ("4", "554 (RTR:BL)", "ip-blocked", Some("aol"), None),
+        ("5", "475 access from your network is restricted, try later", "ip-blocked", None, None),
+        ("6", "550 Rejected:, listed at for remediation.", "dnsbl-ip", None, None),
+        (
+            "6, filled in",
+            "550 Rejected: 198.51.100.7, listed at http://www.abuseat.org/lookup.cgi?ip=198.51.100.7 for remediation.",
+            "dnsbl-ip",
+            None,
+            Some("cbl"),
+        ),
+        (
+            "6, a private list",
+            "550 Rejected: 198.51.100.7, listed at http://bl.example/q?198.51.100.7 for remediation.",
+            "dnsbl-ip",
+            None,
+            Some("bl.example"),
+        ),
+        (
+            "7",
+            "421 STRING cox blocked – Error Code: CDRBL – Refer to Error Codes section at for more information.",
+            "ip-blocked",
+            Some("cox"),
+            Some("cox-cdrbl"),
+        ),
+        (
+            "8",
+            "571 Email from is currently blocked by Verizon Online’s STRING system. The email sender or Email Service \
+             Provider may visit and request removal of the block. NUMBER",
+            "ip-blocked",
+            Some("verizon"),
+            None,
+        ),
+        (
+            "8, filled in",
+            "571 Email from 198.51.100.7 is currently blocked by Verizon Online's anti-spam system. The email sender or \
+             Email Service Provider may visit http://www.verizon.net/whitelist and request removal of the block. 140101",
+            "ip-blocked",
+            Some("verizon"),
+            None,
+        ),
+        ("9", "554 5.7.1 – ERROR: Mail refused – <> – See", "ip-blocked", Some("roadrunner"), None),
+        (
+            "9, filled in",
+            "554 5.7.1 - ERROR: Mail refused - <198.51.100.7> - See http://security.rr.com/mail_blocks.htm#security",
+            "ip-blocked",
+            Some("roadrunner"),
+            None,
+        ),
+        ("10", "421 4.4.2 service timed out.", "session-lost", None, None),
+    ];
+    assert_rows(rows, false);
+}
+
+#[test]
+fn seed_baruwa_rows() {
+    let rows: &[Row] = &[
+        ("ratelimit", "451 You can only send 100 msgs per 1h", "rate-limited", None, None),
+        ("ratelimit, as printed", "451 You can only send xx msgs per xx", "rate-limited", None, None),
+        ("sender IP banned", "550 The sender 198.51.100.7 is banned", "ip-blocked", None, None),
+        ("sender IP banned, as printed", "550 The sender xxx.xxx.xxx.xxx is banned", "ip-blocked", None, None),
+        ("domain banned", "550 The domain example.com is banned", "sender-blocked", None, None),
+        ("dictionary attack", "550 Dictionary attack detected", "harvest-blocked", None, None),
+        ("bounces", "550 Legitimate bounces are never sent to more than one recipient.", "bounce-refused", None, None),
+        ("restricted characters", "550 Restricted characters in address", "recipient-address-invalid", None, None),
+        ("sender verification", "550 Sender verification failed", "sender-unverified", None, None),
+        ("recipient verification", "550 Recipient verification failed", "recipient-unverified", None, None),
+        ("relay", "550 Relay not permitted", "relay-denied", None, None),
+        ("no such address", "550 The email address does not exist", "recipient-unknown", None, None),
+        ("baruwa list", "550 The sender is in a black list rbl.baruwa.net", "dnsbl-ip", None, Some("baruwa")),
+        ("baruwa list, again", "550 The sender is in a black list rbl.baruwa.net", "dnsbl-ip", None, Some("baruwa")),
+        (
+            "hostkarma",
+            "550 The sender is in a black list hostkarma.junkemailfilter.com",
+            "dnsbl-ip",
+            None,
+            Some("hostkarma"),
+        ),
+        (
+            "spameatingmonkey",
+            "550 The sender is in a black list bl.spameatingmonkey.net",
+            "dnsbl-ip",
+            None,
+            Some("spameatingmonkey"),
+        ),
+        ("spamhaus", "550 The sender is in a black list zen.spamhaus.org", "dnsbl-ip", None, Some("spamhaus-zen")),
+        ("spamcop", "550 The sender is in a black list bl.spamcop.net", "dnsbl-ip", None, Some("spamcop")),
+        ("cbl", "550 The sender is in a black list cbl.abuseat.org", "dnsbl-ip", None, Some("cbl")),
+        ("SPF", "550 The message failed SPF checks", "spf-fail", None, None),
+        ("PTR", "550 The sender 198.51.100.7 has no reverse DNS record", "no-reverse-dns", None, None),
+        ("file extension", "550 Blacklisted file extension detected.", "attachment-prohibited", None, None),
+        ("security policies", "550 The message was rejected due to security policies", "virus-detected", None, None),
+        ("administrative", "550 This message is administratively prohibited", "content-prohibited", None, None),
+        ("no HELO", "550 The sender did not present a HELO/EHLO greeting", "helo-rejected", None, None),
+        ("HELO as an IP", "550 The sender presented HELO as an IP address", "helo-rejected", None, None),
+        ("DKIM", "550 DKIM failure: xx", "dkim-fail", None, None),
+        (
+            "one AUTH",
+            "503 Authentication is allowed only once per message in order to slow down brute force cracking",
+            "auth-abuse",
+            None,
+            None,
+        ),
+        ("auth failures", "550 The sender is blacklisted due to repeated auth failures", "auth-abuse", None, None),
+        ("TLS", "550 TLS is required", "tls-required", None, None),
+        ("headers", "550 This message contains invalid headers", "message-malformed", None, None),
+    ];
+    assert_rows(rows, true);
+    assert_rows(rows, false);
+    let mail = Refusal { stage: Some(Stage::Mail), ..told("550 Restricted characters in address") };
+    assert_eq!(verdict(&mail).category.id(), "sender-domain-invalid");
+    let rule = |response| verdict(&told(response)).rule;
+    assert_ne!(
+        rule("550 The sender did not present a HELO/EHLO greeting"),
+        rule("550 The sender presented HELO as an IP address")
+    );
+}
+
+#[test]
+fn seed_baruwa_resolutions() {
+    let resolution = |response: &str| {
+        let verdict = verdict(&told(response));
+        classifier().resolution(verdict.category, verdict.dnsbl.as_deref())
+    };
+    for (list, advice) in [
+        (
+            "rbl.baruwa.net",
+            "This list does not accept removal requests, the address will be removed automatically when the amount of \
+             unsolicited email reduces.",
+        ),
+        ("hostkarma.junkemailfilter.com", "http://ipadmin.junkemailfilter.com/remove.php"),
+        ("bl.spameatingmonkey.net", "http://spameatingmonkey.com/delist.html"),
+        ("zen.spamhaus.org", "http://www.spamhaus.org/lookup/"),
+        ("bl.spamcop.net", "https://www.spamcop.net/bl.shtml"),
+        ("cbl.abuseat.org", "http://cbl.abuseat.org/lookup.cgi"),
+    ] {
+        let got = resolution(&format!("550 The sender is in a black list {list}"));
+        assert!(got.contains(advice), "{list}: {got}");
+    }
+    for (response, words) in [
+        ("You can only send 5 msgs per 1h", "Reduce the sending speed"),
+        ("Dictionary attack detected", "existing addresses only"),
+        ("Restricted characters in address", "Check the email address"),
+        ("Sender verification failed", "does accept email"),
+        ("Recipient verification failed", "Check the email address"),
+        ("Relay not permitted", "add the sender to the relay settings"),
+        ("The email address does not exist", "to a valid recipient"),
+        ("The domain example.com is banned", "banned senders list"),
+        ("The message failed SPF checks", "SPF record"),
+        ("The sender 198.51.100.7 has no reverse DNS record", "Create a reverse DNS record"),
+        ("Blacklisted file extension detected.", "Do not send executables"),
+        ("The message was rejected due to security policies", "Check the computer and the message"),
+        ("This message is administratively prohibited", "exemption list"),
+        ("The sender presented HELO as an IP address", "not with an IP address"),
+        ("DKIM failure: x", "Ensure that the DKIM policy"),
+        ("The sender is blacklisted due to repeated auth failures", "SMTP authentication credentials are correct"),
+        ("TLS is required", "connects using TLS encryption"),
+        ("This message contains invalid headers", "using ASCII"),
+    ] {
+        let got = resolution(&format!("550 {response}"));
+        assert!(got.contains(words), "{response}: {got}");
+    }
+}
+
+#[test]
+fn seed_591_page() {
+    let rows: &[Row] = &[
+        (
+            "as printed",
+            "< #5.5.0 smtp;591  your host is blacklisted by Send your questions to>",
+            "dnsbl-ip",
+            None,
+            None,
+        ),
+        (
+            "filled in",
+            "< #5.5.0 smtp;591 <x@a.example> your host is blacklisted by relays.ordb.org Send your questions to \
+             postmaster@a.example>",
+            "dnsbl-ip",
+            None,
+            Some("ordb"),
+        ),
+        (
+            "another list",
+            "591 your host is blacklisted by bl.example. Send your questions to admin@a.example",
+            "dnsbl-ip",
+            None,
+            Some("bl.example"),
+        ),
+    ];
+    assert_rows(rows, false);
+    assert_eq!(classifier().lists().get("ordb").map(List::kind), Some(ListKind::OpenRelay));
+    let refusal = told("591 your host is blacklisted by bl.example. Send your questions to admin@a.example");
+    let words = classifier().explain(&mut Scratch::default(), &refusal).words;
+    assert!(memchr::memmem::find(&words, b"admin@a.example").is_some(), "the contact address is kept");
+}
+
+#[test]
+fn seed_blocking_page_rows() {
+    let rows: &[Row] = &[
+        ("sender 7: own SPF not updated", "550 5.7.23 SPF validation failed", "spf-fail", None, None),
+        (
+            "sender 7, where DMARC decides",
+            "550 5.7.1 Unauthenticated email from b.example is not accepted due to domain's DMARC policy",
+            "dmarc-fail",
+            None,
+            None,
+        ),
+        (
+            "sender 8: a domain you don't own",
+            "550 You sent emails from a domain you don't own",
+            "sender-not-allowed",
+            None,
+            None,
+        ),
+        ("sender 9: root@localhost", "550 Sender root@localhost is not allowed", "sender-domain-invalid", None, None),
+        (
+            "sender 9, Postfix",
+            "504 5.5.2 <root@localhost>: Sender address rejected: need fully-qualified address",
+            "sender-domain-invalid",
+            None,
+            None,
+        ),
+        ("recipient 1: SMS gateways", "550 SMS gateways are not allowed", "recipient-refused", None, None),
+        ("recipient 4: does not exist", "550 5.1.1 The recipient does not exist", "recipient-unknown", None, None),
+        ("recipient 4, the domain", "550 5.1.2 Recipient domain does not exist", "domain-not-found", None, None),
+        (
+            "recipient 5: cannot receive",
+            "556 5.1.10 Domain a.example does not accept mail (nullMX)",
+            "domain-no-mail",
+            None,
+            None,
+        ),
+        ("recipient 5, as on the page", "550 This address cannot receive email", "domain-no-mail", None, None),
+        (
+            "recipient 7: thinks we are listed",
+            "550 5.7.1 Service unavailable; Client host [198.51.100.7] blocked using zen.spamhaus.org; query refused, open \
+             resolver, 127.255.255.254",
+            "dnsbl-misfire",
+            None,
+            Some("spamhaus-zen"),
+        ),
+    ];
+    assert_rows(rows, false);
+}
+
+#[test]
+fn a_list_is_told_by_zone_name_and_part() {
+    let rows: &[Row] = &[
+        (
+            "a part in the reason",
+            "554 5.7.1 Service unavailable; Client host [198.51.100.7] blocked using zen.spamhaus.org; \
+             https://www.spamhaus.org/query/pbl/PBL1",
+            "ip-dynamic",
+            None,
+            Some("spamhaus-pbl"),
+        ),
+        (
+            "a keyed zone",
+            "554 5.7.1 Service unavailable; Client host [198.51.100.7] blocked using abcdefgh.zen.dq.spamhaus.net",
+            "dnsbl-ip",
+            None,
+            Some("spamhaus-zen"),
+        ),
+        (
+            "a country",
+            "554 5.7.1 Service unavailable; Client host [198.51.100.7] blocked using cn.countries.nerd.dk",
+            "geo-blocked",
+            None,
+            Some("countries-nerd-dk"),
+        ),
+        ("a private zone", "550 5.7.1 rejected using RBL.Example.ORG", "dnsbl-ip", None, Some("rbl.example.org")),
+        ("no zone", "550 5.7.1 Your IP is listed in one or more DNS blacklists", "dnsbl-ip", None, None),
+        ("part of a word", "550 5.1.1 mynotspamcop unknown user", "recipient-unknown", None, None),
+    ];
+    assert_rows(rows, false);
+}
+
+#[test]
+fn a_sender_cannot_choose_the_category() {
+    for (response, category) in [
+        ("554 5.7.1 <User unknown@x.example>: Relay access denied", "relay-denied"),
+        ("554 5.7.1 <blocked using zen.spamhaus.org>: Helo command rejected: Host not found", "helo-rejected"),
+        ("554 5.7.1 <\"said: 550 5.1.1 mailbox full\"@x.example>: Relay access denied", "relay-denied"),
+        ("450 4.1.8 <greylisted@nope.example>: Sender address rejected: Domain not found", "sender-domain-invalid"),
+        (
+            "550 5.1.1 <virus-spam-dmarc@a.example>: Recipient address rejected: User unknown in local recipient table",
+            "recipient-unknown",
+        ),
+    ] {
+        let refusal = Refusal { by_us: true, service: b"smtpd", ..told(response) };
+        assert_eq!(verdict(&refusal).category.id(), category, "{response}");
+    }
+}
+
+#[test]
+fn who_acts_and_what_to_do() {
+    let classifier = classifier();
+    let category = |id| Category::from_id(id).unwrap();
+    assert_eq!(classifier.who_acts(category("recipient-unknown"), false), Party::Sender);
+    assert_eq!(classifier.who_acts(category("recipient-unknown"), true), Party::OtherSide);
+    assert_eq!(classifier.who_acts(category("greylisted"), false), Party::Nobody);
+    assert_eq!(classifier.resolution(category("dnsbl-ip"), Some("bl.example")), category("dnsbl-ip").resolution());
+}
+
+#[test]
+fn a_user_rule_comes_first_and_may_replace_one() {
+    let file = "[[rule]]\nid = 'mine'\ncategory = 'geo-blocked'\ntext = 'Relay access denied'\nwins = ['554 Relay access denied']\n";
+    let classifier = Classifier::with_rules(&[("mine.toml", file)]).unwrap();
+    let mut scratch = Scratch::default();
+    let refusal = told("554 5.7.1 <bo@a.example>: Relay access denied");
+    assert_eq!(classifier.classify(&mut scratch, &refusal).rule, "mine");
+    // The same memory may go to another classifier.
+    assert_eq!(self::classifier().classify(&mut scratch, &refusal).rule, "relay-access-denied");
+    let explained = classifier.explain(&mut scratch, &refusal);
+    assert!(explained.lost.iter().any(|rule| rule.id() == "relay-access-denied"), "{explained:?}");
+}
+
+#[test]
+fn codes_decide_where_no_words_do() {
+    for (response, category, rule) in [
+        ("550 5.1.1", "recipient-unknown", "enhanced-x.1.1"),
+        ("452 4.2.2 -", "mailbox-full", "enhanced-x.2.2"),
+        ("550 5.7.1", "policy-refused", "enhanced-x.7.1"),
+        ("550 5.7.999 -", "policy-refused", "policy-5.7"),
+        ("552", "message-too-large", "reply-552"),
+        ("530", "auth-required", "reply-530"),
+        ("421", "remote-unavailable", "reply-421"),
+        ("gibberish qwertz", "unclassified", "none"),
+        ("", "unclassified", "none"),
+    ] {
+        let verdict = verdict(&told(response));
+        assert_eq!((verdict.category.id(), verdict.rule), (category, rule), "{response}");
+    }
+    let google = Refusal { relay_host: b"gmail-smtp-in.l.google.com", ..told("550 5.7.27 -") };
+    assert_eq!(verdict(&google).rule, "google-x.7.27");
+    assert_eq!(verdict(&told("550 5.7.27 -")).category.id(), "sender-domain-invalid");
+}
+
+#[test]
+fn hostile_bytes_neither_panic_nor_take_long() {
+    let mut scratch = Scratch::default();
+    let everything: Vec<u8> =
+        classifier().rules().flat_map(|rule| rule.wins().flatten().copied().collect::<Vec<_>>()).collect();
+    for bytes in [everything.repeat(3), vec![b'<'; 65_536], vec![0xff; 65_536], b"550-5.1.1 \\n".repeat(6_000)] {
+        let bytes = bytes.get(..65_536).unwrap_or(&bytes);
+        let refusal = Refusal { response: bytes, ..told("") };
+        let _ = classifier().classify(&mut scratch, &refusal);
+        let _ = classifier().explain(&mut scratch, &refusal);
+    }
+}

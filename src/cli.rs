@@ -1,0 +1,244 @@
+//! The command line: what can be said, and the checked plan that it comes to.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::tz::TimeZone;
+
+use crate::detect::Severity;
+use crate::error::{Error, Result};
+use crate::mail::status::Mta;
+use crate::report::tables::Format;
+
+/// Mines Postfix and Exim logs: why mail was deferred or refused, who is responsible, which accounts are abused.
+#[derive(Debug, Parser)]
+#[command(name = "mailsleuth", version, arg_required_else_help = true, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mailsleuth analyze /var/log/mail.log*       one host's rotated logs into ./mailsleuth-report/
+  mailsleuth analyze --out today /var/log     search a directory for mail logs
+  mailsleuth help analyze                     all options";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Logs in, per-sender reports out
+    #[command(after_help = ANALYZE_EXAMPLES)]
+    Analyze(AnalyzeArgs),
+}
+
+const ANALYZE_EXAMPLES: &str = "\
+Examples:
+  mailsleuth analyze /var/log/mail.log /var/log/mail.log.1 '/var/log/mail.log.*.gz'
+  mailsleuth analyze --format csv --events --out case-17 /srv/logs/mx1 /srv/logs/mx2
+  ssh mx1 'cat /var/log/exim4/mainlog.1' | mailsleuth analyze --timezone Europe/Berlin -
+
+Exit status: 0 done; 1 failed, nothing published; 2 usage; 3 done, but an input was damaged or could
+not be read; 4 done, and a finding reached --fail-on; 10 no mail log line in any input.";
+
+#[derive(Debug, Args)]
+pub struct AnalyzeArgs {
+    /// Files, directories (searched for mail logs), quoted globs, or - for standard input; plain or gzip. Without any: the
+    /// host's usual mail logs
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+
+    /// Directory the reports are written to
+    #[arg(short, long, value_name = "DIR", default_value = "mailsleuth-report", env = "MAILSLEUTH_OUT")]
+    pub out: PathBuf,
+
+    /// Formats of the tables
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "csv,parquet",
+        env = "MAILSLEUTH_FORMAT"
+    )]
+    pub format: Vec<FormatArg>,
+
+    /// Also write the events table: every delivery attempt, refusal and failed login
+    #[arg(long, env = "MAILSLEUTH_EVENTS")]
+    pub events: bool,
+
+    /// Zone of stamps that carry none (IANA name); default: this machine's
+    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE")]
+    pub timezone: Option<String>,
+
+    /// Year of the first stamp, for stamps that carry none; default: from file name, gzip header or file time
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR")]
+    pub year: Option<i16>,
+
+    /// Read only the lines of one mail server
+    #[arg(long, value_enum, default_value_t = MtaArg::Auto, env = "MAILSLEUTH_MTA")]
+    pub mta: MtaArg,
+
+    /// Count one user on several hosts as one identity
+    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS")]
+    pub merge_hosts: bool,
+
+    /// Exit with status 4 when a finding is at least this severe
+    #[arg(long, value_name = "SEVERITY", value_enum, env = "MAILSLEUTH_FAIL_ON")]
+    pub fail_on: Option<SeverityArg>,
+
+    /// Threads; default: one per core
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS")]
+    pub threads: Option<u16>,
+
+    /// Print no summary and no warnings, errors only
+    #[arg(short, long, env = "MAILSLEUTH_QUIET")]
+    pub quiet: bool,
+
+    /// Progress bar on stderr, on a terminal only
+    #[arg(long, value_enum, default_value_t = ProgressArg::Auto, env = "MAILSLEUTH_PROGRESS")]
+    pub progress: ProgressArg,
+
+    /// Print summary.json instead of the text summary
+    #[arg(long, env = "MAILSLEUTH_JSON")]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    Csv,
+    Parquet,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MtaArg {
+    Auto,
+    Postfix,
+    Exim,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SeverityArg {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    Auto,
+    Never,
+}
+
+/// What one run of `analyze` does: checked values only.
+#[derive(Debug)]
+pub struct Plan {
+    pub paths: Vec<String>,
+    pub out: PathBuf,
+    pub formats: Vec<Format>,
+    pub events: bool,
+    pub zone: TimeZone,
+    pub zone_name: String,
+    pub year: Option<i16>,
+    pub mta: Option<Mta>,
+    pub merges_hosts: bool,
+    pub fail_on: Option<Severity>,
+    pub threads: usize,
+    pub quiet: bool,
+    pub progress: bool,
+    pub json: bool,
+}
+
+/// Where hosts keep their mail logs: Debian, Red Hat, FreeBSD, Exim's own.
+const USUAL_LOGS: &[&str] = &[
+    "/var/log/mail.log*",
+    "/var/log/maillog*",
+    "/var/log/exim4/mainlog*",
+    "/var/log/exim/main.log*",
+    "/var/log/exim/mainlog*",
+    "/var/log/exim_mainlog*",
+    "/var/log/postfix.log*",
+];
+
+impl AnalyzeArgs {
+    /// The plan these arguments come to.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a zone that does not exist; [`Error::NoMailLines`] when there is nothing to read.
+    pub fn plan(self) -> Result<Plan> {
+        let zone = match &self.timezone {
+            Some(name) => TimeZone::get(name).map_err(|_| {
+                Error::Usage(format!("--timezone {name}: no such zone; give an IANA name such as Europe/Berlin or UTC"))
+            })?,
+            None => TimeZone::system(),
+        };
+        let zone_name = self.timezone.clone().or_else(|| zone.iana_name().map(String::from)).unwrap_or_default();
+        let paths = if self.paths.is_empty() { usual_logs()? } else { self.paths };
+        let mut formats: Vec<_> = self
+            .format
+            .into_iter()
+            .map(|format| match format {
+                FormatArg::Csv => Format::Csv,
+                FormatArg::Parquet => Format::Parquet,
+                FormatArg::Json => Format::Json,
+            })
+            .collect();
+        formats.sort_unstable();
+        formats.dedup();
+        if self.events && formats == [Format::Json] {
+            return Err(Error::Usage("--events are written as csv or parquet: add one of them to --format".into()));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Plan {
+            paths,
+            out: self.out,
+            formats,
+            events: self.events,
+            zone,
+            zone_name,
+            year: self.year,
+            mta: match self.mta {
+                MtaArg::Auto => None,
+                MtaArg::Postfix => Some(Mta::Postfix),
+                MtaArg::Exim => Some(Mta::Exim),
+            },
+            merges_hosts: self.merge_hosts,
+            fail_on: self.fail_on.map(|severity| match severity {
+                SeverityArg::Low => Severity::Low,
+                SeverityArg::Medium => Severity::Medium,
+                SeverityArg::High => Severity::High,
+                SeverityArg::Critical => Severity::Critical,
+            }),
+            threads: self.threads.map_or(cores, usize::from),
+            quiet: self.quiet,
+            progress: self.progress == ProgressArg::Auto,
+            json: self.json,
+        })
+    }
+}
+
+/// The globs among [`USUAL_LOGS`] that match a file here.
+fn usual_logs() -> Result<Vec<String>> {
+    let there = |pattern: &&&str| glob::glob(pattern).is_ok_and(|mut paths| paths.next().is_some());
+    let found: Vec<_> = USUAL_LOGS.iter().filter(there).map(ToString::to_string).collect();
+    if found.is_empty() {
+        let looked = USUAL_LOGS.join(", ");
+        return Err(Error::NoMailLines(format!(
+            "no mail log in the usual places ({looked}); name the files, or give - to read standard input"
+        )));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,161 @@
+//! One mail in several queue entries: content filters, forwards, requeued mail. The later entry gets the identity of
+//! the first, and the earlier one's recipients are handed on, not delivered.
+//!
+//! Links, surest first: `orig_queue_id=` and `orig_id=`; the id that a response names (`queued as`, `forwarded as`,
+//! `id=`); the same message id, for filters that are pipes or answer without an id.
+
+use super::queue::OpenMessage;
+use super::{Context, Correlator, Host, HostId, Origin, is_own_network};
+use crate::mail::queue_id::QueueId;
+use crate::mail::time::Timestamp;
+use crate::parse::Delivery;
+
+/// The second hop's first line is at most this much older than the first hop's answer that names it.
+const HOP_S: i64 = 3_600;
+
+/// A hop whose second entry has not been seen yet.
+pub struct PendingLink {
+    pub at: Timestamp,
+    origin: Origin,
+    /// The entry before, and its recipient that went on; `None` for a before-queue filter.
+    parent: Option<(QueueId, usize)>,
+}
+
+impl Correlator {
+    /// `delivery` says that the copy is queued as `next`: on this host, or on another whose log is here too.
+    pub(super) fn link_delivery(&mut self, context: Context, delivery: &Delivery<'_>, recipient: usize, next: QueueId) {
+        let here = context.host;
+        let child_host = if self.continues(here, context, delivery, next) {
+            Some(here)
+        } else {
+            self.named_host(delivery.relay_host)
+                .filter(|host| *host != here && self.continues(*host, context, delivery, next))
+        };
+        let Some(parent) = self.hosts.get_mut(here.0 as usize) else { return };
+        let Some(message) = parent.messages.get_mut(&delivery.queue_id) else { return };
+        let origin = message.origin().clone();
+        match child_host {
+            Some(child_host) => {
+                let alias = message.alias(recipient);
+                message.handed_on(recipient);
+                if child_host == here {
+                    parent.adopt(delivery.queue_id, next, origin);
+                    if let (Some(alias), Some(child)) = (alias, parent.messages.get_mut(&next)) {
+                        child.learn_alias(alias);
+                    }
+                } else if let Some(child) =
+                    self.hosts.get_mut(child_host.0 as usize).and_then(|h| h.messages.get_mut(&next))
+                {
+                    child.inherited = Some(origin);
+                }
+            }
+            None if delivery.relay_ip.is_empty() || is_own_network(delivery.relay_ip) => {
+                let parent_recipient = Some((delivery.queue_id, recipient));
+                parent.links.insert(next, PendingLink { at: context.at, origin, parent: parent_recipient });
+            }
+            None => {}
+        }
+    }
+
+    /// True when `next` on `host` is the same mail as `delivery`'s, one hop on; a child that has its origin already is
+    /// the same mail for a further recipient.
+    fn continues(&self, host: HostId, context: Context, delivery: &Delivery<'_>, next: QueueId) -> bool {
+        let message = |host: HostId, id| self.hosts.get(host.0 as usize).and_then(|h: &Host| h.messages.get(&id));
+        let (Some(parent), Some(child)) = (message(context.host, delivery.queue_id), message(host, next)) else {
+            return false;
+        };
+        if next == delivery.queue_id || context.at.seconds_since(child.first_seen()) > HOP_S {
+            return false;
+        }
+        let is_same_mail = match (parent.message_id_hash(), child.message_id_hash()) {
+            (Some(a), Some(b)) => a == b || is_own_network(delivery.relay_ip),
+            _ => true,
+        };
+        is_same_mail
+            && (child.may_continue(delivery.relay_ip)
+                || child.inherited.as_ref().is_some_and(|inherited| inherited == parent.origin())
+                || (host != context.host && child.origin().sasl_username.is_none()))
+    }
+
+    /// The host of our logs that a relay's name means: the whole name, or its first label.
+    fn named_host(&self, relay: &[u8]) -> Option<HostId> {
+        if self.hosts.len() < 2 || relay.is_empty() {
+            return None;
+        }
+        let label = relay.split(|b| *b == b'.').next().unwrap_or(relay);
+        self.by_name.get(relay).or_else(|| self.by_name.get(label)).copied()
+    }
+}
+
+impl Host {
+    /// `child` says itself that it continues `parent`.
+    pub(super) fn link(&mut self, parent: QueueId, child: QueueId) {
+        if parent == child {
+            return;
+        }
+        let Some(before) = self.messages.get_mut(&parent) else { return };
+        let origin = before.origin().clone();
+        before.continued();
+        self.adopt(parent, child, origin);
+    }
+
+    /// Makes `child` a later hop of `parent`'s mail.
+    fn adopt(&mut self, parent: QueueId, child: QueueId, origin: Origin) {
+        let Some(message) = self.messages.get_mut(&child) else { return };
+        let is_new = message.inherited.replace(origin).is_none();
+        message.parent = Some(parent);
+        if let Some(parent) = self.messages.get_mut(&parent).filter(|_| is_new) {
+            parent.children.push(child);
+        }
+    }
+
+    /// What came in over a session is queued as `child`, behind a before-queue filter.
+    pub(super) fn link_origin(&mut self, context: Context, child: QueueId, origin: Origin) {
+        match self.messages.get_mut(&child) {
+            Some(message) => message.adopt(origin),
+            None => _ = self.links.insert(child, PendingLink { at: context.at, origin, parent: None }),
+        }
+    }
+
+    /// A new entry may be the second hop that a line before it announced.
+    pub(super) fn take_pending_link(&mut self, context: Context, id: QueueId) {
+        let Some(link) = self.links.remove(&id) else { return };
+        if context.at.seconds_since(link.at) > HOP_S {
+            return;
+        }
+        let Some((parent, recipient)) = link.parent else {
+            if let Some(message) = self.messages.get_mut(&id) {
+                message.adopt(link.origin);
+            }
+            return;
+        };
+        if !self.messages.get(&id).is_some_and(|m| m.may_continue(&[])) {
+            return;
+        }
+        self.adopt(parent, id, link.origin);
+        if let Some(parent) = self.messages.get_mut(&parent) {
+            parent.handed_on(recipient);
+        }
+    }
+
+    /// `parent` was delivered to a filter that names no next id: the latest local entry with the same message id, not
+    /// older than it, is the next hop. Where there is none yet, one is awaited.
+    pub(super) fn link_by_message_id(&mut self, context: Context, parent: QueueId, recipient: usize) {
+        let Some(before) = self.messages.get(&parent) else { return };
+        let Some(hash) = before.message_id_hash() else { return };
+        let (origin, first_seen) = (before.origin().clone(), before.first_seen());
+        let child = self.by_message_id.get(&hash).copied().filter(|id| *id != parent);
+        let continues = |child: &OpenMessage| {
+            child.inherited.as_ref() == Some(&origin)
+                || (child.is_local() && child.may_continue(&[]) && child.first_seen() >= first_seen)
+        };
+        let Some(child) = child.filter(|id| self.messages.get(id).is_some_and(continues)) else {
+            self.awaited.insert(hash, (context.at, parent, recipient));
+            return;
+        };
+        self.adopt(parent, child, origin);
+        if let Some(before) = self.messages.get_mut(&parent) {
+            before.handed_on(recipient);
+        }
+    }
+}

@@ -1,0 +1,547 @@
+//! From entries to messages, refusals and failed logins, each with who is responsible. Here, and nowhere to the left,
+//! borrowed bytes become owned ones. Nothing here knows why an answer was given.
+//!
+//! A message is known by its host and queue id. Its lines may come out of order within seconds, begin or end outside
+//! the log, and the id may be used again. A message that leaves one queue and enters another keeps the identity of its
+//! first hop.
+
+mod hops;
+mod queue;
+mod recipients;
+mod session;
+mod twins;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::mail::address;
+use crate::mail::identity::IdentityKind;
+use crate::mail::queue_id::QueueId;
+use crate::mail::status::{Action, Direction, EnhancedCode, Mta, SmtpCode, Stage};
+use crate::mail::time::Timestamp;
+use crate::parse::{self, Entry};
+use queue::OpenMessage;
+use session::Sessions;
+use twins::Twins;
+
+pub type Octets = Box<[u8]>;
+
+/// How long a message stays at hand after its end: lines of other processes, and the hop before it, come later.
+const LINGER_S: i64 = 300;
+/// A message of which nothing was heard for so long is given out as it stands. Postfix gives up after 5 days
+/// (`maximal_queue_lifetime`), Exim after 4 by Debian's retry rules and 7 by common ones.
+const FORGET_S: i64 = 10 * 86_400;
+const SWEEP_EVERY_S: i64 = 3_600;
+
+/// A host in the logs, by its number in [`Correlator::hosts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostId(pub u32);
+
+/// Where a line stands: the number of its source, and the line's number in the decompressed text, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub struct Place {
+    pub source: u32,
+    pub line: u64,
+}
+
+/// What a line is about, beside the entry itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    pub at: Timestamp,
+    pub host: HostId,
+    pub mta: Mta,
+    pub pid: Option<u32>,
+    /// How many equal lines it stands for.
+    pub times: u32,
+    pub place: Place,
+}
+
+/// The client of a message or refusal, owned. Empty where unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientFacts {
+    pub name: Octets,
+    pub ip: Octets,
+    pub helo: Octets,
+}
+
+impl From<parse::Client<'_>> for ClientFacts {
+    fn from(client: parse::Client<'_>) -> Self {
+        Self { name: client.name.into(), ip: client.ip.into(), helo: client.helo.into() }
+    }
+}
+
+/// How a mail first came to this host: what its identity is found from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub host: HostId,
+    pub sasl_username: Option<Octets>,
+    pub local_user: Option<Octets>,
+    pub client: Option<ClientFacts>,
+    pub sender: Option<Octets>,
+}
+
+/// Who is responsible, and on which host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    pub kind: IdentityKind,
+    pub name: Octets,
+    pub host: HostId,
+}
+
+/// What became of one recipient of one queue entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecipientState {
+    Open,
+    Delivered,
+    Deferred,
+    Bounced,
+    Expired,
+    Discarded,
+    HandedOn,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    pub address: Octets,
+    /// As it was before aliases; empty where it is the same.
+    pub orig_address: Octets,
+    pub state: RecipientState,
+}
+
+impl Recipient {
+    /// The address that the sender wrote, as far as the log shows it.
+    pub fn asked_for(&self) -> &[u8] {
+        if self.orig_address.is_empty() { &self.address } else { &self.orig_address }
+    }
+}
+
+/// One delivery line.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub at: Timestamp,
+    /// Index into the message's recipients.
+    pub recipient: usize,
+    pub action: Action,
+    pub direction: Direction,
+    /// Not a new answer of the destination.
+    pub is_secondary: bool,
+    /// Went into another queue entry of this host: no delivery.
+    pub is_handover: bool,
+    pub service: Octets,
+    pub is_remote: bool,
+    pub relay_host: Octets,
+    pub relay_ip: Octets,
+    pub relay_port: Option<u16>,
+    pub delay_s: Option<f64>,
+    pub enhanced_code: Option<EnhancedCode>,
+    pub response: Arc<[u8]>,
+    pub place: Place,
+    pub times: u32,
+}
+
+/// One queue entry with all that the log says of it.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub mta: Mta,
+    pub queue_id: QueueId,
+    pub host: HostId,
+    pub identity: Identity,
+    pub origin: Origin,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    pub sender: Option<Octets>,
+    pub message_id: Option<Octets>,
+    pub size: Option<u64>,
+    pub recipients: Vec<Recipient>,
+    /// Recipients asked for that no line names.
+    pub unnamed_recipients: u64,
+    pub unnamed_state: RecipientState,
+    pub attempts: Vec<Attempt>,
+    /// A later hop of a mail that is counted at its first one.
+    pub is_continuation: bool,
+    /// Its end is not in the log.
+    pub is_open: bool,
+    /// Its beginning is not in the log.
+    pub is_orphan: bool,
+}
+
+/// One refusal by this host.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    pub at: Timestamp,
+    pub mta: Mta,
+    pub host: HostId,
+    pub identity: Identity,
+    pub queue_id: Option<QueueId>,
+    pub client: ClientFacts,
+    pub sasl_username: Option<Octets>,
+    pub local_user: Option<Octets>,
+    pub sender: Option<Octets>,
+    pub recipient: Option<Octets>,
+    pub direction: Direction,
+    pub action: Action,
+    pub stage: Stage,
+    pub service: Octets,
+    pub smtp_code: Option<SmtpCode>,
+    pub enhanced_code: Option<EnhancedCode>,
+    pub response: Octets,
+    pub place: Place,
+    pub times: u32,
+}
+
+/// One failed login.
+#[derive(Debug, Clone)]
+pub struct AuthFailure {
+    pub at: Timestamp,
+    pub mta: Mta,
+    pub host: HostId,
+    pub client: ClientFacts,
+    pub sasl_username: Option<Octets>,
+    pub is_permanent: bool,
+    pub service: Octets,
+    pub smtp_code: Option<SmtpCode>,
+    pub response: Octets,
+    pub place: Place,
+    pub times: u32,
+}
+
+/// Takes what the correlator finishes, in an order that depends on the log alone.
+pub trait Sink {
+    fn message(&mut self, message: Message);
+    fn rejection(&mut self, rejection: Rejection);
+    fn auth_failure(&mut self, failure: AuthFailure);
+    /// A queue entry that was no mail: an address probe.
+    fn probe(&mut self);
+    /// A queue entry that was begun and never queued.
+    fn aborted(&mut self);
+}
+
+/// One host's state.
+struct Host {
+    name: Octets,
+    /// The latest stamp seen.
+    now: Timestamp,
+    swept: Timestamp,
+    /// Ended messages in the order of their ends.
+    ended: VecDeque<(Timestamp, QueueId)>,
+    /// Session and message state.
+    sessions: Sessions,
+    messages: HashMap<QueueId, OpenMessage>,
+    /// The latest message with a message id, by the id's hash: for hops that no line links.
+    by_message_id: HashMap<u64, QueueId>,
+    links: HashMap<QueueId, hops::PendingLink>,
+    /// Mails that a pipe or filter took, by message id: the entry that carries them on has not said its own yet.
+    awaited: HashMap<u64, (Timestamp, QueueId, usize)>,
+    twins: Twins,
+}
+
+/// Entries in, messages and refusals out. Feed each host's entries in the order of its log.
+#[derive(Default)]
+pub struct Correlator {
+    hosts: Vec<Host>,
+    by_name: HashMap<Octets, HostId>,
+}
+
+impl Correlator {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of a host name, case aside.
+    pub fn host(&mut self, name: &[u8]) -> HostId {
+        if let Some(id) = self.by_name.get(name) {
+            return *id;
+        }
+        let id = HostId(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX));
+        let start = Timestamp(i64::MIN);
+        self.hosts.push(Host {
+            name: name.into(),
+            now: start,
+            swept: start,
+            ended: VecDeque::new(),
+            sessions: Sessions::default(),
+            messages: HashMap::new(),
+            by_message_id: HashMap::new(),
+            links: HashMap::new(),
+            awaited: HashMap::new(),
+            twins: Twins::default(),
+        });
+        self.by_name.insert(name.into(), id);
+        id
+    }
+
+    /// Host names by number.
+    pub fn host_names(&self) -> Vec<Octets> {
+        self.hosts.iter().map(|host| host.name.clone()).collect()
+    }
+
+    /// Takes one entry.
+    pub fn take(&mut self, context: Context, entry: &Entry<'_>, sink: &mut dyn Sink) {
+        let Some(host) = self.hosts.get_mut(context.host.0 as usize) else { return };
+        host.advance(context, sink);
+        match entry {
+            Entry::Delivery(delivery) => {
+                let recipient = host.delivery(context, delivery);
+                if let (Some(recipient), Some(next)) = (recipient, delivery.next) {
+                    self.link_delivery(context, delivery, recipient, next);
+                }
+            }
+            Entry::Handover { child } => {
+                if let Some(origin) = host.sessions.origin(context) {
+                    host.link_origin(context, *child, origin);
+                }
+            }
+            _ => host.take(context, entry, sink),
+        }
+    }
+
+    /// Gives out everything that is still at hand.
+    pub fn finish(&mut self, sink: &mut dyn Sink) {
+        for host in &mut self.hosts {
+            host.sessions.finish(sink);
+            // Later hops before the ones that wait for them.
+            let mut ids: Vec<_> =
+                host.messages.iter().map(|(id, m)| (m.parent.is_none(), m.first_seen(), *id)).collect();
+            ids.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| if a.0 { a.cmp(b) } else { b.cmp(a) }));
+            for (_, _, id) in ids {
+                host.give_out(id, sink);
+            }
+        }
+    }
+}
+
+impl Host {
+    /// Moves the host's time on and gives out what has been ended for long enough.
+    fn advance(&mut self, context: Context, sink: &mut dyn Sink) {
+        if context.at <= self.now {
+            return;
+        }
+        self.now = context.at;
+        while let Some(&(ended, id)) = self.ended.front() {
+            if context.at.seconds_since(ended) <= LINGER_S {
+                break;
+            }
+            self.ended.pop_front();
+            let Some(message) = self.messages.get_mut(&id).filter(|m| m.ended() == Some(ended)) else { continue };
+            let waits = message.waits_for_next_hop();
+            let children = std::mem::take(&mut message.children);
+            if waits && children.iter().any(|child| self.messages.contains_key(child)) {
+                if let Some(message) = self.messages.get_mut(&id) {
+                    message.children = children;
+                    message.end(context.at);
+                    self.ended.push_back((context.at, id));
+                }
+                continue;
+            }
+            self.give_out(id, sink);
+        }
+        if context.at.seconds_since(self.swept) > SWEEP_EVERY_S {
+            self.swept = context.at;
+            self.sessions.sweep(context.at, sink);
+            self.links.retain(|_, link| context.at.seconds_since(link.at) <= SWEEP_EVERY_S);
+            self.awaited.retain(|_, (at, ..)| context.at.seconds_since(*at) <= SWEEP_EVERY_S);
+            let mut forgotten: Vec<_> = self
+                .messages
+                .iter()
+                .filter(|(_, m)| context.at.seconds_since(m.last_seen()) > FORGET_S)
+                .map(|(id, m)| (m.first_seen(), *id))
+                .collect();
+            forgotten.sort_unstable();
+            for (_, id) in forgotten {
+                self.give_out(id, sink);
+            }
+        }
+    }
+
+    fn give_out(&mut self, id: QueueId, sink: &mut dyn Sink) {
+        let Some(mut message) = self.messages.remove(&id) else { return };
+        let parent = message.parent.and_then(|parent| self.messages.get_mut(&parent));
+        let is_relayed = message.settle_relayed(parent.as_ref().is_some_and(|p| p.is_relayed()));
+        if let Some(parent) = parent {
+            parent.settle_relayed(is_relayed);
+        }
+        if let Some(hash) = message.message_id_hash()
+            && self.by_message_id.get(&hash) == Some(&id)
+        {
+            self.by_message_id.remove(&hash);
+        }
+        message.give_out(id, &self.name, sink);
+    }
+
+    fn take(&mut self, context: Context, entry: &Entry<'_>, sink: &mut dyn Sink) {
+        match entry {
+            Entry::Arrival(arrival) => self.arrival(context, arrival, sink),
+            Entry::MessageId { queue_id, message_id } => self.message_id(context, *queue_id, message_id),
+            Entry::Queued { queue_id, sender, size, recipients } => {
+                self.message(context, *queue_id).queued(sender, *size, *recipients);
+            }
+            Entry::Held { queue_id, sender } => self.message(context, *queue_id).held(*sender),
+            Entry::Expired { queue_id } => self.message(context, *queue_id).expired(context),
+            Entry::GivenUp { queue_id } => self.message(context, *queue_id).given_up(),
+            Entry::Closed { queue_id } => self.end(context, *queue_id),
+            Entry::Deleted { queue_id } => {
+                if let Some(message) = self.messages.get_mut(queue_id) {
+                    message.deleted();
+                    self.end(context, *queue_id);
+                }
+            }
+            Entry::Requeued { queue_id } => {
+                if let Some(message) = self.messages.get_mut(queue_id) {
+                    message.requeued();
+                    self.end(context, *queue_id);
+                }
+            }
+            Entry::Notice { child, .. } => self.message(context, *child).is_notice = true,
+            Entry::Rejection(_) | Entry::AuthFailure(_) if self.twins.is_second(context, &self.name, entry) => {}
+            Entry::Rejection(rejection) => self.rejection(context, rejection, sink),
+            Entry::AuthFailure(failure) => sink.auth_failure(AuthFailure {
+                at: context.at,
+                mta: context.mta,
+                host: context.host,
+                client: failure.client.into(),
+                sasl_username: failure.sasl_username.map(Octets::from),
+                is_permanent: failure.is_permanent,
+                service: failure.service.into(),
+                smtp_code: failure.smtp_code,
+                response: failure.response.into(),
+                place: context.place,
+                times: context.times,
+            }),
+            Entry::Connected { client } => self.sessions.connected(context, *client, sink),
+            Entry::Disconnected { client } => self.sessions.disconnected(context, *client, sink),
+            Entry::Session { client, sasl_username } => {
+                self.sessions.login(context, *client, *sasl_username, sink);
+            }
+            Entry::Delivery(_) | Entry::Handover { .. } => {}
+        }
+    }
+
+    /// The message with this id, a new one where there is none.
+    fn message(&mut self, context: Context, id: QueueId) -> &mut OpenMessage {
+        let message = self.messages.entry(id).or_insert_with(|| OpenMessage::new(context));
+        message.seen(context.at);
+        message
+    }
+
+    fn arrival(&mut self, context: Context, arrival: &parse::Arrival<'_>, sink: &mut dyn Sink) {
+        let id = arrival.queue_id;
+        if self.messages.get(&id).is_some_and(|old| old.is_another(context)) {
+            self.give_out(id, sink);
+        }
+        self.message(context, id).arrived(context, arrival);
+        if let Some(client) = arrival.client {
+            self.sessions.login(context, client, arrival.sasl_username, sink);
+        }
+        if let Some(message_id) = arrival.message_id {
+            self.message_id(context, id, message_id);
+        }
+        match arrival.parent {
+            Some(parse::Parent::Hop(parent)) => self.link(parent, id),
+            Some(parse::Parent::Bounced(_)) => self.message(context, id).is_notice = true,
+            None => {}
+        }
+        self.take_pending_link(context, id);
+    }
+
+    fn message_id(&mut self, context: Context, id: QueueId, message_id: &[u8]) {
+        let message = self.message(context, id);
+        message.set_message_id(message_id);
+        let Some(hash) = message.message_id_hash() else { return };
+        self.by_message_id.insert(hash, id);
+        if let Some((_, parent, recipient)) = self.awaited.remove(&hash) {
+            self.link_by_message_id(context, parent, recipient);
+        }
+    }
+
+    fn end(&mut self, context: Context, id: QueueId) {
+        if let Some(message) = self.messages.get_mut(&id) {
+            message.seen(context.at);
+            message.end(context.at);
+            self.ended.push_back((context.at, id));
+        }
+    }
+
+    /// The number of the recipient, `None` for an address probe.
+    fn delivery(&mut self, context: Context, delivery: &parse::Delivery<'_>) -> Option<usize> {
+        let recipient = self.message(context, delivery.queue_id).delivery(context, delivery)?;
+        let went_through_a_filter = delivery.outcome == parse::Outcome::Delivered
+            && delivery.next.is_none()
+            && (is_pipe(delivery.service) || is_loopback(delivery.relay_ip));
+        if went_through_a_filter {
+            self.link_by_message_id(context, delivery.queue_id, recipient);
+        }
+        Some(recipient)
+    }
+
+    fn rejection(&mut self, context: Context, rejection: &parse::Rejection<'_>, sink: &mut dyn Sink) {
+        let mut found = Rejection {
+            at: context.at,
+            mta: context.mta,
+            host: context.host,
+            identity: Identity { kind: IdentityKind::Unknown, name: Octets::default(), host: context.host },
+            queue_id: rejection.queue_id,
+            client: rejection.client.into(),
+            sasl_username: rejection.sasl_username.map(Octets::from),
+            local_user: rejection.local_user.map(Octets::from),
+            sender: rejection.sender.map(|s| address::with_lower_domain(s).into_owned().into()),
+            recipient: rejection.recipient.map(|r| address::with_lower_domain(r).into_owned().into()),
+            direction: Direction::Inbound,
+            action: match (rejection.is_discard, rejection.is_permanent) {
+                (true, _) => Action::Discarded,
+                (false, true) => Action::Rejected,
+                (false, false) => Action::Tempfailed,
+            },
+            stage: rejection.stage,
+            service: rejection.service.into(),
+            smtp_code: rejection.smtp_code,
+            enhanced_code: rejection.enhanced_code,
+            response: rejection.response.into(),
+            place: context.place,
+            times: context.times,
+        };
+        if let Some(message) = rejection.queue_id.and_then(|id| self.messages.get_mut(&id)) {
+            message.lend_origin(&mut found);
+            if rejection.ends_message {
+                message.refused();
+            }
+        }
+        // postscreen and cleanup have no sessions of their own.
+        if context.mta == Mta::Exim || rejection.service == b"smtpd" {
+            self.sessions.rejection(context, rejection.client, found, sink);
+        } else {
+            found.give_out(sink);
+        }
+    }
+}
+
+impl Rejection {
+    /// Decides who is responsible, then gives the refusal out.
+    fn give_out(mut self, sink: &mut dyn Sink) {
+        let (kind, name) = match (&self.sasl_username, &self.local_user, &self.sender) {
+            (Some(login), _, _) => (IdentityKind::Sasl, login.clone()),
+            (None, Some(user), _) => (IdentityKind::Uid, user.clone()),
+            (None, None, Some(sender)) if !sender.is_empty() => (IdentityKind::Sender, sender.clone()),
+            (None, None, Some(_)) => (IdentityKind::Null, self.client.ip.clone()),
+            (None, None, None) => (IdentityKind::Client, self.client.ip.clone()),
+        };
+        let is_ours = matches!(kind, IdentityKind::Sasl | IdentityKind::Uid) || is_own_network(&self.client.ip);
+        self.direction = if is_ours { Direction::Outbound } else { Direction::Inbound };
+        self.identity = Identity { kind, name, host: self.host };
+        sink.rejection(self);
+    }
+}
+
+/// Postfix's pipe daemon, or an Exim transport that is one by its name.
+fn is_pipe(service: &[u8]) -> bool {
+    memchr::memmem::find(service, b"pipe").is_some()
+}
+
+fn is_loopback(ip: &[u8]) -> bool {
+    address::ip(ip).is_some_and(|ip| ip.is_loopback())
+}
+
+fn is_own_network(ip: &[u8]) -> bool {
+    address::ip(ip).is_some_and(address::is_own_network)
+}

@@ -1,0 +1,470 @@
+//! A message while its lines come in, and what it is once they have.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::recipients::Recipients;
+use super::{
+    Attempt, ClientFacts, Context, Identity, Message, Octets, Origin, RecipientState, Rejection, Sink, is_own_network,
+};
+use crate::mail::address;
+use crate::mail::identity::IdentityKind;
+use crate::mail::queue_id::QueueId;
+use crate::mail::status::{Action, Direction, Mta};
+use crate::mail::time::Timestamp;
+use crate::parse::{Arrival, Delivery, Outcome};
+
+/// Lines of several processes about one message swap places by this much at most.
+const SWAP_S: i64 = 5;
+
+/// A queue entry of which more lines may come.
+pub struct OpenMessage {
+    mta: Mta,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+    ended: Option<Timestamp>,
+    has_arrival: bool,
+    /// It was seen in the queue, so it is mail: a queue manager's or delivery's line, or Exim's arrival.
+    is_queued: bool,
+    /// A bounce or delay notice.
+    pub is_notice: bool,
+    is_refused: bool,
+    is_deleted: bool,
+    is_continued: bool,
+    is_requeued: bool,
+    is_probe: bool,
+    own: Origin,
+    /// Of the mail's first hop, where this is a later one.
+    pub inherited: Option<Origin>,
+    /// The hop before, where it is on this host.
+    pub parent: Option<QueueId>,
+    /// Hops behind this one.
+    pub children: Vec<QueueId>,
+    /// Address and address before aliases, as the hop before knew them.
+    aliases: Vec<(Octets, Octets)>,
+    /// A copy left for elsewhere, here or behind a later hop.
+    is_relayed: bool,
+    sender: Option<Octets>,
+    message_id: Option<Octets>,
+    size: Option<u64>,
+    /// Recipients asked for, as counted by the mail server.
+    asked: u32,
+    recipients: Recipients,
+    attempts: Vec<Attempt>,
+}
+
+impl OpenMessage {
+    pub fn new(context: Context) -> Self {
+        Self {
+            mta: context.mta,
+            first_seen: context.at,
+            last_seen: context.at,
+            ended: None,
+            has_arrival: false,
+            is_queued: false,
+            is_notice: false,
+            is_refused: false,
+            is_deleted: false,
+            is_continued: false,
+            is_requeued: false,
+            is_probe: false,
+            own: Origin { host: context.host, sasl_username: None, local_user: None, client: None, sender: None },
+            inherited: None,
+            parent: None,
+            children: Vec::new(),
+            aliases: Vec::new(),
+            is_relayed: false,
+            sender: None,
+            message_id: None,
+            size: None,
+            asked: 0,
+            recipients: Recipients::default(),
+            attempts: Vec::new(),
+        }
+    }
+
+    pub const fn first_seen(&self) -> Timestamp {
+        self.first_seen
+    }
+
+    pub const fn last_seen(&self) -> Timestamp {
+        self.last_seen
+    }
+
+    pub const fn ended(&self) -> Option<Timestamp> {
+        self.ended
+    }
+
+    pub fn seen(&mut self, at: Timestamp) {
+        self.first_seen = self.first_seen.min(at);
+        self.last_seen = self.last_seen.max(at);
+    }
+
+    pub fn end(&mut self, at: Timestamp) {
+        self.ended = Some(at);
+    }
+
+    /// True when an arrival now must be another message's: the id is used again.
+    pub fn is_another(&self, context: Context) -> bool {
+        self.has_arrival
+            || self.ended.is_some()
+            || (self.is_queued && context.at.seconds_since(self.first_seen) > SWAP_S)
+    }
+
+    pub fn arrived(&mut self, context: Context, arrival: &Arrival<'_>) {
+        self.has_arrival = true;
+        self.is_queued |= context.mta == Mta::Exim;
+        self.own.sasl_username = arrival.sasl_username.map(Octets::from);
+        self.own.local_user = arrival.local_user.map(Octets::from);
+        self.own.client = arrival.client.map(ClientFacts::from);
+        if let Some(sender) = arrival.sender {
+            self.set_sender(sender);
+        }
+        self.size = self.size.or(arrival.size);
+        self.asked = self.asked.max(arrival.recipients.unwrap_or(0));
+        // Over SMTP the local user of Exim is the daemon's own.
+        if self.own.client.is_some() {
+            self.own.local_user = None;
+        }
+    }
+
+    fn set_sender(&mut self, sender: &[u8]) {
+        let sender: Octets = address::with_lower_domain(sender).into_owned().into();
+        self.own.sender = Some(sender.clone());
+        self.sender = Some(sender);
+    }
+
+    pub fn set_message_id(&mut self, message_id: &[u8]) {
+        self.message_id = Some(message_id.into());
+    }
+
+    pub fn message_id_hash(&self) -> Option<u64> {
+        self.message_id.as_ref().filter(|id| !id.is_empty()).map(|id| xxh3_64(id))
+    }
+
+    pub fn queued(&mut self, sender: &[u8], size: Option<u64>, recipients: u32) {
+        self.is_queued = true;
+        // Behind cleanup's rewriting: pickup's `www-data` is `www-data@host` here.
+        self.set_sender(sender);
+        self.size = self.size.or(size);
+        self.asked = self.asked.max(recipients);
+    }
+
+    /// Takes a delivery line; gives the recipient's number, `None` for an address probe.
+    pub fn delivery(&mut self, context: Context, delivery: &Delivery<'_>) -> Option<usize> {
+        if delivery.outcome == Outcome::Probed {
+            self.is_probe = true;
+            return None;
+        }
+        self.is_queued = true;
+        if let (None, Some(sender)) = (&self.sender, delivery.sender) {
+            self.set_sender(sender);
+        }
+        let state = match delivery.outcome {
+            Outcome::Delivered => RecipientState::Delivered,
+            Outcome::Deferred => RecipientState::Deferred,
+            Outcome::Bounced => RecipientState::Bounced,
+            Outcome::Expired => RecipientState::Expired,
+            Outcome::Discarded | Outcome::Probed => RecipientState::Discarded,
+        };
+        let recipient = self.recipients.settle(delivery, state);
+        let response = match self.recipients.last_attempt(recipient).and_then(|at| self.attempts.get(at)) {
+            // Retries mostly get the same answer; it is kept once.
+            Some(last) if *last.response == *delivery.response => Arc::clone(&last.response),
+            _ => Arc::from(delivery.response),
+        };
+        self.attempts.push(Attempt {
+            at: context.at,
+            recipient,
+            action: action(state),
+            direction: Direction::Outbound,
+            is_secondary: delivery.is_secondary,
+            is_handover: false,
+            service: delivery.service.into(),
+            is_remote: delivery.is_remote,
+            relay_host: delivery.relay_host.to_ascii_lowercase().into(),
+            relay_ip: delivery.relay_ip.into(),
+            relay_port: delivery.relay_port,
+            delay_s: delivery.delay_s,
+            enhanced_code: delivery.enhanced_code,
+            response,
+            place: context.place,
+            times: context.times,
+        });
+        self.recipients.attempted(recipient, self.attempts.len() - 1);
+        Some(recipient)
+    }
+
+    /// Given up for age: every recipient that was put off is lost now. What Postfix logs is one line for the message;
+    /// the last answer of each recipient is the cause that is shown.
+    pub fn expired(&mut self, context: Context) {
+        for (state, last) in self.recipients.states() {
+            if *state != RecipientState::Deferred {
+                continue;
+            }
+            *state = RecipientState::Expired;
+            let Some(last) = last.and_then(|at| self.attempts.get(at)) else { continue };
+            let expiry = Attempt {
+                at: context.at,
+                action: Action::Expired,
+                is_secondary: false,
+                place: context.place,
+                times: 1,
+                delay_s: None,
+                ..last.clone()
+            };
+            self.attempts.push(expiry);
+        }
+    }
+
+    /// In the hold queue: no line has counted its recipients yet, of which there is one at least.
+    pub fn held(&mut self, sender: Option<&[u8]>) {
+        if let (None, Some(sender)) = (&self.sender, sender) {
+            self.set_sender(sender);
+        }
+        self.is_queued = true;
+        self.asked = self.asked.max(1);
+    }
+
+    /// Bounced by hand: every recipient that was put off is lost.
+    pub fn given_up(&mut self) {
+        for (state, _) in self.recipients.states() {
+            if *state == RecipientState::Deferred {
+                *state = RecipientState::Bounced;
+            }
+        }
+    }
+
+    /// Thrown out of the queue by hand.
+    pub fn deleted(&mut self) {
+        self.is_deleted = true;
+    }
+
+    /// The whole message was refused after its data: it is no mail of this host.
+    pub fn refused(&mut self) {
+        self.is_refused = true;
+    }
+
+    /// Fills a refusal's gaps with what the message's arrival told.
+    pub fn lend_origin(&self, rejection: &mut Rejection) {
+        let origin = self.origin();
+        if rejection.sasl_username.is_none() {
+            rejection.sasl_username.clone_from(&origin.sasl_username);
+        }
+        if rejection.local_user.is_none() {
+            rejection.local_user.clone_from(&origin.local_user);
+        }
+        if let (true, Some(client)) = (rejection.client.ip.is_empty(), &origin.client) {
+            rejection.client = client.clone();
+        }
+    }
+
+    /// Takes the login and client of the session in front of a before-queue filter: it is the same, first hop.
+    pub fn adopt(&mut self, origin: Origin) {
+        self.own.sasl_username = self.own.sasl_username.take().or(origin.sasl_username);
+        self.own.client = origin.client.or(self.own.client.take());
+    }
+
+    pub fn origin(&self) -> &Origin {
+        self.inherited.as_ref().unwrap_or(&self.own)
+    }
+
+    /// True when this entry may be a later hop of another: it came from this host or its own network, without a login.
+    pub fn may_continue(&self, relay_ip: &[u8]) -> bool {
+        self.own.sasl_username.is_none()
+            && self.inherited.is_none()
+            && match &self.own.client {
+                Some(client) => is_own_network(&client.ip) || *client.ip == *relay_ip,
+                None => true,
+            }
+    }
+
+    /// True for a message handed in on this host itself.
+    pub fn is_local(&self) -> bool {
+        match &self.own.client {
+            Some(client) => super::is_loopback(&client.ip),
+            None => self.own.local_user.is_some(),
+        }
+    }
+
+    /// Address and address before aliases of a recipient, where they differ.
+    pub fn alias(&self, recipient: usize) -> Option<(Octets, Octets)> {
+        let recipient = self.recipients.get(recipient).filter(|r| !r.orig_address.is_empty())?;
+        Some((recipient.address.clone(), recipient.orig_address.clone()))
+    }
+
+    /// An alias that the hop before expanded: this one sees the address only.
+    pub fn learn_alias(&mut self, alias: (Octets, Octets)) {
+        self.aliases.push(alias);
+    }
+
+    /// The last delivery of this recipient went into another queue entry.
+    pub fn handed_on(&mut self, recipient: usize) {
+        let Some((state, last)) = self.recipients.state(recipient) else { return };
+        if *state == RecipientState::Delivered
+            && let Some(attempt) = last.and_then(|at| self.attempts.get_mut(at))
+        {
+            attempt.is_handover = true;
+        }
+        *state = RecipientState::HandedOn;
+    }
+
+    /// Another queue entry says itself that it carries this mail on.
+    pub fn continued(&mut self) {
+        self.is_continued = true;
+    }
+
+    /// Put back to the start of the queue under a new id (`postsuper -r`).
+    pub fn requeued(&mut self) {
+        self.is_requeued = true;
+    }
+
+    /// What is not settled here is carried on by the entry that continues this one, or was thrown away by hand.
+    fn settle_rest(&mut self) -> RecipientState {
+        for at in 0..self.recipients.len() {
+            let Some((state, _)) = self.recipients.state(at) else { continue };
+            match *state {
+                RecipientState::Delivered if self.is_continued => self.handed_on(at),
+                RecipientState::Open | RecipientState::Deferred if self.is_continued && self.is_requeued => {
+                    self.handed_on(at);
+                }
+                RecipientState::Open | RecipientState::Deferred if self.is_deleted => {
+                    *state = RecipientState::Discarded;
+                }
+                _ => {}
+            }
+        }
+        match (self.is_continued, self.is_deleted) {
+            (true, _) => RecipientState::HandedOn,
+            (false, true) => RecipientState::Discarded,
+            (false, false) => RecipientState::Open,
+        }
+    }
+
+    /// What it came to, once no more lines are expected.
+    pub fn give_out(mut self, queue_id: QueueId, host_name: &Octets, sink: &mut dyn Sink) {
+        if self.is_probe && self.attempts.is_empty() {
+            return sink.probe();
+        }
+        if self.is_refused || !self.is_queued {
+            return sink.aborted();
+        }
+        let unnamed_state = self.settle_rest();
+        let unnamed = u64::from(self.asked).saturating_sub(self.recipients.len() as u64);
+        let identity = self.identity(host_name);
+        let is_ours = matches!(identity.kind, IdentityKind::Sasl | IdentityKind::Uid)
+            || (identity.kind == IdentityKind::Client)
+            || (identity.kind == IdentityKind::Null && self.origin().client.is_none())
+            || self.origin().client.as_ref().is_some_and(|c| is_own_network(&c.ip));
+        for attempt in &mut self.attempts {
+            attempt.direction = direction(attempt, is_ours);
+        }
+        let is_ended = self.ended.is_some();
+        sink.message(Message {
+            mta: self.mta,
+            queue_id,
+            host: self.own.host,
+            identity,
+            origin: self.origin().clone(),
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            sender: self.sender,
+            message_id: self.message_id,
+            size: self.size,
+            unnamed_recipients: unnamed,
+            unnamed_state,
+            is_continuation: self.inherited.is_some(),
+            is_open: !is_ended,
+            is_orphan: !self.has_arrival && !self.is_notice && self.inherited.is_none(),
+            recipients: self.recipients.into_inner(),
+            attempts: self.attempts,
+        });
+    }
+
+    /// contract.md section 3, in its order.
+    fn identity(&self, host_name: &Octets) -> Identity {
+        let origin = self.origin();
+        let sender = if self.inherited.is_some() {
+            origin.sender.as_ref().or(self.sender.as_ref())
+        } else {
+            self.sender.as_ref()
+        };
+        let client_ip = origin.client.as_ref().map(|c| &c.ip).filter(|ip| !ip.is_empty());
+        // Postfix's own notices and probes (`double_bounce_sender`).
+        let is_own_notice =
+            self.is_notice || (!self.has_arrival && sender.is_some_and(|s| s.starts_with(b"double-bounce@")));
+        let own_name = || if host_name.is_empty() { Octets::from(&b"this host"[..]) } else { host_name.clone() };
+        let (kind, name) = match (&origin.sasl_username, &origin.local_user, client_ip, sender) {
+            (Some(login), ..) => (IdentityKind::Sasl, login.clone()),
+            // A bounce is handed in by the mail server's own user.
+            (None, Some(_), _, Some(sender)) if is_own_notice && sender.is_empty() => (IdentityKind::Null, own_name()),
+            (None, Some(user), ..) => (IdentityKind::Uid, user.clone()),
+            (None, None, Some(ip), _) if self.is_relayed || is_neighbour(ip) => (IdentityKind::Client, ip.clone()),
+            (None, None, Some(ip), Some(sender)) if sender.is_empty() => (IdentityKind::Null, ip.clone()),
+            (None, None, None, Some(sender)) if sender.is_empty() || is_own_notice => (IdentityKind::Null, own_name()),
+            (None, None, _, Some(sender)) => (IdentityKind::Sender, sender.clone()),
+            (None, None, _, None) => (IdentityKind::Unknown, Octets::default()),
+        };
+        Identity { kind, name, host: origin.host }
+    }
+
+    /// Notes that a copy was relayed, for this entry and, through its answer, for the hop before it.
+    pub fn settle_relayed(&mut self, by_next_hop: bool) -> bool {
+        self.recipients.fill_aliases(std::mem::take(&mut self.aliases));
+        self.is_relayed |= by_next_hop || self.was_relayed();
+        self.is_relayed
+    }
+
+    pub const fn is_relayed(&self) -> bool {
+        self.is_relayed
+    }
+
+    /// True while who is responsible depends on where later hops take the mail.
+    pub fn waits_for_next_hop(&self) -> bool {
+        let origin = self.origin();
+        origin.sasl_username.is_none() && origin.local_user.is_none() && origin.client.is_some()
+    }
+
+    /// True when a copy left for elsewhere under the address that the client gave: the client may relay here. A
+    /// forwarded copy, and one for a server in this site's own network, is inbound mail.
+    fn was_relayed(&self) -> bool {
+        self.attempts.iter().any(|attempt| {
+            let forwarded = self.recipients.get(attempt.recipient).is_some_and(|r| {
+                !r.orig_address.is_empty() && address::split(&r.orig_address).1 != address::split(&r.address).1
+            });
+            attempt.is_remote && !forwarded && !is_own_network(&attempt.relay_ip)
+        })
+    }
+}
+
+const fn action(state: RecipientState) -> Action {
+    match state {
+        RecipientState::Open | RecipientState::Deferred => Action::Deferred,
+        RecipientState::Delivered | RecipientState::HandedOn => Action::Delivered,
+        RecipientState::Bounced => Action::Bounced,
+        RecipientState::Expired => Action::Expired,
+        RecipientState::Discarded => Action::Discarded,
+    }
+}
+
+/// True for a machine of the own network that is not this host: it may relay, and is answered for by its address. On
+/// loopback filters hand mail back, whose first hop may be in no log.
+fn is_neighbour(ip: &[u8]) -> bool {
+    is_own_network(ip) && !super::is_loopback(ip)
+}
+
+/// Which way a copy went: to a server elsewhere is outbound; what stays here, or goes on to a server of this site, is
+/// local when it began here and inbound when it came from elsewhere.
+fn direction(attempt: &Attempt, is_ours: bool) -> Direction {
+    let stays = matches!(&*attempt.service, b"local" | b"virtual" | b"lmtp" | b"pipe")
+        || (!attempt.is_remote && attempt.action == Action::Delivered)
+        || is_own_network(&attempt.relay_ip);
+    match (stays, is_ours) {
+        (true, true) => Direction::Local,
+        (true, false) => Direction::Inbound,
+        (false, _) if attempt.is_remote => Direction::Outbound,
+        (false, true) => Direction::Outbound,
+        (false, false) => Direction::Inbound,
+    }
+}

@@ -1,0 +1,147 @@
+//! SMTP sessions: which login a refusal belongs to when its own line does not say. A refusal waits for the end of its
+//! session, for the login may be told only later, with the first accepted message.
+
+use hashbrown::HashMap;
+
+use super::{ClientFacts, Context, Octets, Origin, Rejection, Sink};
+use crate::mail::time::Timestamp;
+use crate::parse::Client;
+
+/// A session of which nothing was heard for so long is over: smtpd times out after 5 minutes (`smtpd_timeout`).
+const FORGET_S: i64 = 3_600;
+/// How many refusals wait; a session with more is not worth its memory.
+const WAITING: usize = 1_000;
+
+/// What tells one session from another: the process that serves it, one client at a time, or where the log has no pids
+/// the client's port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Process(u32),
+    Peer(Octets, u16),
+}
+
+impl Key {
+    fn new(context: Context, client: Client<'_>) -> Option<Self> {
+        match (context.pid, client.port) {
+            (Some(pid), _) => Some(Self::Process(pid)),
+            (None, Some(port)) => Some(Self::Peer(client.ip.into(), port)),
+            (None, None) => None,
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Sessions {
+    by_key: HashMap<Key, Session>,
+}
+
+struct Session {
+    client: ClientFacts,
+    port: Option<u16>,
+    sasl_username: Option<Octets>,
+    waiting: Vec<Rejection>,
+    last_seen: Timestamp,
+}
+
+impl Session {
+    fn new(context: Context, client: Client<'_>) -> Self {
+        Self {
+            client: client.into(),
+            port: client.port,
+            sasl_username: None,
+            waiting: Vec::new(),
+            last_seen: context.at,
+        }
+    }
+
+    fn end(self, sink: &mut dyn Sink) {
+        for rejection in self.waiting {
+            with_login(rejection, self.sasl_username.as_ref()).give_out(sink);
+        }
+    }
+}
+
+fn with_login(mut rejection: Rejection, login: Option<&Octets>) -> Rejection {
+    if rejection.sasl_username.is_none() {
+        rejection.sasl_username = login.cloned();
+    }
+    rejection
+}
+
+impl Sessions {
+    pub fn connected(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) {
+        let Some(key) = Key::new(context, client) else { return };
+        if let Some(old) = self.by_key.insert(key, Session::new(context, client)) {
+            old.end(sink);
+        }
+    }
+
+    pub fn disconnected(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) {
+        if let Some(session) = Key::new(context, client).and_then(|key| self.by_key.remove(&key)) {
+            session.end(sink);
+        }
+    }
+
+    /// A line names the session's client, and its login where it has one.
+    pub fn login(&mut self, context: Context, client: Client<'_>, login: Option<&[u8]>, sink: &mut dyn Sink) {
+        let Some(session) = self.session(context, client, sink) else { return };
+        if let Some(login) = login {
+            session.sasl_username = Some(login.into());
+        }
+    }
+
+    /// A refusal in a session: given out at once where nothing tells which session it was.
+    pub fn rejection(&mut self, context: Context, client: Client<'_>, rejection: Rejection, sink: &mut dyn Sink) {
+        match self.session(context, client, sink) {
+            Some(session) if session.waiting.len() < WAITING => session.waiting.push(rejection),
+            Some(session) => with_login(rejection, session.sasl_username.as_ref()).give_out(sink),
+            None => rejection.give_out(sink),
+        }
+    }
+
+    /// What is known of the client that this process serves.
+    pub fn origin(&self, context: Context) -> Option<Origin> {
+        let session = self.by_key.get(&Key::Process(context.pid?))?;
+        Some(Origin {
+            host: context.host,
+            sasl_username: session.sasl_username.clone(),
+            local_user: None,
+            client: Some(session.client.clone()),
+            sender: None,
+        })
+    }
+
+    /// The session of this process with this client; another client means that the end of the old one was not logged.
+    fn session(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) -> Option<&mut Session> {
+        let key = Key::new(context, client)?;
+        let is_over = |known: &Session| {
+            *known.client.ip != *client.ip
+                || context.at.seconds_since(known.last_seen) > FORGET_S
+                || (known.port.is_some() && client.port.is_some() && known.port != client.port)
+        };
+        if self.by_key.get(&key).is_some_and(is_over)
+            && let Some(old) = self.by_key.remove(&key)
+        {
+            old.end(sink);
+        }
+        let session = self.by_key.entry(key).or_insert_with(|| Session::new(context, client));
+        session.last_seen = context.at;
+        Some(session)
+    }
+
+    pub fn sweep(&mut self, now: Timestamp, sink: &mut dyn Sink) {
+        self.end_where(|session| now.seconds_since(session.last_seen) > FORGET_S, sink);
+    }
+
+    pub fn finish(&mut self, sink: &mut dyn Sink) {
+        self.end_where(|_| true, sink);
+    }
+
+    fn end_where(&mut self, ends: impl Fn(&Session) -> bool, sink: &mut dyn Sink) {
+        let mut ended: Vec<_> = self.by_key.extract_if(|_, session| ends(session)).collect();
+        ended.sort_unstable_by(|(a, x), (b, y)| x.last_seen.cmp(&y.last_seen).then_with(|| a.cmp(b)));
+        for (_, session) in ended {
+            session.end(sink);
+        }
+    }
+}

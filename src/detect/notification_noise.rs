@@ -1,0 +1,134 @@
+//! The same mail again and again, that nobody reads: a panel, a monitor or a cron job that reports every minute.
+
+use serde_json::json;
+
+use super::{Detector, Finding, Limit, Limits, Severity, is_our_user, named};
+use crate::aggregate::window::busiest;
+use crate::aggregate::{Pair, SenderProfile, share};
+use crate::mail::address::printable;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "notification-noise",
+    question: "does it send the same mail again and again, that nobody reads?",
+    limits: &[
+        Limit {
+            key: "regular_messages",
+            default: 20.0,
+            unit: "messages of one sender to one recipient at regular gaps",
+            source: "mxroute seed: one every minute; 20 minutes of it are no accident",
+        },
+        Limit {
+            key: "regular_share",
+            default: 0.8,
+            unit: "of the gaps that are like the middle one",
+            source: "a machine's timer; people and events keep no rhythm",
+        },
+        Limit {
+            key: "gap_s",
+            default: 300.0,
+            unit: "seconds, the longest gap that is noise",
+            source: "monitors that mail a team check every 5 minutes and mail on change only",
+        },
+        Limit {
+            key: "messages_per_day",
+            default: 200.0,
+            unit: "messages of one sender to one recipient in 24 hours, whatever the gaps",
+            source: "mxroute seed: 600 notifications that nobody reads",
+        },
+    ],
+    check,
+};
+
+struct Noise<'a> {
+    pair: &'a Pair,
+    times: Vec<Timestamp>,
+    /// Middle gap in seconds, and the share of gaps like it.
+    gap_s: i64,
+    regular: f64,
+    per_day: u64,
+}
+
+fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
+    if !is_our_user(profile) {
+        return None;
+    }
+    let noisy: Vec<_> = profile.pairs().into_iter().filter_map(|pair| noise(pair, limits)).collect();
+    let worst = noisy.first()?;
+    let messages: u64 = noisy.iter().map(|n| n.times.len() as u64).sum();
+    let undelivered: u64 = noisy.iter().map(|n| n.pair.undelivered).sum();
+    let lost = share(undelivered, messages);
+    let severity = if lost >= 0.5 || worst.per_day >= 1_000 { Severity::Medium } else { Severity::Low };
+    let mut queue_ids = crate::aggregate::QueueIds::default();
+    for noise in &noisy {
+        queue_ids.merge(noise.pair.queue_ids.clone());
+    }
+    let (sender, recipient) = (printable(&worst.pair.sender), printable(&worst.pair.recipient));
+    let others = match noisy.len() {
+        1 => String::new(),
+        n => format!(", and {} further pairs like it", n - 1),
+    };
+    let explanation = format!(
+        "{} sent {} messages from <{sender}> to <{recipient}>, one every {} s in {:.0} % of the gaps, up to {} in 24 hours{others}; {:.0} % did not arrive.",
+        named(profile),
+        worst.times.len(),
+        worst.gap_s,
+        worst.regular * 100.0,
+        worst.per_day,
+        lost * 100.0,
+    );
+    let pairs: Vec<_> = noisy
+        .iter()
+        .take(10)
+        .map(|n| {
+            json!({
+                "envelope_sender": printable(&n.pair.sender),
+                "recipient": printable(&n.pair.recipient),
+                "messages": n.times.len(),
+                "undelivered": n.pair.undelivered,
+                "middle_gap_s": n.gap_s,
+                "regular_share": n.regular,
+                "most_in_24_hours": n.per_day,
+            })
+        })
+        .collect();
+    Some(Finding {
+        kind: DETECTOR.kind,
+        severity,
+        score: 0.4 + 0.3 * lost,
+        first_seen: noisy.iter().filter_map(|n| n.times.first()).min().copied()?,
+        last_seen: noisy.iter().filter_map(|n| n.times.last()).max().copied()?,
+        messages,
+        recipients: messages,
+        queue_id_count: queue_ids.count,
+        queue_ids: queue_ids.things().copied().collect(),
+        explanation,
+        evidence: json!({ "pairs": pairs, "pair_count": noisy.len() }),
+        next_step: format!(
+            "Ask whoever runs this job whether anybody reads <{recipient}>; have it mail on change only, or send it to a log. {}",
+            if lost >= 0.5 { "Refuse the recipient until then: its mails do not arrive." } else { "" }
+        )
+        .trim_end()
+        .to_string(),
+    })
+}
+
+/// What makes a pair noise, `None` where nothing does.
+fn noise<'a>(pair: &'a Pair, limits: &Limits<'_>) -> Option<Noise<'a>> {
+    let mut times: Vec<_> = pair.times.iter().copied().map(Timestamp::from_seconds).collect();
+    times.sort_unstable();
+    let (_, _, per_day) = busiest(&times, SECONDS_PER_DAY)?;
+    let mut gaps: Vec<_> = times.windows(2).filter_map(|w| Some(w.get(1)?.seconds_since(*w.first()?))).collect();
+    gaps.sort_unstable();
+    let gap_s = gaps.get(gaps.len() / 2).copied()?;
+    // A tenth of the gap, and the two seconds that stamps and queues are off.
+    let slack = gap_s / 10 + 2;
+    let alike = gaps.iter().filter(|gap| (**gap - gap_s).abs() <= slack).count();
+    let regular = share(alike as u64, gaps.len() as u64);
+    let is_regular = times.len() as f64 >= limits.get("regular_messages")
+        && regular >= limits.get("regular_share")
+        && gap_s > 0
+        && gap_s as f64 <= limits.get("gap_s");
+    let is_noise = is_regular || per_day as f64 >= limits.get("messages_per_day");
+    is_noise.then_some(Noise { pair, times, gap_s, regular, per_day })
+}

@@ -1,0 +1,54 @@
+//! The few things that stop a run. What is wrong with single lines or files is counted (see `tally`), not raised.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a run stopped. Each message says what, where and what to do, in lower case.
+#[derive(Debug)]
+pub enum Error {
+    /// Arguments or configuration that make no sense together: exit status 2.
+    Usage(String),
+    /// A rule or taxonomy file that is not well-formed or fails its own samples: exit status 1.
+    Rules { file: String, problem: String },
+    /// None of the given inputs could be opened: exit status 1. `said` names each with its problem.
+    NothingReadable { said: String, inputs: usize },
+    /// A signal came: exit status 128 and its number.
+    Interrupted { signal: u8 },
+    /// No input, or no line of a mail server in it: exit status 10.
+    NoMailLines(String),
+    /// The reports could not be written: exit status 1.
+    Output { path: PathBuf, problem: String },
+}
+
+impl Error {
+    /// The process's exit status for this error (contract.md section 1).
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Rules { .. } | Self::NothingReadable { .. } | Self::Output { .. } => 1,
+            Self::Usage(_) => 2,
+            Self::NoMailLines(_) => 10,
+            Self::Interrupted { signal } => 128 + *signal,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(problem) | Self::NoMailLines(problem) => f.write_str(problem),
+            Self::Rules { file, problem } => write!(f, "{file}: {problem}"),
+            Self::NothingReadable { said, inputs: 1 } => {
+                write!(f, "{said}the input could not be read; nothing was written")
+            }
+            Self::NothingReadable { said, inputs } => {
+                write!(f, "{said}none of the {inputs} inputs could be read; nothing was written")
+            }
+            Self::Interrupted { signal } => write!(f, "stopped by signal {signal}; nothing was written"),
+            Self::Output { path, problem } => write!(f, "{}: cannot write: {problem}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+pub type Result<T> = std::result::Result<T, Error>;

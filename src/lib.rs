@@ -1,0 +1,35 @@
+//! Mines Postfix and Exim logs: why mail was deferred or refused, who is responsible, which accounts are abused.
+//!
+//! A log line's way, from left to right:
+//!
+//! ```text
+//! input → framing → parse → correlate → classify → aggregate → detect → report
+//! Block   RawLine   Entry   Message     Verdict    SenderProfile Finding  files
+//! └──── borrowed, one line at a time ┘└──────────── owned, small ────────────┘
+//! ```
+//!
+//! Each stage's output type lives in that stage. A stage imports from its left, [`mail`], [`tally`] and [`error`], never
+//! from its right; `fixtures/golden.rs` checks it. [`run`] joins the stages, one file per command.
+
+pub mod error;
+pub mod mail;
+pub mod tally;
+
+pub mod input;
+
+pub mod framing;
+
+pub mod parse;
+
+pub mod correlate;
+
+pub mod classify;
+
+pub mod aggregate;
+
+pub mod detect;
+
+pub mod report;
+
+pub mod cli;
+pub mod run;

@@ -1,0 +1,130 @@
+//! Mail addresses and network addresses as logs write them.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use memchr::memrchr;
+
+/// Local part and domain of an address, parted at its last `@`; the domain is empty for a bare local name.
+pub fn split(address: &[u8]) -> (&[u8], &[u8]) {
+    match memrchr(b'@', address) {
+        Some(at) => (address.get(..at).unwrap_or_default(), address.get(at + 1..).unwrap_or_default()),
+        None => (address, &[]),
+    }
+}
+
+/// The address with its domain part in lower case (contract.md section 2); borrowed when it already is.
+pub fn with_lower_domain(address: &[u8]) -> Cow<'_, [u8]> {
+    let (local, domain) = split(address);
+    if !domain.iter().any(u8::is_ascii_uppercase) {
+        return Cow::Borrowed(address);
+    }
+    let mut owned = address.to_vec();
+    if let Some(tail) = owned.get_mut(local.len()..) {
+        tail.make_ascii_lowercase();
+    }
+    Cow::Owned(owned)
+}
+
+/// The address inside one pair of `<>`, or the text as it stands.
+pub fn unbracketed(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"<").and_then(|t| t.strip_suffix(b">")).unwrap_or(text)
+}
+
+/// An IP address as logs write it: with `IPv6:` in front, in brackets, or plain. `None` for anything else.
+pub fn ip(text: &[u8]) -> Option<IpAddr> {
+    let text = text.strip_prefix(b"[").and_then(|t| t.strip_suffix(b"]")).unwrap_or(text);
+    let text = text.strip_prefix(b"IPv6:").unwrap_or(text);
+    std::str::from_utf8(text).ok()?.parse().ok().map(|ip: IpAddr| ip.to_canonical())
+}
+
+/// True for loopback, link-local and private ranges (RFC 1918, RFC 4193, RFC 6598 is *not* among them): an address
+/// that only this host or its own network can have.
+pub fn is_own_network(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// The network an address is counted under: its /24, or its /48 for IPv6 (contract.md, `client_networks`).
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            IpAddr::from([a, b, c, 0])
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            IpAddr::from([a, b, c, 0, 0, 0, 0, 0])
+        }
+    }
+}
+
+/// Bytes of a log as text: what is no UTF-8, and what a terminal or a browser could take for an instruction (control
+/// and format characters, bidirectional overrides among them), comes as `\xNN` per byte. A backslash stays itself.
+pub fn printable(bytes: &[u8]) -> Cow<'_, str> {
+    if bytes.iter().all(|b| matches!(b, 0x20..=0x7E)) {
+        return String::from_utf8_lossy(bytes);
+    }
+    let mut text = String::with_capacity(bytes.len() + 16);
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if is_harmless(character) {
+                text.push(character);
+            } else {
+                let mut buffer = [0; 4];
+                escape(character.encode_utf8(&mut buffer).as_bytes(), &mut text);
+            }
+        }
+        escape(chunk.invalid(), &mut text);
+    }
+    Cow::Owned(text)
+}
+
+fn escape(bytes: &[u8], into: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in bytes {
+        into.push_str("\\x");
+        for nibble in [byte >> 4, byte & 15] {
+            into.push(HEX.get(usize::from(nibble)).copied().map_or('?', char::from));
+        }
+    }
+}
+
+/// False for control characters, line and paragraph separators, and the invisible characters that change what
+/// follows: zero-width ones, bidirectional marks, tags.
+const fn is_harmless(character: char) -> bool {
+    !matches!(character,
+        '\0'..='\u{1F}' | '\u{7F}'..='\u{9F}' | '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}'
+        | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
+        | '\u{E0000}'..='\u{E007F}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_domain_is_lowered() {
+        assert_eq!(with_lower_domain(b"Al.B@Example.ORG").as_ref(), b"Al.B@example.org");
+        assert_eq!(with_lower_domain(b"ROOT").as_ref(), b"ROOT");
+        assert_eq!(split(b"\"a@b\"@c.example"), (&b"\"a@b\""[..], &b"c.example"[..]));
+    }
+
+    #[test]
+    fn what_is_no_plain_text_is_escaped() {
+        assert_eq!(printable(b"al@b.example"), "al@b.example");
+        assert_eq!(printable("\u{e9}\u{202e}x\u{1b}[m".as_bytes()), "\u{e9}\\xE2\\x80\\xAEx\\x1B[m");
+        assert_eq!(printable(b"\xff\n"), "\\xFF\\x0A");
+    }
+
+    #[test]
+    fn addresses_are_read_in_every_dress() {
+        for text in ["[192.0.2.1]", "192.0.2.1", "::ffff:192.0.2.1", "[IPv6:::ffff:192.0.2.1]"] {
+            assert_eq!(ip(text.as_bytes()), Some(IpAddr::from([192, 0, 2, 1])), "{text}");
+        }
+        assert_eq!(ip(b"unknown"), None);
+        assert_eq!(network(IpAddr::from([192, 0, 2, 77])).to_string(), "192.0.2.0");
+    }
+}

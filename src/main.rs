@@ -1,0 +1,41 @@
+//! Arguments in, exit status out. Everything that prints is here.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use mailsleuth::cli::{Cli, Command};
+use mailsleuth::error::Result;
+use mailsleuth::run::{self, Outcome};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Analyze(args) => args.plan().and_then(|plan| run::analyze::run(&plan)),
+    };
+    ExitCode::from(close(outcome))
+}
+
+/// Prints what a run has to say; gives its exit status.
+fn close(outcome: Result<Outcome>) -> u8 {
+    match outcome {
+        Ok(outcome) => {
+            let mut status = outcome.status;
+            for warning in &outcome.warnings {
+                eprintln!("mailsleuth: {warning}");
+            }
+            if let Err(error) = io::stdout().lock().write_all(outcome.text.as_bytes())
+                && error.kind() != io::ErrorKind::BrokenPipe
+            {
+                eprintln!("mailsleuth: cannot print the summary: {error}");
+                status = 1;
+            }
+            status
+        }
+        Err(error) => {
+            eprintln!("mailsleuth: {error}");
+            error.exit_status()
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The pieces that lines of both mail servers are made of, each taken from the left: a value and the rest.
+
+use memchr::{memchr, memmem};
+
+use crate::mail::queue_id::{self, QueueId};
+
+/// Text up to the first `mark`, and what follows it.
+pub fn until<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = match mark {
+        [byte] => memchr(*byte, text)?,
+        _ => memmem::find(text, mark)?,
+    };
+    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+}
+
+/// Text up to the last `mark`, and what follows it.
+pub fn until_last<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = memmem::rfind(text, mark)?;
+    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+}
+
+/// Text up to the first blank (not included), and the rest without that blank.
+pub fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    until(text, b" ").unwrap_or((text, &[]))
+}
+
+/// A decimal number at the start of `text` and what follows it; saturates instead of overflowing.
+pub fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let (number, rest) = text.split_at_checked(digits)?;
+    let value = number.iter().fold(0u64, |sum, d| sum.saturating_mul(10).saturating_add(u64::from(d - b'0')));
+    (digits > 0).then_some((value, rest))
+}
+
+/// A decimal fraction of seconds such as `0.87` or `12736`.
+pub fn seconds(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0)
+}
+
+/// How far a quoted string at the start of `text` reaches, its quotes included (RFC 5321 section 4.1.2,
+/// `Quoted-string`). `None` when `text` does not begin with a quote or the string has no end.
+fn quoted_len(text: &[u8]) -> Option<usize> {
+    let mut bytes = text.iter().enumerate();
+    if bytes.next()?.1 != &b'"' {
+        return None;
+    }
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' => _ = bytes.next(),
+            b'"' => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// An address as a value, with or without `<>`, that one of `ends` (or the end of the text) closes. Blanks, commas and
+/// `>` may be part of it: an address ends only where an end mark follows. Gives the address without its `<>`, and the
+/// rest from the end mark on.
+pub fn address<'a>(text: &'a [u8], ends: &[&[u8]]) -> Option<(&'a [u8], &'a [u8])> {
+    let (inner, close) = match text.strip_prefix(b"<") {
+        Some(inner) => (inner, Some(b'>')),
+        None => (text, None),
+    };
+    let mut from = quoted_len(inner).unwrap_or(0);
+    let first = close.unwrap_or_else(|| ends.first().and_then(|e| e.first()).copied().unwrap_or(b' '));
+    while let Some(at) = memchr(first, inner.get(from..)?).map(|n| n + from) {
+        let rest = inner.get(at + usize::from(close.is_some())..)?;
+        if rest.is_empty() || ends.iter().any(|end| rest.starts_with(end)) {
+            return Some((inner.get(..at)?, rest));
+        }
+        from = at + 1;
+    }
+    // Cut off in the middle of the address: what is there is kept.
+    Some((inner, &[]))
+}
+
+/// `host[ip]` or `host[ip]:port` at the start of `text`: name, address, port, and what follows. `unknown` stands for
+/// nothing, as name and as address.
+pub fn host_ip_port(text: &[u8]) -> Option<(HostIp<'_>, &[u8])> {
+    let (name, tail) = until(text, b"[")?;
+    let (ip, mut rest) = until(tail, b"]")?;
+    let mut port = None;
+    if let Some(tail) = rest.strip_prefix(b":")
+        && let Some((number, tail)) = number(tail)
+    {
+        port = u16::try_from(number).ok();
+        rest = tail;
+    } else if let Some(tail) = rest.strip_prefix(b":unknown") {
+        rest = tail;
+    }
+    Some((HostIp { name: known(name), ip: known(ip), port }, rest))
+}
+
+/// A peer's name, address and port as Postfix writes them; empty or `None` where unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HostIp<'a> {
+    pub name: &'a [u8],
+    pub ip: &'a [u8],
+    pub port: Option<u16>,
+}
+
+fn known(text: &[u8]) -> &[u8] {
+    if text == b"unknown" { &[] } else { text }
+}
+
+/// The queue id that a response names as the next one for this copy: `queued as ID` (Postfix), `forwarded as ID`
+/// (Postfix local), `OK id=ID` (Exim). The last one counts: a filter quotes the answer that it got itself.
+pub fn next_queue_id(response: &[u8]) -> Option<QueueId> {
+    [&b"queued as "[..], b"forwarded as ", b" id="].iter().find_map(|mark| {
+        let (_, tail) = until_last(response, mark)?;
+        let end = tail.iter().position(|b| !b.is_ascii_alphanumeric() && *b != b'-').unwrap_or(tail.len());
+        let id = tail.get(..end)?;
+        let is_id = queue_id::is_exim_id(id) || (*mark != b" id=" && queue_id::is_postfix_id(id));
+        is_id.then(|| QueueId::new(id)).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_ends_only_where_a_known_key_follows() {
+        let ends: &[&[u8]] = &[b", relay=", b", orig_to="];
+        for (text, address_of, rest) in [
+            (&b"<bo@a.example>, relay=x"[..], &b"bo@a.example"[..], &b", relay=x"[..]),
+            (b"<\"a b, (c)>\"@a.example>, relay=x", b"\"a b, (c)>\"@a.example", b", relay=x"),
+            (b"<\"a>, relay=none, \"@a.example>, relay=x", b"\"a>, relay=none, \"@a.example", b", relay=x"),
+            (b"bo@a.example, relay=x", b"bo@a.example", b", relay=x"),
+            (b"<>, relay=x", b"", b", relay=x"),
+            (b"<cut@off", b"cut@off", b""),
+        ] {
+            assert_eq!(address(text, ends), Some((address_of, rest)), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn a_peer_is_read_with_every_sort_of_port() {
+        let (peer, rest) = host_ip_port(b"mx[2001:db8::8]:25, delay").unwrap();
+        assert_eq!((peer.name, peer.ip, peer.port, rest), (&b"mx"[..], &b"2001:db8::8"[..], Some(25), &b", delay"[..]));
+        let (peer, rest) = host_ip_port(b"unknown[unknown]:unknown;").unwrap();
+        assert_eq!((peer, rest), (HostIp::default(), &b";"[..]));
+    }
+
+    #[test]
+    fn the_next_id_is_the_last_one_named() {
+        let from_filter = b"250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 9D1EA3";
+        assert_eq!(next_queue_id(from_filter).map(|id| id.to_string()).as_deref(), Some("9D1EA3"));
+        assert_eq!(
+            next_queue_id(b"250 OK id=1tXyZa-0001Ab-2c").map(|id| id.to_string()).as_deref(),
+            Some("1tXyZa-0001Ab-2c")
+        );
+        assert_eq!(next_queue_id(b"250 ok id=ABCDEF12"), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! From profiles and findings to files: contract.md's tables, `summary.json`, and the text summary. No number is made
+//! here that is not there already.
+
+pub mod events;
+pub mod publish;
+pub mod schema;
+pub mod summary;
+pub mod tables;
+pub mod text;
+
+use crate::aggregate::SenderProfile;
+use crate::classify::Classifier;
+use crate::correlate::{HostId, Octets};
+use crate::detect::{Finding, score};
+use crate::mail::address::printable;
+use crate::mail::status::Action;
+use tables::{Cell, Table};
+
+/// An identity with what was found about it.
+pub struct Judged {
+    pub profile: SenderProfile,
+    pub findings: Vec<Finding>,
+}
+
+/// Names of hosts by their numbers.
+pub struct HostNames(pub Vec<Octets>);
+
+impl HostNames {
+    pub fn name(&self, host: HostId) -> &[u8] {
+        self.0.get(host.0 as usize).map(|n| &**n).unwrap_or_default()
+    }
+
+    /// The hosts of an identity, by name.
+    fn of(&self, profile: &SenderProfile) -> Vec<String> {
+        let mut names: Vec<_> =
+            profile.hosts.iter().map(|h| printable(self.name(*h)).into_owned()).filter(|n| !n.is_empty()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The first of them, for what has room for one.
+    pub fn first_of(&self, profile: &SenderProfile) -> String {
+        self.of(profile).into_iter().next().unwrap_or_default()
+    }
+}
+
+/// Findings, the worst first.
+pub fn worst_first(judged: &[Judged]) -> Vec<(&Judged, &Finding)> {
+    let mut all: Vec<_> = judged.iter().flat_map(|j| j.findings.iter().map(move |f| (j, f))).collect();
+    // The order of identities and detectors decides what is left.
+    all.sort_by(|(_, a), (_, b)| b.severity.cmp(&a.severity).then(b.score.total_cmp(&a.score)));
+    all
+}
+
+pub fn findings(judged: &[Judged], hosts: &HostNames) -> Table {
+    let mut table = Table::new(&schema::FINDINGS);
+    for (Judged { profile, .. }, finding) in worst_first(judged) {
+        let host = hosts.first_of(profile);
+        table.push([
+            Cell::text(finding.id(profile, host.as_bytes())),
+            Cell::text(finding.kind),
+            Cell::text(finding.severity.word()),
+            Cell::Real(finding.score),
+            Cell::text(profile.kind.word()),
+            Cell::log(&profile.name),
+            Cell::text(host),
+            Cell::Time(finding.first_seen),
+            Cell::Time(finding.last_seen),
+            Cell::Count(finding.messages),
+            Cell::Count(finding.recipients),
+            Cell::List(profile.client_ips.iter().map(ToString::to_string).collect()),
+            Cell::List(finding.queue_ids.iter().map(ToString::to_string).collect()),
+            Cell::Count(finding.queue_id_count),
+            Cell::text(finding.explanation.clone()),
+            Cell::Json(finding.evidence.clone()),
+            Cell::text(finding.next_step.clone()),
+        ]);
+    }
+    table
+}
+
+pub fn senders(judged: &[Judged], hosts: &HostNames) -> Table {
+    let mut table = Table::new(&schema::SENDERS);
+    for Judged { profile, findings } in judged {
+        let peak = profile.asked.peak(60);
+        table.push([
+            Cell::text(profile.kind.word()),
+            Cell::log(&profile.name),
+            Cell::List(hosts.of(profile)),
+            Cell::Time(profile.first_seen),
+            Cell::Time(profile.last_seen),
+            Cell::Count(profile.messages),
+            Cell::Count(profile.bytes),
+            Cell::Count(profile.recipients),
+            Cell::Count(profile.distinct_recipients.len()),
+            Cell::Count(profile.distinct_recipient_domains.len()),
+            Cell::Count(profile.delivered),
+            Cell::Count(profile.deferred),
+            Cell::Count(profile.deferral_attempts),
+            Cell::Count(profile.bounced),
+            Cell::Count(profile.expired),
+            Cell::Count(profile.rejected),
+            Cell::Count(profile.tempfailed),
+            Cell::Count(profile.invalid_recipients.len()),
+            Cell::Real(profile.invalid_share()),
+            Cell::Count(profile.envelope_senders.len()),
+            Cell::Count(profile.envelope_sender_domains.len()),
+            Cell::Count(profile.client_ips.len() as u64),
+            Cell::Count(profile.client_networks()),
+            Cell::Count(profile.auth_failures),
+            peak.map_or(Cell::None, |peak| Cell::Time(peak.start)),
+            Cell::Count(peak.map_or(0, |peak| peak.count)),
+            profile.top_category().map_or(Cell::None, |category| Cell::text(category.id())),
+            Cell::List(findings.iter().map(|f| f.kind.to_string()).collect()),
+            Cell::Real(score(findings)),
+        ]);
+    }
+    table
+}
+
+pub fn reasons(judged: &[Judged], classifier: &Classifier) -> Table {
+    let mut table = Table::new(&schema::REASONS);
+    for Judged { profile, .. } in judged {
+        for (key, reason) in &profile.reasons {
+            let (smtp_code, enhanced_code) = reason.codes();
+            table.push([
+                Cell::text(profile.kind.word()),
+                Cell::log(&profile.name),
+                Cell::text(key.direction.word()),
+                Cell::text(key.action.word()),
+                Cell::text(key.category.id()),
+                Cell::text(key.category.family()),
+                Cell::text(polarity(key.action)),
+                smtp_code.map_or(Cell::None, |code| Cell::count(code.get())),
+                enhanced_code.map_or(Cell::None, |code| Cell::text(code.to_string())),
+                Cell::text(&*key.provider),
+                reason.dnsbl().map_or(Cell::None, |list| Cell::log(list.as_bytes())),
+                Cell::Count(reason.attempts),
+                Cell::Count(reason.messages),
+                Cell::Count(reason.recipients.len()),
+                Cell::Time(reason.first),
+                Cell::Time(reason.last),
+                Cell::log(&reason.example),
+                Cell::text(classifier.who_acts(key.category, reason.by_us).word()),
+                Cell::text(classifier.resolution(key.category, reason.dnsbl())),
+            ]);
+        }
+    }
+    table
+}
+
+/// An event's own polarity, from what was done (taxonomy.md).
+const fn polarity(action: Action) -> &'static str {
+    match action {
+        Action::Deferred | Action::Tempfailed | Action::Held => "temporary",
+        _ => "permanent",
+    }
+}

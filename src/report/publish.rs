@@ -1,0 +1,76 @@
+//! Files that appear whole or not at all: written aside, then renamed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// A directory beside the reports in which they are written until all are whole. It is gone when it is dropped.
+pub struct Aside {
+    out: PathBuf,
+    aside: PathBuf,
+    /// The report directory was made by this run.
+    made_out: bool,
+}
+
+impl Aside {
+    /// Makes the report directory where there is none, and the one aside in it.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when either cannot be made.
+    pub fn new(out: &Path) -> Result<Self> {
+        let made_out = !out.exists();
+        let aside = out.join(format!(".writing-{}", std::process::id()));
+        fs::create_dir_all(&aside).map_err(|error| failed(out, &error))?;
+        Ok(Self { out: out.to_path_buf(), aside, made_out })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.aside
+    }
+
+    /// The error for a file that could not be written here; it names the file as the user knows it.
+    pub fn failed(&self, file: &str, error: &io::Error) -> Error {
+        failed(&self.out.join(file), error)
+    }
+
+    /// Renames every file written aside into the report directory. Files of an earlier run that this one did not write
+    /// again are taken away, when they are among `ours`: a directory holds the reports of one run.
+    ///
+    /// # Errors
+    /// [`Error::Output`] for the first file that cannot be renamed.
+    pub fn publish(self, ours: &[String]) -> Result<Vec<PathBuf>> {
+        let mut names: Vec<_> = fs::read_dir(&self.aside)
+            .and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect::<io::Result<_>>())
+            .map_err(|error| failed(&self.aside, &error))?;
+        names.sort();
+        let mut published = Vec::new();
+        for name in names {
+            let to = self.out.join(&name);
+            fs::rename(self.aside.join(&name), &to).map_err(|error| failed(&to, &error))?;
+            published.push(to);
+        }
+        for name in ours {
+            let old = self.out.join(name);
+            if !published.contains(&old) && old.is_file() {
+                fs::remove_file(&old).map_err(|error| failed(&old, &error))?;
+            }
+        }
+        Ok(published)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // Nothing is left to do for what cannot be removed; the next run writes beside it.
+        _ = fs::remove_dir_all(&self.aside);
+        if self.made_out {
+            _ = fs::remove_dir(&self.out);
+        }
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> Error {
+    Error::Output { path: path.to_path_buf(), problem: error.to_string() }
+}

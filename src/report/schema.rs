@@ -1,0 +1,103 @@
+//! The columns of contract.md section 2: name and type of every column of every table, in order. Nothing else in the
+//! program knows a column's name.
+
+/// What a column holds. In CSV timestamps are RFC 3339 with `Z`, lists are joined by `;`, and unknown is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    Text,
+    Count,
+    Real,
+    /// UTC, microseconds.
+    Time,
+    /// List of text.
+    List,
+    /// A JSON object as text; an object in JSON output.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Type,
+}
+
+/// One table of the report.
+#[derive(Debug)]
+pub struct Schema {
+    /// Also the file's name.
+    pub name: &'static str,
+    pub columns: &'static [Column],
+}
+
+macro_rules! schema {
+    ($(#[$doc:meta])* $const:ident, $name:literal { $($kind:ident: $($column:ident)+;)+ }) => {
+        $(#[$doc])*
+        pub const $const: Schema = Schema {
+            name: $name,
+            columns: &[$($(Column { name: stringify!($column), kind: Type::$kind }),+),+],
+        };
+    };
+}
+
+schema! {
+    /// One flagged pattern of one identity.
+    FINDINGS, "findings" {
+        Text: finding_id kind severity;
+        Real: score;
+        Text: identity_kind identity host;
+        Time: first_seen last_seen;
+        Count: messages recipients;
+        List: client_ips queue_ids;
+        Count: queue_id_count;
+        Text: explanation;
+        Json: evidence;
+        Text: next_step;
+    }
+}
+
+schema! {
+    /// One responsible identity.
+    SENDERS, "senders" {
+        Text: identity_kind identity;
+        List: hosts;
+        Time: first_seen last_seen;
+        Count: messages bytes recipients distinct_recipients distinct_recipient_domains delivered deferred
+            deferral_attempts bounced expired rejected tempfailed invalid_recipients;
+        Real: invalid_recipient_share;
+        Count: envelope_senders envelope_sender_domains client_ips client_networks auth_failures;
+        Time: peak_hour;
+        Count: peak_hour_recipients;
+        Text: top_category;
+        List: findings;
+        Real: score;
+    }
+}
+
+schema! {
+    /// One (identity, direction, action, category, provider) with its count.
+    REASONS, "reasons" {
+        Text: identity_kind identity direction action category family polarity;
+        Count: smtp_code;
+        Text: enhanced_code provider dnsbl;
+        Count: attempts messages recipients;
+        Time: first_seen last_seen;
+        Text: example who_acts resolution;
+    }
+}
+
+schema! {
+    /// One delivery attempt, rejection or authentication failure.
+    EVENTS, "events" {
+        Time: ts;
+        Text: host mta event queue_id message_id identity_kind identity sasl_username uid client_ip client_name helo
+            envelope_sender recipient orig_recipient direction action stage relay_host relay_ip;
+        Count: relay_port;
+        Text: provider;
+        Count: smtp_code;
+        Text: enhanced_code category rule dnsbl response;
+        Real: delay_s;
+        Count: size;
+        Text: source;
+        Count: line;
+    }
+}

@@ -1,0 +1,191 @@
+//! `summary.json`: what was read, what it came to, and what could not be read or understood. Its sums close.
+
+use serde_json::{Value, json};
+
+use super::tables::SCHEMA_VERSION;
+use crate::framing::year::YearSource;
+use crate::input::Problem;
+use crate::mail::address::printable;
+use crate::mail::time::Timestamp;
+use crate::tally::{LineTally, MailTally, Shapes};
+
+/// How many shapes of each kind are listed; the rest is counted.
+const LISTED: usize = 50;
+
+/// What is said of one input.
+pub struct InputSummary {
+    pub name: String,
+    pub year_source: YearSource,
+    pub lines: u64,
+    /// Lines with a known frame.
+    pub framed: u64,
+    pub mail_lines: u64,
+    pub bytes: u64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+impl InputSummary {
+    pub fn new(name: &str, year_source: YearSource) -> Self {
+        Self {
+            name: name.to_string(),
+            year_source,
+            lines: 0,
+            framed: 0,
+            mail_lines: 0,
+            bytes: 0,
+            first: None,
+            last: None,
+        }
+    }
+
+    pub fn saw(&mut self, at: Timestamp) {
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+        self.last = Some(self.last.map_or(at, |last| last.max(at)));
+    }
+
+    pub fn add(&mut self, tally: &LineTally, bytes: u64) {
+        self.lines += tally.lines;
+        self.framed += tally.lines
+            - tally.unframed
+            - tally.ignored.get("blank").copied().unwrap_or(0)
+            - tally.ignored.get("continuation").copied().unwrap_or(0);
+        self.mail_lines += tally.mail_lines;
+        self.bytes += bytes;
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "source": printable(self.name.as_bytes()),
+            "text_bytes": self.bytes,
+            "lines": self.lines,
+            "mail_lines": self.mail_lines,
+            "first": self.first.map(|at| at.to_string()),
+            "last": self.last.map(|at| at.to_string()),
+            "year_from": self.year_source.word(),
+        })
+    }
+}
+
+/// All that `summary.json` and the text summary say of a run.
+pub struct Summary {
+    pub inputs: Vec<InputSummary>,
+    pub passed_over: Vec<(String, String)>,
+    pub problems: Vec<Problem>,
+    pub zone: String,
+    pub lines: LineTally,
+    pub mail: MailTally,
+    pub unclassified: Shapes,
+    /// Rows per table.
+    pub rows: Vec<(&'static str, u64)>,
+}
+
+impl Summary {
+    /// First and last moment of the mail lines.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let first = self.inputs.iter().filter_map(|i| i.first).min()?;
+        Some((first, self.inputs.iter().filter_map(|i| i.last).max()?))
+    }
+
+    /// Warnings for stderr: the problems first, one each, then what the reader should know of the input.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<_> =
+            self.problems.iter().map(|p| format!("{}: {}", printable(p.source.as_bytes()), p.what)).collect();
+        for input in self.inputs.iter().filter(|input| input.year_source == YearSource::Clock) {
+            let first = input.first.map(|at| at.to_string()).unwrap_or_default();
+            warnings.push(format!(
+                "{}: its stamps have no year and nothing dates it; the newest past year was taken (first line: {first}); give --year",
+                printable(input.name.as_bytes())
+            ));
+        }
+        for input in self.inputs.iter().filter(|input| input.mail_lines == 0 && input.framed > 0) {
+            warnings.push(format!("{}: no line of Postfix or Exim in it", printable(input.name.as_bytes())));
+        }
+        if self.lines.unknown > 0 {
+            warnings.push(format!(
+                "{} of {} lines are of a mail server but of no known kind (samples in summary.json)",
+                self.lines.unknown, self.lines.lines
+            ));
+        }
+        warnings
+    }
+
+    /// The file's text.
+    pub fn to_json(&self) -> String {
+        let lines = &self.lines;
+        let mail = &self.mail;
+        let span = self.span();
+        let problems: Vec<_> = self
+            .problems
+            .iter()
+            .map(|p| json!({ "source": printable(p.source.as_bytes()), "problem": p.what, "unreadable": p.is_unreadable }))
+            .collect();
+        let passed_over: Vec<_> = self
+            .passed_over
+            .iter()
+            .map(|(name, why)| json!({ "source": printable(name.as_bytes()), "reason": printable(why.as_bytes()) }))
+            .collect();
+        let value = json!({
+            "schema_version": SCHEMA_VERSION,
+            "program": "mailsleuth",
+            "version": env!("CARGO_PKG_VERSION"),
+            "first": span.map(|(first, _)| first.to_string()),
+            "last": span.map(|(_, last)| last.to_string()),
+            "timezone": self.zone,
+            "inputs": self.inputs.iter().map(InputSummary::to_json).collect::<Vec<_>>(),
+            "passed_over": passed_over,
+            "problems": problems,
+            "lines": {
+                "lines": lines.lines,
+                "entries": lines.entries,
+                "ignored": lines.ignored_total(),
+                "unknown": lines.unknown,
+                "unframed": lines.unframed,
+                "overlong": lines.overlong,
+                "ignored_by_reason": lines.ignored,
+                "unknown_templates": templates(&lines.unknown_shapes),
+                "unframed_templates": templates(&lines.unframed_shapes),
+            },
+            "mail": {
+                "messages": mail.messages,
+                "open_messages": mail.open_messages,
+                "orphans": mail.orphans,
+                "probes": mail.probes,
+                "aborted": mail.aborted,
+                "rejected": mail.rejected,
+                "tempfailed": mail.tempfailed,
+                "auth_failures": mail.auth_failures,
+            },
+            "recipients": {
+                "asked_for": mail.recipients,
+                "delivered": mail.delivered,
+                "deferred": mail.deferred,
+                "bounced": mail.bounced,
+                "expired": mail.expired,
+                "discarded": mail.discarded,
+                "still_open": mail.still_open,
+                "handed_on": mail.handed_on,
+            },
+            "unclassified": {
+                "answers": self.unclassified.by_count().iter().map(|(_, count, _)| count).sum::<u64>()
+                    + self.unclassified.beyond,
+                "templates": templates(&self.unclassified),
+            },
+            "rows": self.rows.iter().map(|(name, rows)| ((*name).to_string(), json!(rows))).collect::<serde_json::Map<_, _>>(),
+        });
+        let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+fn templates(shapes: &Shapes) -> Vec<Value> {
+    shapes
+        .by_count()
+        .iter()
+        .take(LISTED)
+        .map(|(shape, count, sample)| {
+            json!({ "template": printable(shape), "count": count, "sample": printable(sample) })
+        })
+        .collect()
+}

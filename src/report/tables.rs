@@ -1,0 +1,363 @@
+//! Rows into columns, columns into CSV, Parquet and JSON files. The only place that knows polars.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use polars::prelude::{
+    Column, CsvWriter, DataFrame, IntoColumn, IntoSeries, KeyValueMetadata, ListBuilderTrait, ListStringChunkedBuilder,
+    NamedFrom, ParquetCompression, ParquetWriter, PlSmallStr, PolarsResult, SerWriter, Series, TimeUnit, TimeZone,
+};
+use serde_json::Value;
+
+use super::schema::{Schema, Type};
+use crate::mail::address::printable;
+use crate::mail::time::Timestamp;
+
+/// Version of the tables' columns and meanings, in every Parquet file's metadata and in `summary.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Rows of a table that is written piece by piece, per piece.
+const PIECE_ROWS: usize = 65_536;
+
+/// How the tables are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    Csv,
+    Parquet,
+    Json,
+}
+
+impl Format {
+    pub const ALL: &'static [Self] = &[Self::Csv, Self::Parquet, Self::Json];
+
+    /// The name on the command line and the end of the file's name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// One value of a row; [`Cell::None`] is unknown, in every type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    None,
+    Text(String),
+    Count(u64),
+    Real(f64),
+    Time(Timestamp),
+    List(Vec<String>),
+    Json(Value),
+}
+
+impl Cell {
+    /// Bytes of a log, made harmless; unknown when empty.
+    pub fn log(bytes: &[u8]) -> Self {
+        Self::text(printable(bytes))
+    }
+
+    /// Text of our own; unknown when empty.
+    pub fn text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        if text.is_empty() { Self::None } else { Self::Text(text) }
+    }
+
+    pub fn count(count: impl Into<u64>) -> Self {
+        Self::Count(count.into())
+    }
+}
+
+/// Values of one column, of one type.
+#[derive(Debug, Clone)]
+enum Values {
+    Text(Vec<Option<String>>),
+    Count(Vec<Option<u64>>),
+    Real(Vec<Option<f64>>),
+    Time(Vec<Option<i64>>),
+    List(Vec<Vec<String>>),
+}
+
+/// Rows of one table, kept by column.
+pub struct Table {
+    schema: &'static Schema,
+    columns: Vec<Values>,
+    rows: usize,
+}
+
+impl Table {
+    pub fn new(schema: &'static Schema) -> Self {
+        let columns = schema
+            .columns
+            .iter()
+            .map(|column| match column.kind {
+                Type::Text | Type::Json => Values::Text(Vec::new()),
+                Type::Count => Values::Count(Vec::new()),
+                Type::Real => Values::Real(Vec::new()),
+                Type::Time => Values::Time(Vec::new()),
+                Type::List => Values::List(Vec::new()),
+            })
+            .collect();
+        Self { schema, columns, rows: 0 }
+    }
+
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub const fn name(&self) -> &'static str {
+        self.schema.name
+    }
+
+    /// Adds a row: one cell per column of the schema. A cell of another type than its column's counts as unknown.
+    pub fn push<const N: usize>(&mut self, row: [Cell; N]) {
+        debug_assert_eq!(N, self.columns.len(), "{}", self.schema.name);
+        for (values, cell) in self.columns.iter_mut().zip(row) {
+            match (values, cell) {
+                (Values::Text(values), Cell::Text(text)) => values.push(Some(text)),
+                (Values::Text(values), Cell::Json(value)) => values.push(Some(value.to_string())),
+                (Values::Count(values), Cell::Count(count)) => values.push(Some(count)),
+                (Values::Real(values), Cell::Real(real)) => values.push(Some(rounded(real))),
+                (Values::Time(values), Cell::Time(at)) => values.push(Some(at.0)),
+                (Values::List(values), Cell::List(list)) => values.push(list),
+                (Values::Text(values), _) => values.push(None),
+                (Values::Count(values), _) => values.push(None),
+                (Values::Real(values), _) => values.push(None),
+                (Values::Time(values), _) => values.push(None),
+                (Values::List(values), _) => values.push(Vec::new()),
+            }
+        }
+        self.rows += 1;
+    }
+
+    /// Writes the whole table in one format.
+    ///
+    /// # Errors
+    /// What creating or writing the file gives.
+    pub fn write(&self, path: &Path, format: Format) -> io::Result<()> {
+        let mut out = BufWriter::new(File::create(path)?);
+        match format {
+            Format::Csv => self.write_csv(&mut out, true)?,
+            Format::Parquet => {
+                let mut frame = self.frame().map_err(io::Error::other)?;
+                parquet(&mut out).finish(&mut frame).map_err(io::Error::other)?;
+            }
+            Format::Json => self.write_json(&mut out)?,
+        }
+        out.flush()?;
+        out.get_ref().sync_all()
+    }
+
+    fn write_csv(&self, out: &mut impl Write, with_header: bool) -> io::Result<()> {
+        let mut frame = self.text_frame().map_err(io::Error::other)?;
+        CsvWriter::new(out).include_header(with_header).n_threads(1).finish(&mut frame).map_err(io::Error::other)
+    }
+
+    /// The columns with their true types.
+    fn frame(&self) -> PolarsResult<DataFrame> {
+        self.frame_of(|name, values| match values {
+            Values::Time(values) => Series::new(name, values.as_slice())
+                .into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC))
+                .into_column(),
+            Values::List(lists) => {
+                let mut builder = ListStringChunkedBuilder::new(name, lists.len(), lists.len());
+                for list in lists {
+                    builder.append_values_iter(list.iter().map(String::as_str));
+                }
+                builder.finish().into_series().into_column()
+            }
+            other => plain(name, other),
+        })
+    }
+
+    /// The columns as CSV shows them, texts that a spreadsheet would take for a formula made plain.
+    fn text_frame(&self) -> PolarsResult<DataFrame> {
+        self.frame_of(|name, values| {
+            let texts: Vec<Option<String>> = match values {
+                Values::Time(times) => times.iter().map(|at| at.map(|at| Timestamp(at).to_string())).collect(),
+                Values::List(lists) => {
+                    lists.iter().map(|l| (!l.is_empty()).then(|| no_formula(&l.join(";")).into_owned())).collect()
+                }
+                Values::Text(texts) => texts.iter().map(|t| t.as_deref().map(|t| no_formula(t).into_owned())).collect(),
+                other => return plain(name, other),
+            };
+            Series::new(name, texts).into_column()
+        })
+    }
+
+    fn frame_of(&self, column: impl Fn(PlSmallStr, &Values) -> Column) -> PolarsResult<DataFrame> {
+        let columns = self.schema.columns.iter().zip(&self.columns);
+        DataFrame::new(self.rows, columns.map(|(c, values)| column(PlSmallStr::from_static(c.name), values)).collect())
+    }
+
+    /// An array of objects, keys in the order of the columns.
+    fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(b"[")?;
+        for row in 0..self.rows {
+            out.write_all(if row == 0 { b"\n" } else { b",\n" })?;
+            let columns = self.schema.columns.iter().zip(&self.columns);
+            let object: serde_json::Map<String, Value> =
+                columns.map(|(c, values)| (c.name.to_string(), json_value(c.kind, values, row))).collect();
+            serde_json::to_writer(&mut *out, &object)?;
+        }
+        out.write_all(b"\n]\n")
+    }
+
+    fn clear(&mut self) {
+        *self = Self::new(self.schema);
+    }
+}
+
+fn parquet<W: Write>(out: W) -> ParquetWriter<W> {
+    let metadata = vec![("mailsleuth.schema_version".to_string(), SCHEMA_VERSION.to_string())];
+    ParquetWriter::new(out)
+        .with_compression(ParquetCompression::Zstd(None))
+        .with_row_group_size(Some(PIECE_ROWS))
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(metadata)))
+}
+
+fn plain(name: PlSmallStr, values: &Values) -> Column {
+    match values {
+        Values::Text(values) => Series::new(name, values.as_slice()),
+        Values::Count(values) => Series::new(name, values.as_slice()),
+        Values::Real(values) => Series::new(name, values.as_slice()),
+        Values::Time(values) => Series::new(name, values.as_slice()),
+        Values::List(lists) => Series::new(name, lists.iter().map(|l| l.join(";")).collect::<Vec<_>>()),
+    }
+    .into_column()
+}
+
+fn json_value(kind: Type, values: &Values, row: usize) -> Value {
+    match values {
+        Values::Text(values) => match (values.get(row).and_then(Option::as_deref), kind) {
+            (Some(text), Type::Json) => serde_json::from_str(text).unwrap_or(Value::Null),
+            (text, _) => text.into(),
+        },
+        Values::Count(values) => values.get(row).copied().flatten().into(),
+        Values::Real(values) => values.get(row).copied().flatten().into(),
+        Values::Time(values) => values.get(row).copied().flatten().map(|at| Timestamp(at).to_string()).into(),
+        Values::List(values) => values.get(row).cloned().unwrap_or_default().into(),
+    }
+}
+
+/// Shares and scores to four places: what is behind them is noise.
+fn rounded(real: f64) -> f64 {
+    (real * 10_000.0).round() / 10_000.0
+}
+
+/// A spreadsheet runs what begins with one of these as a formula (OWASP, "CSV Injection"): an apostrophe in front makes
+/// it text.
+fn no_formula(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']) {
+        return format!("'{text}").into();
+    }
+    text.into()
+}
+
+/// A table too long for memory, written piece by piece in each format.
+pub struct LongTable {
+    piece: Table,
+    csv: Option<BufWriter<File>>,
+    parquet: Option<polars::io::parquet::write::BatchedWriter<BufWriter<File>>>,
+    rows: u64,
+    /// The first error; later pieces are dropped, the end reports it.
+    failed: Option<io::Error>,
+}
+
+impl LongTable {
+    /// Begins the files of `formats` in `directory`; JSON is not among the formats of a long table.
+    ///
+    /// # Errors
+    /// What creating the files gives.
+    pub fn create(schema: &'static Schema, directory: &Path, formats: &[Format]) -> io::Result<Self> {
+        let piece = Table::new(schema);
+        let file = |format: Format| {
+            formats
+                .contains(&format)
+                .then(|| File::create(directory.join(format!("{}.{}", schema.name, format.word()))).map(BufWriter::new))
+                .transpose()
+        };
+        let parquet = match file(Format::Parquet)? {
+            Some(out) => {
+                let frame = piece.frame().map_err(io::Error::other)?;
+                Some(parquet(out).batched(frame.schema()).map_err(io::Error::other)?)
+            }
+            None => None,
+        };
+        Ok(Self { piece, csv: file(Format::Csv)?, parquet, rows: 0, failed: None })
+    }
+
+    pub fn push<const N: usize>(&mut self, row: [Cell; N]) {
+        self.piece.push(row);
+        if self.piece.rows() >= PIECE_ROWS {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.failed.is_none()
+            && let Err(error) = self.write_piece()
+        {
+            self.failed = Some(error);
+        }
+        self.rows += self.piece.rows() as u64;
+        self.piece.clear();
+    }
+
+    fn write_piece(&mut self) -> io::Result<()> {
+        if let Some(out) = &mut self.csv {
+            self.piece.write_csv(out, self.rows == 0)?;
+        }
+        if let Some(out) = &mut self.parquet {
+            out.write_batch(&self.piece.frame().map_err(io::Error::other)?).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rest; gives the number of rows.
+    ///
+    /// # Errors
+    /// The first that any piece met.
+    pub fn finish(mut self) -> io::Result<u64> {
+        if self.piece.rows() > 0 || self.rows == 0 {
+            self.flush();
+        }
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if let Some(mut out) = self.csv {
+            out.flush()?;
+            out.get_ref().sync_all()?;
+        }
+        if let Some(out) = self.parquet {
+            out.finish().map_err(io::Error::other)?;
+        }
+        Ok(self.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::schema::{FINDINGS, SENDERS};
+
+    #[test]
+    fn formulas_become_text() {
+        for text in ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "\u{FF1D}1"] {
+            assert_eq!(no_formula(text), format!("'{text}"));
+        }
+        assert_eq!(no_formula("al@b.example"), "al@b.example");
+    }
+
+    #[test]
+    fn an_empty_table_has_its_columns() {
+        for schema in [&FINDINGS, &SENDERS] {
+            let mut csv = Vec::new();
+            Table::new(schema).write_csv(&mut csv, true).unwrap();
+            let header: Vec<_> = schema.columns.iter().map(|c| c.name).collect();
+            assert_eq!(String::from_utf8(csv).unwrap(), header.join(",") + "\n");
+        }
+    }
+}

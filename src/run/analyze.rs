@@ -1,0 +1,583 @@
+//! `mailsleuth analyze`: logs in, per-sender reports out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hashbrown::HashMap;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::Outcome;
+use super::scan::{Consumer, Item, ParsedBlock, counted, scan};
+use super::sources::{Ordered, Selection, select};
+use crate::aggregate::Profiles;
+use crate::classify::{Category, Classifier, Refusal, Scratch, Verdict};
+use crate::cli::Plan;
+use crate::correlate::{
+    AuthFailure, Context, Correlator, HostId, Message, Octets, Place, RecipientState, Rejection, Sink,
+};
+use crate::detect::{self, LimitSettings, Severity};
+use crate::error::{Error, Result};
+use crate::framing::RawLine;
+use crate::framing::parts::Parts;
+use crate::framing::year::{Clock, YearSource};
+use crate::input::Problem;
+use crate::input::decompress::BytesRead;
+use crate::input::source;
+use crate::mail::status::{Action, Stage};
+use crate::report::events::Events;
+use crate::report::publish::Aside;
+use crate::report::summary::{InputSummary, Summary};
+use crate::report::tables::{Format, Table};
+use crate::report::{self, HostNames, Judged, schema, text};
+use crate::tally::{LineTally, MailTally, Shapes};
+
+/// Runs the plan.
+///
+/// # Errors
+/// [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Output`], [`Error::Interrupted`].
+pub fn run(plan: &Plan) -> Result<Outcome> {
+    let signal = watch_signals()?;
+    let classifier = Classifier::built_in()?;
+    if plan.paths.iter().any(|p| p == "-") && source::stdin_is_terminal() {
+        return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed());
+    let selection = select(source::find(&plan.paths), &plan.zone, plan.year, now);
+    let events = match plan.events {
+        true => Some(begin_events(plan, &selection.inputs)?),
+        false => None,
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(plan.threads)
+        .build()
+        .map_err(|error| Error::Usage(format!("--threads {}: {error}", plan.threads)))?;
+    let read = BytesRead::default();
+    let progress = progress(plan, &selection.inputs);
+    let (aside, events) = events.map_or((None, None), |(aside, events)| (Some(aside), Some(events)));
+    let mut stages = Stages::new(plan, &classifier, &selection, events, signal, read.clone(), progress);
+    scan(&selection.inputs, plan.mta, &pool, &read, &mut stages);
+    stages.progress.finish_and_clear();
+    if let Some(signal) = stages.interrupted() {
+        return Err(Error::Interrupted { signal });
+    }
+    stages.end();
+    stages.publish(plan, selection, aside)
+}
+
+/// SIGINT and SIGTERM end the run at the next batch, with nothing published.
+fn watch_signals() -> Result<Arc<AtomicUsize>> {
+    let signal = Arc::new(AtomicUsize::new(0));
+    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_usize(number, Arc::clone(&signal), number.unsigned_abs() as usize)
+            .map_err(|error| Error::Usage(format!("cannot watch for signals: {error}")))?;
+    }
+    Ok(signal)
+}
+
+fn begin_events(plan: &Plan, inputs: &[Ordered]) -> Result<(Aside, Events)> {
+    let aside = Aside::new(&plan.out)?;
+    let sources = inputs.iter().map(|input| input.source.name.clone()).collect();
+    let events = Events::create(aside.path(), &plan.formats, sources).map_err(|e| aside.failed("events", &e))?;
+    Ok((aside, events))
+}
+
+fn progress(plan: &Plan, inputs: &[Ordered]) -> ProgressBar {
+    if !plan.progress || plan.quiet {
+        return ProgressBar::hidden();
+    }
+    let total = inputs.iter().map(|input| input.source.bytes).sum();
+    // indicatif draws nothing where stderr is no terminal.
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    let style = "{bar:30} {percent:>3} %  {bytes} of {total_bytes} read, {bytes_per_sec}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Everything behind the parser, fed in the order of the text.
+struct Stages<'c> {
+    correlator: Correlator,
+    judge: Judge<'c>,
+    inputs: Vec<InputSummary>,
+    /// Of the input that is read now: its number, its clock, and the host of lines that name none.
+    current: Option<(usize, Clock, Octets)>,
+    clocks: Vec<(Clock, Octets)>,
+    /// The host of the line before.
+    last_host: Option<(Octets, HostId)>,
+    parts: Parts,
+    lines: LineTally,
+    problems: Vec<Problem>,
+    signal: Arc<AtomicUsize>,
+    read: BytesRead,
+    progress: ProgressBar,
+}
+
+impl<'c> Stages<'c> {
+    fn new(
+        plan: &Plan,
+        classifier: &'c Classifier,
+        selection: &Selection,
+        events: Option<Events>,
+        signal: Arc<AtomicUsize>,
+        read: BytesRead,
+        progress: ProgressBar,
+    ) -> Self {
+        let clocks = selection
+            .inputs
+            .iter()
+            .map(|input| {
+                (Clock::new(plan.zone.clone(), input.year, input.reference), Octets::from(input.host.as_bytes()))
+            })
+            .collect();
+        Self {
+            correlator: Correlator::new(),
+            judge: Judge::new(classifier, plan.merges_hosts, events),
+            inputs: selection.inputs.iter().map(|i| InputSummary::new(&i.source.name, i.year_source)).collect(),
+            current: None,
+            clocks,
+            last_host: None,
+            parts: Parts::default(),
+            lines: LineTally::default(),
+            problems: selection.problems.clone(),
+            signal,
+            read,
+            progress,
+        }
+    }
+
+    fn interrupted(&self) -> Option<u8> {
+        match self.signal.load(Ordering::Relaxed) {
+            0 => None,
+            signal => u8::try_from(signal).ok(),
+        }
+    }
+
+    fn host(&mut self, name: &[u8]) -> HostId {
+        if let Some((last, id)) = &self.last_host
+            && **last == *name
+        {
+            return *id;
+        }
+        let id = self.correlator.host(name);
+        if self.judge.hosts.0.len() <= id.0 as usize {
+            self.judge.hosts.0.push(name.into());
+        }
+        self.last_host = Some((name.into(), id));
+        id
+    }
+
+    fn item(&mut self, source: usize, line: u64, item: &Item<'_>) {
+        let (raw, entry) = match item {
+            Item::Entry { raw, entry } => (raw, Some(entry)),
+            Item::Unknown { raw } => (raw, None),
+            Item::Unframed { line } => return self.lines.unframed_shapes.add(line, 1),
+            Item::Part { raw, part } => {
+                // Counted once, as the line it is a part of; what else stands on its lines belongs to it.
+                let Some(line_text) = self.parts.take(raw.host, raw.pid, *part, raw.body) else {
+                    *self.lines.ignored.entry("part of a line").or_default() += 1;
+                    return;
+                };
+                let mut tally = LineTally::default();
+                let whole = counted(RawLine { body: &line_text, ..*raw }, &mut tally);
+                if let Some(input) = self.inputs.get_mut(source) {
+                    input.mail_lines += tally.mail_lines;
+                }
+                self.lines.merge(tally);
+                if let Some(item) = whole {
+                    self.item(source, line, &item);
+                }
+                return;
+            }
+        };
+        let Some((_, clock, own_host)) = &mut self.current else { return };
+        let at = clock.moment(&raw.stamp);
+        let host = if raw.host.is_empty() { own_host.clone() } else { raw.host.into() };
+        if let Some(input) = self.inputs.get_mut(source) {
+            input.saw(at);
+        }
+        let (Some(entry), Some(mta)) = (entry, raw.program.mta()) else {
+            return self.lines.unknown_shapes.add(raw.body, 1);
+        };
+        let context = Context {
+            at,
+            host: self.host(&host),
+            mta,
+            pid: raw.pid,
+            times: raw.times,
+            place: Place { source: u32::try_from(source).unwrap_or(u32::MAX), line },
+        };
+        self.correlator.take(context, entry, &mut self.judge);
+    }
+
+    /// Gives out what is still open.
+    fn end(&mut self) {
+        self.correlator.finish(&mut self.judge);
+    }
+
+    /// Judges, writes and sums up.
+    fn publish(mut self, plan: &Plan, selection: Selection, aside: Option<Aside>) -> Result<Outcome> {
+        self.refuse_nothing(&selection)?;
+        let aside = match aside {
+            Some(aside) => aside,
+            None => Aside::new(&plan.out)?,
+        };
+        let event_rows = match self.judge.events.take() {
+            Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
+            None => None,
+        };
+        let settings = LimitSettings::default();
+        let judged: Vec<Judged> = std::mem::take(&mut self.judge.profiles)
+            .finish()
+            .into_iter()
+            .map(|profile| Judged { findings: detect::check(&profile, &settings), profile })
+            .collect();
+        let hosts = &self.judge.hosts;
+        let tables = [
+            report::findings(&judged, hosts),
+            report::senders(&judged, hosts),
+            report::reasons(&judged, self.judge.classifier),
+        ];
+        for table in &tables {
+            write_table(&aside, table, &plan.formats)?;
+        }
+        let wrong_form = self.inputs_in_wrong_form(&selection);
+        self.problems.extend(wrong_form);
+        let summary = Summary {
+            inputs: self.inputs,
+            passed_over: selection.passed_over,
+            problems: self.problems,
+            zone: plan.zone_name.clone(),
+            lines: self.lines,
+            mail: self.judge.tally,
+            unclassified: self.judge.unclassified,
+            rows: tables
+                .iter()
+                .map(|t| (t.name(), t.rows() as u64))
+                .chain(event_rows.map(|rows| (schema::EVENTS.name, rows)))
+                .collect(),
+        };
+        let json = summary.to_json();
+        std::fs::write(aside.path().join("summary.json"), &json).map_err(|e| aside.failed("summary.json", &e))?;
+        let published = aside.publish(&our_files())?;
+        Ok(outcome(plan, &summary, &judged, hosts, json, &published))
+    }
+
+    /// Errors for a run that found nothing to report on: a wrong format must never look like a quiet day.
+    fn refuse_nothing(&self, selection: &Selection) -> Result<()> {
+        if self.lines.mail_lines > 0 {
+            return Ok(());
+        }
+        let unreadable = self.problems.iter().filter(|p| p.is_unreadable).count();
+        let said: String = self.problems.iter().map(|p| format!("{}: {}\nmailsleuth: ", p.source, p.what)).collect();
+        if unreadable > 0 && unreadable == selection.asked {
+            return Err(Error::NothingReadable { said, inputs: unreadable });
+        }
+        let read = match (self.inputs.len(), self.lines.lines) {
+            (0, _) => "no log file was found there".to_string(),
+            (_, 0) => "the input is empty".to_string(),
+            (files, lines) => {
+                let files = if files == 1 { "1 file".to_string() } else { format!("{files} files") };
+                let sample = self.lines.unframed_shapes.by_count().first().map(|(_, _, sample)| {
+                    format!("; the first line of an unknown form: {}", crate::mail::address::printable(sample))
+                });
+                format!("{files} with {lines} lines were read{}", sample.unwrap_or_default())
+            }
+        };
+        Err(Error::NoMailLines(format!(
+            "{said}no line of Postfix or Exim in the input: {read}. Give the log that the mail server writes (often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog)"
+        )))
+    }
+
+    /// Files that the user named and that hold no line of any log: they must not pass for quiet ones.
+    fn inputs_in_wrong_form(&self, selection: &Selection) -> Vec<Problem> {
+        let named = selection.inputs.iter().map(|input| input.source.is_named);
+        self.inputs
+            .iter()
+            .zip(named)
+            .filter(|(input, is_named)| *is_named && input.lines > 0 && input.framed == 0)
+            .map(|(input, _)| Problem {
+                source: input.name.clone(),
+                what: format!("none of its {} lines is a log line; is it a mail log?", input.lines),
+                is_unreadable: false,
+            })
+            .collect()
+    }
+}
+
+impl Consumer for Stages<'_> {
+    fn block(&mut self, block: ParsedBlock<'_>) {
+        if self.current.as_ref().is_none_or(|(source, ..)| *source != block.source) {
+            self.current = self.clocks.get(block.source).cloned().map(|(clock, host)| (block.source, clock, host));
+        }
+        let before = self.inputs.get(block.source).map_or(0, |input| input.lines);
+        for (number, item) in &block.items {
+            self.item(block.source, before + number + 1, item);
+        }
+        if let Some(input) = self.inputs.get_mut(block.source) {
+            input.add(&block.tally, block.bytes);
+            if let Some((_, clock, _)) = &self.current
+                && !clock.has_chosen_year()
+            {
+                input.year_source = YearSource::Stamps;
+            }
+        }
+        self.lines.merge(block.tally);
+        self.progress.set_position(self.read.load(Ordering::Relaxed));
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted().is_some()
+    }
+}
+
+fn write_table(aside: &Aside, table: &Table, formats: &[Format]) -> Result<()> {
+    for format in formats {
+        let file = format!("{}.{}", table.name(), format.word());
+        table.write(&aside.path().join(&file), *format).map_err(|error| aside.failed(&file, &error))?;
+    }
+    Ok(())
+}
+
+/// Every file name that a run may write.
+fn our_files() -> Vec<String> {
+    let tables = [&schema::FINDINGS, &schema::SENDERS, &schema::REASONS, &schema::EVENTS];
+    tables
+        .iter()
+        .flat_map(|table| Format::ALL.iter().map(|format| format!("{}.{}", table.name, format.word())))
+        .collect()
+}
+
+fn outcome(
+    plan: &Plan,
+    summary: &Summary,
+    judged: &[Judged],
+    hosts: &HostNames,
+    json: String,
+    published: &[std::path::PathBuf],
+) -> Outcome {
+    let worst = judged.iter().flat_map(|j| &j.findings).map(|f| f.severity).max();
+    let is_alarm = |limit: Severity| worst.is_some_and(|worst| worst >= limit);
+    let status = match (summary.problems.is_empty(), plan.fail_on.is_some_and(is_alarm)) {
+        (_, true) => 4,
+        (false, false) => 3,
+        (true, false) => 0,
+    };
+    let mut warnings = summary.warnings();
+    if plan.quiet {
+        warnings.truncate(summary.problems.len());
+    }
+    let text = match (plan.json, plan.quiet) {
+        (true, _) => json,
+        (false, true) => String::new(),
+        (false, false) => text::summary(summary, judged, hosts, published),
+    };
+    Outcome { status, warnings, text }
+}
+
+/// Classifies what the correlator gives out, and hands it to the profiles and the events table.
+struct Judge<'c> {
+    classifier: &'c Classifier,
+    scratch: Scratch,
+    known: HashMap<u128, Verdict<'c>>,
+    profiles: Profiles,
+    events: Option<Events>,
+    hosts: HostNames,
+    tally: MailTally,
+    unclassified: Shapes,
+}
+
+/// Answers whose verdicts are remembered. Most answers come again; senders can vary theirs without end.
+const KNOWN_ANSWERS: usize = 50_000;
+
+impl<'c> Judge<'c> {
+    fn new(classifier: &'c Classifier, merges_hosts: bool, events: Option<Events>) -> Self {
+        Self {
+            classifier,
+            scratch: classifier.scratch(),
+            known: HashMap::new(),
+            profiles: Profiles::new(merges_hosts),
+            events,
+            hosts: HostNames(Vec::new()),
+            tally: MailTally::default(),
+            unclassified: Shapes::default(),
+        }
+    }
+
+    fn verdict(&mut self, refusal: &Refusal<'_>, times: u64) -> Verdict<'c> {
+        let key = key(refusal);
+        let verdict = match self.known.get(&key) {
+            Some(verdict) => verdict.clone(),
+            None => {
+                if self.known.len() >= KNOWN_ANSWERS {
+                    self.known.clear();
+                }
+                let verdict = self.classifier.classify(&mut self.scratch, refusal);
+                self.known.insert(key, verdict.clone());
+                verdict
+            }
+        };
+        if verdict.category.is_unclassified() {
+            self.unclassified.add(refusal.response, times);
+        }
+        verdict
+    }
+
+    /// A message given up for age: that is why it did not arrive, whatever the last answer said.
+    fn expired(&self, verdict: Verdict<'c>) -> Verdict<'c> {
+        match Category::from_id("delivery-expired") {
+            Some(category) if category != verdict.category => {
+                Verdict { category, rule: "queue-lifetime", dnsbl: None, ..verdict }
+            }
+            _ => verdict,
+        }
+    }
+}
+
+/// One number for everything that a verdict depends on. 128 bits: no two answers meet by chance.
+fn key(refusal: &Refusal<'_>) -> u128 {
+    let mut hash = Xxh3::new();
+    let flags = [refusal.mta as u8, u8::from(refusal.by_us), u8::from(refusal.permanent)];
+    hash.update(&flags);
+    hash.update(&[refusal.stage.map_or(u8::MAX, |stage| stage as u8)]);
+    hash.update(&refusal.smtp_code.map_or(0, |code| code.get()).to_be_bytes());
+    if let Some(code) = refusal.enhanced_code {
+        hash.update(&[code.class]);
+        hash.update(&code.subject.to_be_bytes());
+        hash.update(&code.detail.to_be_bytes());
+    }
+    for text in [refusal.service, refusal.relay_host, refusal.response] {
+        hash.update(&(text.len() as u64).to_be_bytes());
+        hash.update(text);
+    }
+    hash.digest128()
+}
+
+impl Sink for Judge<'_> {
+    fn message(&mut self, message: Message) {
+        count(&mut self.tally, &message);
+        let verdicts: Vec<_> = message
+            .attempts
+            .iter()
+            .map(|attempt| {
+                let is_refusal = matches!(attempt.action, Action::Deferred | Action::Bounced | Action::Expired);
+                is_refusal.then(|| {
+                    let refusal = Refusal {
+                        mta: message.mta,
+                        service: &attempt.service,
+                        by_us: false,
+                        permanent: attempt.action != Action::Deferred,
+                        stage: None,
+                        smtp_code: None,
+                        enhanced_code: attempt.enhanced_code,
+                        relay_host: &attempt.relay_host,
+                        response: &attempt.response,
+                    };
+                    let verdict = self.verdict(&refusal, u64::from(attempt.times));
+                    match attempt.action {
+                        Action::Expired => self.expired(verdict),
+                        _ => verdict,
+                    }
+                })
+            })
+            .collect();
+        if let Some(events) = &mut self.events {
+            for (attempt, verdict) in message.attempts.iter().zip(&verdicts) {
+                if !attempt.is_handover && !attempt.is_secondary {
+                    events.delivery(&self.hosts, &message, attempt, verdict.as_ref());
+                }
+            }
+        }
+        self.profiles.add_message(&message, &verdicts);
+    }
+
+    fn rejection(&mut self, rejection: Rejection) {
+        let times = u64::from(rejection.times);
+        let verdict = match rejection.action {
+            // Thrown away behind the client's back: there is no answer to explain.
+            Action::Discarded => None,
+            action => {
+                let is_permanent = action != Action::Tempfailed;
+                *(if is_permanent { &mut self.tally.rejected } else { &mut self.tally.tempfailed }) += times;
+                Some(self.verdict(
+                    &Refusal {
+                        mta: rejection.mta,
+                        service: &rejection.service,
+                        by_us: true,
+                        permanent: is_permanent,
+                        stage: Some(rejection.stage),
+                        smtp_code: rejection.smtp_code,
+                        enhanced_code: rejection.enhanced_code,
+                        relay_host: &[],
+                        response: &rejection.response,
+                    },
+                    times,
+                ))
+            }
+        };
+        if let Some(events) = &mut self.events {
+            events.rejection(&self.hosts, &rejection, verdict.as_ref());
+        }
+        self.profiles.add_rejection(&rejection, verdict.as_ref());
+    }
+
+    fn auth_failure(&mut self, failure: AuthFailure) {
+        self.tally.auth_failures += u64::from(failure.times);
+        if self.events.is_some() {
+            let refusal = Refusal {
+                mta: failure.mta,
+                service: &failure.service,
+                by_us: true,
+                permanent: failure.is_permanent,
+                stage: Some(Stage::Auth),
+                smtp_code: failure.smtp_code,
+                enhanced_code: None,
+                relay_host: &[],
+                response: &failure.response,
+            };
+            let verdict = self.verdict(&refusal, u64::from(failure.times));
+            if let Some(events) = &mut self.events {
+                events.auth_failure(&self.hosts, &failure, &verdict);
+            }
+        }
+        self.profiles.add_auth_failure(&failure);
+    }
+
+    fn probe(&mut self) {
+        self.tally.probes += 1;
+    }
+
+    fn aborted(&mut self) {
+        self.tally.aborted += 1;
+    }
+}
+
+/// Adds one queue entry to the run's totals.
+fn count(tally: &mut MailTally, message: &Message) {
+    tally.messages += u64::from(!message.is_continuation);
+    tally.open_messages += u64::from(message.is_open);
+    tally.orphans += u64::from(message.is_orphan);
+    let mut add = |state: RecipientState, recipients: u64| {
+        tally.recipients += recipients;
+        *match state {
+            RecipientState::Open => &mut tally.still_open,
+            RecipientState::Delivered => &mut tally.delivered,
+            RecipientState::Deferred => &mut tally.deferred,
+            RecipientState::Bounced => &mut tally.bounced,
+            RecipientState::Expired => &mut tally.expired,
+            RecipientState::Discarded => &mut tally.discarded,
+            RecipientState::HandedOn => &mut tally.handed_on,
+        } += recipients;
+    };
+    for recipient in &message.recipients {
+        add(recipient.state, 1);
+    }
+    add(message.unnamed_state, message.unnamed_recipients);
+}

@@ -1,0 +1,17 @@
+//! The commands: each joins the stages its way. Threads and progress are here; parsing, thresholds and column names are
+//! not.
+
+pub mod analyze;
+mod scan;
+mod sources;
+
+/// What a finished run tells the user.
+#[derive(Debug)]
+pub struct Outcome {
+    /// contract.md section 1: 0, 3 or 4.
+    pub status: u8,
+    /// For stderr, a line each.
+    pub warnings: Vec<String>,
+    /// For stdout.
+    pub text: String,
+}

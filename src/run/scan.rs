@@ -1,0 +1,221 @@
+//! All inputs from front to back: read, cut into blocks, framed and parsed by all threads, handed on in the order of the
+//! text. While one batch of blocks is correlated, the next is read and inflated.
+
+use std::io;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::sources::Ordered;
+use crate::framing::lines::{BLOCK_BYTES, Block, Blocks};
+use crate::framing::parts::{self, Part};
+use crate::framing::{Program, RawLine, frame, is_continuation};
+use crate::input::Problem;
+use crate::input::decompress::{BytesRead, Text};
+use crate::mail::status::Mta;
+use crate::parse::{self, Entry, Parsed};
+use crate::tally::LineTally;
+
+/// Blocks of one batch, per thread.
+const BLOCKS_PER_THREAD: usize = 4;
+
+/// What one line came to, where it came to something.
+pub enum Item<'a> {
+    Entry {
+        raw: RawLine<'a>,
+        entry: Entry<'a>,
+    },
+    Unknown {
+        raw: RawLine<'a>,
+    },
+    /// A part of a line that Exim cut for syslog; not counted yet.
+    Part {
+        raw: RawLine<'a>,
+        part: Part,
+    },
+    Unframed {
+        line: &'a [u8],
+    },
+}
+
+/// The items of one block with their line numbers in it, from 0, and the counts of the rest.
+pub struct ParsedBlock<'a> {
+    /// Number of the input.
+    pub source: usize,
+    pub items: Vec<(u64, Item<'a>)>,
+    pub tally: LineTally,
+    /// Text bytes.
+    pub bytes: u64,
+}
+
+/// Takes the blocks in the order of the text.
+pub trait Consumer: Send {
+    fn block(&mut self, block: ParsedBlock<'_>);
+    /// An input could not be read, or not to its end.
+    fn problem(&mut self, problem: Problem);
+    /// True when the run must stop.
+    fn is_interrupted(&self) -> bool;
+}
+
+/// Reads all inputs and feeds `consumer`. Stops early only when it is interrupted.
+pub fn scan(inputs: &[Ordered], only: Option<Mta>, pool: &ThreadPool, read: &BytesRead, consumer: &mut impl Consumer) {
+    let batch_blocks = pool.current_num_threads() * BLOCKS_PER_THREAD;
+    let mut reader = Reader { inputs, next: 0, open: None, read, problems: Vec::new() };
+    let mut batch = reader.batch(batch_blocks);
+    while !batch.is_empty() && !consumer.is_interrupted() {
+        let parsed: Vec<_> =
+            pool.install(|| batch.par_iter().map(|(source, block)| parse_block(*source, block, only)).collect());
+        for problem in reader.problems.drain(..) {
+            consumer.problem(problem);
+        }
+        let (next, ()) = pool.join(
+            || reader.batch(batch_blocks),
+            || {
+                for block in parsed {
+                    consumer.block(block);
+                }
+            },
+        );
+        batch = next;
+    }
+    for problem in reader.problems {
+        consumer.problem(problem);
+    }
+}
+
+struct Reader<'a> {
+    inputs: &'a [Ordered],
+    next: usize,
+    open: Option<(usize, Blocks<Text>)>,
+    read: &'a BytesRead,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    /// The next blocks, of one or several inputs; none at the end of the last.
+    fn batch(&mut self, blocks: usize) -> Vec<(usize, Block)> {
+        let mut batch = Vec::with_capacity(blocks);
+        while batch.len() < blocks {
+            let Some((source, stream)) = &mut self.open else {
+                if !self.open_next() {
+                    break;
+                }
+                continue;
+            };
+            match stream.next_block() {
+                Some(Ok(block)) => batch.push((*source, block)),
+                Some(Err(error)) => {
+                    let what = damage(&error, stream.stream().offset());
+                    batch.extend(stream.rest().map(|rest| (*source, rest)));
+                    let name = self.inputs.get(*source).map_or_else(String::new, |i| i.source.name.clone());
+                    self.problems.push(Problem { source: name, what, is_unreadable: false });
+                    self.open = None;
+                }
+                None => self.open = None,
+            }
+        }
+        batch
+    }
+
+    /// Opens the next input that can be; false when there is none.
+    fn open_next(&mut self) -> bool {
+        while let Some(input) = self.inputs.get(self.next) {
+            let source = self.next;
+            self.next += 1;
+            match input.source.open(self.read.clone()) {
+                Ok(text) => {
+                    self.open = Some((source, Blocks::new(text, BLOCK_BYTES)));
+                    return true;
+                }
+                Err(error) => self.problems.push(Problem {
+                    source: input.source.name.clone(),
+                    what: error.to_string(),
+                    is_unreadable: true,
+                }),
+            }
+        }
+        false
+    }
+}
+
+/// What broke a stream, and where: in bytes of the file as it lies on the disk.
+fn damage(error: &io::Error, offset: u64) -> String {
+    let what = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the compressed data ends too early (truncated)".to_string(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => format!("the compressed data is damaged ({error})"),
+        _ => error.to_string(),
+    };
+    format!("{what} at byte {offset}; the whole lines before it were read")
+}
+
+fn parse_block(source: usize, block: &Block, only: Option<Mta>) -> ParsedBlock<'_> {
+    let mut tally = LineTally::default();
+    let mut items = Vec::new();
+    for line in block.lines() {
+        let number = tally.lines;
+        tally.lines += 1;
+        tally.overlong += u64::from(line.is_overlong);
+        if let Some(item) = parse_line(line.bytes, only, &mut tally) {
+            items.push((number, item));
+        }
+    }
+    ParsedBlock { source, items, tally, bytes: block.bytes.len() as u64 }
+}
+
+fn parse_line<'a>(line: &'a [u8], only: Option<Mta>, tally: &mut LineTally) -> Option<Item<'a>> {
+    let mut ignore = |reason| *tally.ignored.entry(reason).or_default() += 1;
+    if line.trim_ascii().is_empty() {
+        ignore("blank");
+        return None;
+    }
+    let Some(raw) = frame(line) else {
+        if is_continuation(line) {
+            ignore("continuation");
+            return None;
+        }
+        tally.unframed += 1;
+        return Some(Item::Unframed { line });
+    };
+    if only.is_some_and(|only| raw.program.mta().is_some_and(|mta| mta != only)) {
+        ignore("other mail server");
+        return None;
+    }
+    if raw.program == Program::Exim
+        && !raw.host.is_empty()
+        && let Some((part, body)) = parts::part(raw.body)
+    {
+        return Some(Item::Part { raw: RawLine { body, ..raw }, part });
+    }
+    counted(raw, tally)
+}
+
+/// What a framed line comes to; counts it.
+pub fn counted<'a>(raw: RawLine<'a>, tally: &mut LineTally) -> Option<Item<'a>> {
+    match parse::line(&raw) {
+        Parsed::Entry(entry) => {
+            tally.entries += 1;
+            tally.mail_lines += 1;
+            Some(Item::Entry { raw, entry })
+        }
+        Parsed::Ignored(reason) => {
+            *tally.ignored.entry(reason).or_default() += 1;
+            tally.mail_lines += u64::from(is_surely_mail(&raw, reason));
+            None
+        }
+        Parsed::Unknown => {
+            tally.unknown += 1;
+            tally.mail_lines += u64::from(matches!(raw.program, Program::Postfix { .. }));
+            Some(Item::Unknown { raw })
+        }
+    }
+}
+
+/// True when an ignored line shows that a mail server writes this log. Exim's own log has no tag, and other programs date
+/// their lines in the same way: there only what no other program writes counts.
+fn is_surely_mail(raw: &RawLine<'_>, reason: &str) -> bool {
+    match raw.program {
+        Program::Postfix { .. } => true,
+        Program::Exim => !raw.host.is_empty() || matches!(reason, "queue run" | "arguments"),
+        Program::Other(_) => false,
+    }
+}

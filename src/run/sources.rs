@@ -1,0 +1,383 @@
+//! From the files that were found to the order they are read in: each looked at by its first lines, duplicates and
+//! files of other things put aside, the year's reference found.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use jiff::tz::TimeZone;
+
+use crate::framing::year::{Clock, YearSource, year_before};
+use crate::framing::{Program, frame};
+use crate::input::Problem;
+use crate::input::decompress::BytesRead;
+use crate::input::source::{Found, Source};
+use crate::mail::time::{SECONDS_PER_DAY, Stamp, Timestamp, days_from_civil};
+
+/// How much of a file is looked at before it is read.
+const HEAD_BYTES: u64 = 64 << 10;
+
+/// An input in its place, ready to be read.
+pub struct Ordered {
+    pub source: Source,
+    /// Year of the first stamp, where it has none and was looked at.
+    pub year: Option<i16>,
+    pub year_source: YearSource,
+    /// The moment the file is dated with, seconds.
+    pub reference: i64,
+    /// Which host a line without one belongs to; empty for the only one there is.
+    pub host: String,
+}
+
+/// All inputs in the order of their contents, and what was not taken.
+pub struct Selection {
+    pub inputs: Vec<Ordered>,
+    pub problems: Vec<Problem>,
+    pub passed_over: Vec<(String, String)>,
+    /// Inputs that were asked for, readable or not.
+    pub asked: usize,
+}
+
+struct Looked {
+    source: Source,
+    head: Vec<u8>,
+    gzip_time: Option<i64>,
+    first_stamp: Option<Stamp>,
+    has_mail: bool,
+    has_frames: bool,
+    has_hostless: bool,
+}
+
+/// Looks at every source and puts them in order.
+pub fn select(found: Found, zone: &TimeZone, year: Option<i16>, now: i64) -> Selection {
+    let mut problems = found.problems;
+    let mut passed_over: Vec<_> = found.passed_over.into_iter().map(|(name, why)| (name, why.to_string())).collect();
+    let asked = found.sources.len() + problems.len();
+    let mut looked = Vec::new();
+    for source in found.sources {
+        if source.is_stream {
+            let head = Vec::new();
+            looked.push(Looked {
+                source,
+                head,
+                gzip_time: None,
+                first_stamp: None,
+                has_mail: true,
+                has_frames: true,
+                has_hostless: true,
+            });
+            continue;
+        }
+        match look(source) {
+            Ok(seen) if !seen.source.is_named && !seen.has_mail && !seen.head.is_empty() && !seen.has_frames => {
+                passed_over.push((seen.source.name, "no log in its first lines".to_string()));
+            }
+            Ok(seen) => looked.push(seen),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let looked = without_duplicates(looked, &mut passed_over);
+    let inputs = in_order(looked, zone, year, now);
+    Selection { inputs, problems, passed_over, asked }
+}
+
+/// Reads the head of a file. A head that is damaged is no problem yet: reading it all will tell.
+fn look(source: Source) -> Result<Looked, Problem> {
+    let mut text = source.open(BytesRead::default()).map_err(|error| Problem {
+        source: source.name.clone(),
+        what: error.to_string(),
+        is_unreadable: true,
+    })?;
+    let gzip_time = text.gzip_time;
+    let mut head = Vec::new();
+    // An error in the head is met again, and reported, when the file is read.
+    _ = text.by_ref().take(HEAD_BYTES).read_to_end(&mut head);
+    let mut seen = Looked {
+        source,
+        head: Vec::new(),
+        gzip_time,
+        first_stamp: None,
+        has_mail: false,
+        has_frames: false,
+        has_hostless: false,
+    };
+    for line in head.split(|b| *b == b'\n') {
+        let Some(raw) = frame(line) else { continue };
+        seen.first_stamp.get_or_insert(raw.stamp);
+        let is_native = raw.program == Program::Exim && raw.host.is_empty();
+        // Many programs date their lines as Exim does.
+        if is_native && matches!(crate::parse::line(&raw), crate::parse::Parsed::Unknown) {
+            continue;
+        }
+        seen.has_hostless |= raw.host.is_empty();
+        seen.has_frames = true;
+        seen.has_mail |= raw.program.mta().is_some();
+    }
+    seen.head = head;
+    Ok(seen)
+}
+
+/// Drops files whose text is another's, or the beginning of another's: a fresh copy beside its original. Only files that
+/// begin alike are compared.
+fn without_duplicates(looked: Vec<Looked>, passed_over: &mut Vec<(String, String)>) -> Vec<Looked> {
+    let mut groups: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+    for (at, file) in looked.iter().enumerate().filter(|(_, file)| !file.head.is_empty()) {
+        let first_line = file.head.split(|b| *b == b'\n').next().unwrap_or_default();
+        groups.entry(first_line.to_vec()).or_default().push(at);
+    }
+    let mut dropped = BTreeMap::new();
+    for group in groups.values() {
+        for (n, &a) in group.iter().enumerate() {
+            for &b in group.iter().skip(n + 1) {
+                if dropped.contains_key(&a) || dropped.contains_key(&b) {
+                    continue;
+                }
+                let (Some(first), Some(second)) = (looked.get(a), looked.get(b)) else { continue };
+                match compare(&first.source, &second.source) {
+                    Some(Longer::Neither | Longer::First) => _ = dropped.insert(b, a),
+                    Some(Longer::Second) => _ = dropped.insert(a, b),
+                    None => {}
+                }
+            }
+        }
+    }
+    for (at, of) in &dropped {
+        if let (Some(file), Some(of)) = (looked.get(*at), looked.get(*of)) {
+            let why = format!("its text stands in {} too", of.source.name);
+            passed_over.push((file.source.name.clone(), why));
+        }
+    }
+    looked.into_iter().enumerate().filter(|(at, _)| !dropped.contains_key(at)).map(|(_, file)| file).collect()
+}
+
+enum Longer {
+    First,
+    Second,
+    Neither,
+}
+
+/// Which of two texts goes on where the other ends; `None` when they differ, or cannot be read to the end.
+fn compare(first: &Source, second: &Source) -> Option<Longer> {
+    let mut a = first.open(BytesRead::default()).ok()?;
+    let mut b = second.open(BytesRead::default()).ok()?;
+    let (mut piece_a, mut piece_b) = (Vec::new(), Vec::new());
+    loop {
+        piece_a.clear();
+        piece_b.clear();
+        a.by_ref().take(HEAD_BYTES).read_to_end(&mut piece_a).ok()?;
+        b.by_ref().take(HEAD_BYTES).read_to_end(&mut piece_b).ok()?;
+        let shared = piece_a.len().min(piece_b.len());
+        if piece_a.get(..shared) != piece_b.get(..shared) {
+            return None;
+        }
+        match piece_a.len().cmp(&piece_b.len()) {
+            std::cmp::Ordering::Greater => return Some(Longer::First),
+            std::cmp::Ordering::Less => return Some(Longer::Second),
+            std::cmp::Ordering::Equal if piece_a.is_empty() => return Some(Longer::Neither),
+            std::cmp::Ordering::Equal => {}
+        }
+    }
+}
+
+/// Puts files in the order of their first stamps. For stamps without a year a rotation set is walked from its newest
+/// file backwards: an older file begins no later than the next newer one.
+fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -> Vec<Ordered> {
+    let labels = host_labels(&looked);
+    let mut sets: BTreeMap<(String, String), Vec<(Rotation, Looked, String)>> = BTreeMap::new();
+    for (file, label) in looked.into_iter().zip(labels) {
+        let (stem, rotation) = rotation(file.source.file_name());
+        let key = (file.source.directory().to_string(), stem);
+        sets.entry(key).or_default().push((rotation, file, label));
+    }
+    let mut placed = Vec::new();
+    for mut files in sets.into_values() {
+        files.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.source.name.cmp(&b.1.source.name)));
+        let dates: Vec<_> = files.iter().map(|(rotation, file, _)| reference(rotation, file, now)).collect();
+        let firsts: Vec<_> = files.iter().map(|(_, file, _)| file.first_stamp).collect();
+        let years = match year {
+            Some(year) => years_forward(&firsts, year),
+            None => years_backward(&firsts, &dates),
+        };
+        for (((rotation, file, host), (reference, year_source)), start) in files.into_iter().zip(dates).zip(years) {
+            let mut clock = Clock::new(zone.clone(), start, reference);
+            let first = file.first_stamp.map(|stamp| clock.moment(&stamp));
+            let has_years = file.first_stamp.is_some_and(|stamp| stamp.year.is_some());
+            let input = Ordered {
+                source: file.source,
+                year: start,
+                year_source: match (has_years, year) {
+                    (true, _) => YearSource::Stamps,
+                    (false, Some(_)) => YearSource::Option,
+                    (false, None) => year_source,
+                },
+                reference,
+                host,
+            };
+            placed.push((first.unwrap_or(Timestamp(i64::MAX)), rotation, input));
+        }
+    }
+    placed
+        .sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1)).then_with(|| a.2.source.name.cmp(&b.2.source.name)));
+    placed.into_iter().map(|(_, _, input)| input).collect()
+}
+
+/// Years of the first stamps of a rotation set, newest file first: each is the last that fits before its file's date and
+/// not after the next newer file's beginning. `None` where a stamp has its own year, or there is none.
+fn years_backward(firsts: &[Option<Stamp>], dates: &[(i64, YearSource)]) -> Vec<Option<i16>> {
+    let mut newer = i64::MAX;
+    let year_of = |(stamp, (dated, _)): (&Option<Stamp>, &(i64, YearSource))| {
+        let stamp = stamp.filter(|stamp| stamp.year.is_none())?;
+        let year = year_before(&stamp, newer.min(*dated));
+        newer = stamp.naive_seconds(year);
+        Some(year)
+    };
+    firsts.iter().zip(dates).map(year_of).collect()
+}
+
+/// The same where the year of the oldest file's first stamp is given.
+fn years_forward(firsts: &[Option<Stamp>], year: i16) -> Vec<Option<i16>> {
+    let mut year = year;
+    let mut older: Option<i64> = None;
+    let mut years: Vec<_> = firsts
+        .iter()
+        .rev()
+        .map(|stamp| {
+            let stamp = stamp.filter(|stamp| stamp.year.is_none())?;
+            if older.is_some_and(|older| stamp.naive_seconds(year) < older - 30 * SECONDS_PER_DAY) {
+                year += 1;
+            }
+            older = Some(stamp.naive_seconds(year));
+            Some(year)
+        })
+        .collect();
+    years.reverse();
+    years
+}
+
+/// Where a file stands in its rotation set, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rotation {
+    Current,
+    /// `mail.log.3.gz`
+    Number(u64),
+    /// `mail.log-20261121.gz`: the day, later ones first.
+    Date(std::cmp::Reverse<i64>),
+}
+
+/// Stem and place of a file in its rotation set, from its name.
+fn rotation(name: &str) -> (String, Rotation) {
+    let base = ["gz", "xz", "bz2", "zst"].iter().find_map(|end| name.strip_suffix(&format!(".{end}"))).unwrap_or(name);
+    if let Some((stem, number)) = base.rsplit_once('.')
+        && !stem.is_empty()
+        && number.len() <= 6
+        && let Ok(number) = number.parse::<u64>()
+    {
+        return (stem.to_string(), Rotation::Number(number));
+    }
+    if let Some((at, day)) = date_in(base) {
+        let stem = base.get(..at).unwrap_or(base).trim_end_matches(['-', '.', '_']);
+        return (stem.to_string(), Rotation::Date(std::cmp::Reverse(day)));
+    }
+    (base.to_string(), Rotation::Current)
+}
+
+/// A date `20261121` or `2026-11-21` in a file's name: where it stands, and its day since 1970.
+fn date_in(name: &str) -> Option<(usize, i64)> {
+    let bytes = name.as_bytes();
+    let number =
+        |digits: &[u8]| digits.iter().try_fold(0i16, |n, d| d.is_ascii_digit().then(|| n * 10 + i16::from(d - b'0')));
+    (0..bytes.len()).find_map(|at| {
+        if at > 0 && bytes.get(at - 1)?.is_ascii_digit() {
+            return None;
+        }
+        let rest = bytes.get(at..)?;
+        let (year, month, day, after) = match rest {
+            y if y.get(4) == Some(&b'-') && y.get(7) == Some(&b'-') => {
+                (y.get(..4)?, y.get(5..7)?, y.get(8..10)?, y.get(10))
+            }
+            y => (y.get(..4)?, y.get(4..6)?, y.get(6..8)?, y.get(8)),
+        };
+        let (year, month, day) = (number(year)?, u8::try_from(number(month)?).ok()?, u8::try_from(number(day)?).ok()?);
+        let is_date = (1971..=9997).contains(&year) && (1..=crate::mail::time::days_in_month(month)).contains(&day);
+        (is_date && !after.is_some_and(u8::is_ascii_digit)).then(|| (at, days_from_civil(year, month, day)))
+    })
+}
+
+/// The moment a file is dated with: the surest of file name, gzip header and file time.
+fn reference(rotation: &Rotation, file: &Looked, now: i64) -> (i64, YearSource) {
+    match (rotation, file.gzip_time, file.source.modified) {
+        (Rotation::Date(day), _, _) => ((day.0 + 1) * SECONDS_PER_DAY, YearSource::FileName),
+        (_, Some(time), _) => (time, YearSource::GzipHeader),
+        (_, None, Some(time)) if !file.source.is_stream => (time, YearSource::FileTime),
+        _ => (now, YearSource::Clock),
+    }
+}
+
+/// What to call the host of lines that name none: nothing when such lines come from one directory, else the part of
+/// the path that tells the directories apart.
+fn host_labels(looked: &[Looked]) -> Vec<String> {
+    let parts = |file: &Looked| -> Vec<String> { file.source.directory().split('/').map(str::to_string).collect() };
+    let hostless: Vec<Vec<String>> =
+        looked.iter().filter(|f| f.has_hostless && !f.source.is_stream).map(parts).collect();
+    let Some(first) = hostless.first() else { return vec![String::new(); looked.len()] };
+    if hostless.iter().all(|other| other == first) {
+        return vec![String::new(); looked.len()];
+    }
+    let shared = |from_end: bool| -> usize {
+        (0..first.len())
+            .take_while(|n| {
+                hostless.iter().all(|other| {
+                    let at = |p: &[String]| if from_end { p.iter().rev().nth(*n).cloned() } else { p.get(*n).cloned() };
+                    at(other).is_some() && at(other) == at(first)
+                })
+            })
+            .count()
+    };
+    let (front, back) = (shared(false), shared(true));
+    looked
+        .iter()
+        .map(|file| {
+            let parts = parts(file);
+            let end = parts.len().saturating_sub(back).max(front);
+            parts.get(front..end).map(|p| p.join("/")).unwrap_or_default()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+
+    use super::*;
+
+    fn stamp(text: &str) -> Option<Stamp> {
+        Some(frame(format!("{text} 00:00:00 mx1 x[1]: y").as_bytes()).unwrap().stamp)
+    }
+
+    #[test]
+    fn a_rotation_set_is_walked_over_new_year() {
+        let at = |year, month, day| (days_from_civil(year, month, day) * SECONDS_PER_DAY, YearSource::FileTime);
+        // Copies that lost their times: all dated with the day of the copy.
+        let copied = at(2026, 3, 5);
+        let firsts = [stamp("Mar  1"), stamp("Jan 20"), stamp("Dec 10"), stamp("Nov  1"), stamp("Mar 20")];
+        assert_eq!(years_backward(&firsts, &[copied; 5]), [2026, 2026, 2025, 2025, 2025].map(Some));
+        assert_eq!(years_forward(&firsts, 2019), [2020, 2020, 2019, 2019, 2019].map(Some));
+        assert_eq!(years_backward(&[stamp("Mar  1"), None], &[at(2024, 2, 1), copied]), [Some(2023), None]);
+    }
+
+    #[test]
+    fn rotation_is_read_from_the_name() {
+        let day = days_from_civil(2026, 11, 21);
+        for (name, stem, expected) in [
+            ("mail.log", "mail.log", Rotation::Current),
+            ("mail.log.1", "mail.log", Rotation::Number(1)),
+            ("mail.log.12.gz", "mail.log", Rotation::Number(12)),
+            ("mail.log-20261121.gz", "mail.log", Rotation::Date(Reverse(day))),
+            ("maillog-2026-11-21", "maillog", Rotation::Date(Reverse(day))),
+            ("mainlog.02.gz", "mainlog", Rotation::Number(2)),
+            ("log-99999999", "log-99999999", Rotation::Current),
+        ] {
+            assert_eq!(rotation(name), (stem.to_string(), expected), "{name}");
+        }
+        assert!(Rotation::Current < Rotation::Number(1) && Rotation::Date(Reverse(2)) < Rotation::Date(Reverse(1)));
+    }
+}

@@ -1,0 +1,182 @@
+//! Counts of all that was read, skipped and not understood. Everything here ends up in `summary.json`.
+
+use std::collections::BTreeMap;
+
+/// How many samples are kept of one shape, and of how many shapes.
+const SAMPLE_BYTES: usize = 240;
+const SHAPES: usize = 200;
+
+/// What became of every line: `lines = entries + ignored + unknown + unframed`, always.
+#[derive(Debug, Default, Clone)]
+pub struct LineTally {
+    pub lines: u64,
+    pub entries: u64,
+    /// By the reason for ignoring: another program's line, a TLS note, ...
+    pub ignored: BTreeMap<&'static str, u64>,
+    pub unknown: u64,
+    pub unframed: u64,
+    /// Among the lines: longer than 64 KiB, read by their head only.
+    pub overlong: u64,
+    /// Among the lines: written by Postfix or Exim.
+    pub mail_lines: u64,
+    pub unknown_shapes: Shapes,
+    pub unframed_shapes: Shapes,
+}
+
+impl LineTally {
+    pub fn ignored_total(&self) -> u64 {
+        self.ignored.values().sum()
+    }
+
+    pub fn merge(&mut self, other: Self) {
+        self.lines += other.lines;
+        self.entries += other.entries;
+        for (reason, count) in other.ignored {
+            *self.ignored.entry(reason).or_default() += count;
+        }
+        self.unknown += other.unknown;
+        self.unframed += other.unframed;
+        self.overlong += other.overlong;
+        self.mail_lines += other.mail_lines;
+        self.unknown_shapes.merge(other.unknown_shapes);
+        self.unframed_shapes.merge(other.unframed_shapes);
+    }
+}
+
+/// Texts reduced to their shape (digits, ids and addresses replaced), each with its count and its first sample, so that
+/// what no rule or parser knows can be shown and mended. Holds a bounded number of shapes; the rest is counted.
+#[derive(Debug, Default, Clone)]
+pub struct Shapes {
+    shapes: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    /// Texts of further shapes, once the table is full.
+    pub beyond: u64,
+}
+
+impl Shapes {
+    pub fn add(&mut self, text: &[u8], count: u64) {
+        let text = text.get(..SAMPLE_BYTES).unwrap_or(text);
+        let shape = shape(text);
+        if let Some(known) = self.shapes.get_mut(&shape) {
+            known.0 += count;
+        } else if self.shapes.len() < SHAPES {
+            self.shapes.insert(shape, (count, text.to_vec()));
+        } else {
+            self.beyond += count;
+        }
+    }
+
+    pub fn merge(&mut self, other: Self) {
+        self.beyond += other.beyond;
+        for (shape, (count, sample)) in other.shapes {
+            if let Some(known) = self.shapes.get_mut(&shape) {
+                known.0 += count;
+            } else if self.shapes.len() < SHAPES {
+                self.shapes.insert(shape, (count, sample));
+            } else {
+                self.beyond += count;
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.shapes.is_empty()
+    }
+
+    /// Shape, count and first sample, most frequent first.
+    pub fn by_count(&self) -> Vec<(&[u8], u64, &[u8])> {
+        let mut rows: Vec<_> = self.shapes.iter().map(|(s, (n, sample))| (&s[..], *n, &sample[..])).collect();
+        rows.sort_by_key(|&(shape, count, _)| (std::cmp::Reverse(count), shape));
+        rows
+    }
+}
+
+/// `text` with what varies replaced: words that hold a digit by `#`, what stands in `<>` by `<>`.
+fn shape(text: &[u8]) -> Vec<u8> {
+    let mut shape = Vec::with_capacity(text.len());
+    let mut word_start = 0;
+    let mut digit = false;
+    let mut bracket = None;
+    for &byte in text {
+        if let Some(start) = bracket {
+            if byte == b'>' {
+                shape.truncate(start);
+                shape.push(b'>');
+                bracket = None;
+                word_start = shape.len();
+            } else {
+                shape.push(byte);
+            }
+            continue;
+        }
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'@') {
+            digit |= byte.is_ascii_digit();
+            shape.push(byte);
+            continue;
+        }
+        close_word(&mut shape, word_start, digit);
+        shape.push(byte);
+        word_start = shape.len();
+        digit = false;
+        if byte == b'<' {
+            bracket = Some(shape.len());
+        }
+    }
+    if bracket.is_none() {
+        close_word(&mut shape, word_start, digit);
+    }
+    shape
+}
+
+fn close_word(shape: &mut Vec<u8>, start: usize, digit: bool) {
+    if digit {
+        shape.truncate(start);
+        shape.push(b'#');
+    }
+}
+
+/// How many messages and recipients the logs held, and what became of them. Recipients close:
+/// `recipients = delivered + deferred + bounced + expired + discarded + still_open + handed_on`.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct MailTally {
+    /// Distinct mails; a mail that passes a content filter is one.
+    pub messages: u64,
+    /// Recipients asked for, of every queue entry, those of later hops among them.
+    pub recipients: u64,
+    pub delivered: u64,
+    pub deferred: u64,
+    pub bounced: u64,
+    pub expired: u64,
+    /// Thrown away here on purpose: a blackhole, the discard transport, or removed by an administrator.
+    pub discarded: u64,
+    /// No outcome in the log yet.
+    pub still_open: u64,
+    /// Went into another queue entry of this host (content filter, forward), which has the outcome.
+    pub handed_on: u64,
+    pub rejected: u64,
+    pub tempfailed: u64,
+    pub auth_failures: u64,
+    /// Queue entries still in the queue when the log ends.
+    pub open_messages: u64,
+    /// Queue entries whose beginning the log does not hold.
+    pub orphans: u64,
+    /// Address probes (`status=deliverable`), which are not mail.
+    pub probes: u64,
+    /// Begun but never queued: the client left, or was refused after the first recipient.
+    pub aborted: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_one_kind_have_one_shape() {
+        let mut shapes = Shapes::default();
+        shapes.add(b"421 too much from 192.0.2.1 to <a@b.example>", 2);
+        shapes.add(b"450 too much from 192.0.2.77 to <\"x y\"@c.example>", 1);
+        shapes.add(b"nothing like it <unclosed", 1);
+        assert_eq!(shapes.by_count().len(), 2);
+        assert_eq!(shapes.by_count()[0].0, b"# too much from # to <>");
+        assert_eq!(shapes.by_count()[0].1, 3);
+    }
+}
