@@ -18,7 +18,7 @@ impl Distinct {
         self.0.insert(xxh3_64(thing))
     }
 
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.0.len() as u64
     }
 
@@ -36,7 +36,7 @@ impl FirstTimes {
         self.0.entry(xxh3_64(thing)).and_modify(|first| *first = at.min(*first)).or_insert(at);
     }
 
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.0.len() as u64
     }
 

@@ -235,7 +235,7 @@ impl SenderProfile {
 
     /// Distinct recipients that do not exist among all distinct recipients, 0 to 1.
     pub fn invalid_share(&self) -> f64 {
-        share(self.invalid_recipients.len(), self.distinct_recipients.len())
+        share(self.invalid_recipients.count(), self.distinct_recipients.count())
     }
 
     /// A few of the recipients that do not exist, the first ones.

@@ -1,9 +1,9 @@
 //! The cheap test in front of the regexes: fixed text that a match must contain. It may pass too much, never too little.
 //!
 //! [`required`] reads a pattern far enough to name such text; what it does not understand demands nothing. [`Needles`]
-//! finds all fixed texts of all rules in one pass (Aho and Corasick, "Efficient string matching", 1975).
+//! finds all fixed texts of all rules in one pass.
 
-use std::collections::VecDeque;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, MatchKind};
 
 /// What a pattern demands of its matches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -268,106 +268,22 @@ impl Parser<'_> {
 
 /// Finds many lower-case texts at once.
 #[derive(Debug)]
-pub(super) struct Needles {
-    /// Column of each byte in `next`; 0 for bytes that no needle has.
-    columns: Box<[u8; 256]>,
-    width: usize,
-    /// Row per state: the next state for each column.
-    next: Vec<u32>,
-    /// Where the needles that end in a state start in `ends`; one entry more than states.
-    first: Vec<u32>,
-    ends: Vec<u32>,
-}
+pub(super) struct Needles(AhoCorasick);
 
 impl Needles {
     /// A finder for `needles`; each is reported by its position.
-    pub(super) fn new(needles: &[&[u8]]) -> Self {
-        let mut columns = Box::new([0u8; 256]);
-        let mut width = 1usize;
-        for byte in needles.iter().flat_map(|needle| needle.iter()) {
-            if let Some(column @ 0) = columns.get_mut(usize::from(*byte)) {
-                *column = u8::try_from(width).unwrap_or(u8::MAX);
-                width += 1;
-            }
-        }
-        let mut this = Self { columns, width, next: vec![0; width], first: Vec::new(), ends: Vec::new() };
-        let mut ends: Vec<Vec<u32>> = vec![Vec::new()];
-        for (needle, number) in needles.iter().zip(0u32..) {
-            let mut state = 0;
-            for byte in *needle {
-                let column = this.column(*byte);
-                let mut after = this.step(state, column);
-                if after == 0 {
-                    after = ends.len();
-                    this.set(state, column, after);
-                    this.next.resize(this.next.len() + width, 0);
-                    ends.push(Vec::new());
-                }
-                state = after;
-            }
-            if let Some(list) = ends.get_mut(state) {
-                list.push(number);
-            }
-        }
-        this.link(&mut ends);
-        for list in &ends {
-            this.first.push(u32::try_from(this.ends.len()).unwrap_or(u32::MAX));
-            this.ends.extend_from_slice(list);
-        }
-        this.first.push(u32::try_from(this.ends.len()).unwrap_or(u32::MAX));
-        this
-    }
-
-    /// Fills in where to go on when a needle breaks off, breadth first.
-    fn link(&mut self, ends: &mut [Vec<u32>]) {
-        let mut fallback = vec![0usize; ends.len()];
-        let mut queue: VecDeque<usize> =
-            (0..self.width).map(|column| self.step(0, column)).filter(|s| *s != 0).collect();
-        while let Some(state) = queue.pop_front() {
-            let back = fallback.get(state).copied().unwrap_or(0);
-            let also = ends.get(back).cloned().unwrap_or_default();
-            if let Some(list) = ends.get_mut(state) {
-                list.extend(also);
-            }
-            for column in 0..self.width {
-                let beyond = self.step(back, column);
-                match self.step(state, column) {
-                    0 => self.set(state, column, beyond),
-                    after => {
-                        if let Some(slot) = fallback.get_mut(after) {
-                            *slot = beyond;
-                        }
-                        queue.push_back(after);
-                    }
-                }
-            }
-        }
-    }
-
-    fn column(&self, byte: u8) -> usize {
-        self.columns.get(usize::from(byte)).map_or(0, |column| usize::from(*column))
-    }
-
-    /// The state behind `state` for this column; 0, the start, where none was set.
-    fn step(&self, state: usize, column: usize) -> usize {
-        self.next.get(state * self.width + column).map_or(0, |next| *next as usize)
-    }
-
-    fn set(&mut self, state: usize, column: usize, next: usize) {
-        if let Some(slot) = self.next.get_mut(state * self.width + column) {
-            *slot = u32::try_from(next).unwrap_or(0);
-        }
+    ///
+    /// # Errors
+    /// When there are more or longer needles than an automaton can hold.
+    pub(super) fn new(needles: &[&[u8]]) -> Result<Self, BuildError> {
+        // The DFA is some MB for the built-in rules, and a byte costs one step in it.
+        AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).match_kind(MatchKind::Standard).build(needles).map(Self)
     }
 
     /// Calls `found` with the position and the end offset of every needle in `text`, in order of their ends.
     pub(super) fn each(&self, text: &[u8], mut found: impl FnMut(usize, usize)) {
-        let mut state = 0;
-        for (at, byte) in text.iter().enumerate() {
-            state = self.step(state, self.column(*byte));
-            let Some(&[start, end]) = self.first.get(state..state + 2) else { continue };
-            for number in self.ends.get(start as usize..end as usize).unwrap_or_default() {
-                found(*number as usize, at + 1);
-            }
+        for needle in self.0.find_overlapping_iter(text) {
+            found(needle.pattern().as_usize(), needle.end());
         }
     }
 }
@@ -414,7 +330,7 @@ mod tests {
     #[test]
     fn needles_inside_needles_are_found() {
         let needles: Vec<&[u8]> = vec![b"he", b"she", b"his", b"hers", b"s\xc3\xa9"];
-        let finder = Needles::new(&needles);
+        let finder = Needles::new(&needles).unwrap();
         let mut found = Vec::new();
         finder.each(b"ushers \xff s\xc3\xa9", |number, end| found.push((number, end)));
         found.sort_unstable();

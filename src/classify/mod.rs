@@ -201,7 +201,7 @@ impl Classifier {
             patterns.extend(rule.unless.as_deref().map(anywhere));
         }
         let dfa = automaton(&patterns).map_err(|error| load::culprit(&rules, &error))?;
-        let (needles, meanings, always) = prefilter(&rules, lists, &providers);
+        let (needles, meanings, always) = prefilter(&rules, lists, &providers)?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Ok(Self { id, taxonomy, lists, providers, rules, unless, steps, dfa, needles, meanings, always })
     }
@@ -531,7 +531,7 @@ fn automaton(patterns: &[String]) -> std::result::Result<DFA, String> {
 }
 
 /// The finder of all fixed texts, what each means, and the rules that demand none.
-fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> (Needles, Vec<Vec<Meaning>>, Vec<u64>) {
+fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> Result<(Needles, Vec<Vec<Meaning>>, Vec<u64>)> {
     let mut known: BTreeMap<Vec<u8>, Vec<Meaning>> = BTreeMap::new();
     let mut add = |needle: &[u8], meaning: Meaning| known.entry(needle.to_vec()).or_default().push(meaning);
     let mut always = vec![0u64; rules.len().div_ceil(64)];
@@ -559,8 +559,9 @@ fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> (Needles, 
         add(word.as_bytes(), Meaning::Blocking);
     }
     let needles: Vec<&[u8]> = known.keys().map(Vec::as_slice).collect();
-    let finder = Needles::new(&needles);
-    (finder, known.into_values().collect(), always)
+    let finder = Needles::new(&needles)
+        .map_err(|error| Error::Rules { file: "rules".into(), problem: format!("too much fixed text: {error}") })?;
+    Ok((finder, known.into_values().collect(), always))
 }
 
 #[cfg(test)]

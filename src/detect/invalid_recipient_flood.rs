@@ -52,7 +52,7 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         (reaches("recipients", "share") || reaches("few_recipients", "few_share"))
             .then_some((width_s, first, last, invalid, asked))
     })?;
-    let total = profile.invalid_recipients.len();
+    let total = profile.invalid_recipients.count();
     let window_share = share(invalid, asked);
     let severity = match total {
         100.. if window_share >= 0.5 => Severity::Critical,
@@ -64,7 +64,7 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         "{} mailed {total} distinct recipients that do not exist ({:.0} % of its {} recipients); {invalid} of the {asked} asked for from {first} to {last} do not.",
         named(profile),
         profile.invalid_share() * 100.0,
-        profile.distinct_recipients.len(),
+        profile.distinct_recipients.count(),
     );
     Some(Finding {
         kind: DETECTOR.kind,
@@ -79,7 +79,7 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         explanation,
         evidence: json!({
             "invalid_recipients": total,
-            "distinct_recipients": profile.distinct_recipients.len(),
+            "distinct_recipients": profile.distinct_recipients.count(),
             "share": profile.invalid_share(),
             "attempts": profile.invalid_attempts,
             "window_s": width_s,

@@ -97,7 +97,7 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         evidence: json!({
             "pattern": pattern,
             "rotating_senders": count,
-            "envelope_senders": profile.envelope_senders.len(),
+            "envelope_senders": profile.envelope_senders.count(),
             "share_of_messages": part,
             "samples": samples,
         }),
@@ -121,9 +121,12 @@ fn is_by_design(address: &[u8]) -> bool {
         || lower.starts_with(b"no-reply")
 }
 
+/// Local part and domain of an address with a number taken out of one of them.
+type Shape = (Vec<u8>, Vec<u8>);
+
 /// The largest group of senders that are the same but for one number, the numbers close together.
 fn numbered<'a>(senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'a SenderUse>> {
-    let mut groups: BTreeMap<(Vec<u8>, Vec<u8>), Vec<(u64, &SenderUse)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Shape, Vec<(u64, &SenderUse)>> = BTreeMap::new();
     for sender in senders {
         if let Some((shape, number)) = running_number(&sender.address) {
             groups.entry(shape).or_default().push((number, sender));
@@ -139,7 +142,7 @@ fn numbered<'a>(senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'
 
 /// An address with its last number of at most five digits in the local part, or else in the domain's first label, taken
 /// out.
-fn running_number(address: &[u8]) -> Option<((Vec<u8>, Vec<u8>), u64)> {
+fn running_number(address: &[u8]) -> Option<(Shape, u64)> {
     let (local, domain) = split(address);
     if let Some((shape, number)) = without_number(local) {
         return Some(((shape, domain.to_vec()), number));

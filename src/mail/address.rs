@@ -62,15 +62,18 @@ pub fn network(ip: IpAddr) -> IpAddr {
 }
 
 /// Bytes of a log as text: what is no UTF-8, and what a terminal or a browser could take for an instruction (control
-/// and format characters, bidirectional overrides among them), comes as `\xNN` per byte. A backslash stays itself.
+/// and format characters, bidirectional overrides among them), comes as `\xNN` per byte; a backslash that an `x` follows
+/// as `\x5C`, so that the bytes can be told from the text. Any other backslash stays itself.
 pub fn printable(bytes: &[u8]) -> Cow<'_, str> {
-    if bytes.iter().all(|b| matches!(b, 0x20..=0x7E)) {
+    if bytes.iter().all(|b| matches!(b, 0x20..=0x5B | 0x5D..=0x7E)) {
         return String::from_utf8_lossy(bytes);
     }
     let mut text = String::with_capacity(bytes.len() + 16);
     for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if is_harmless(character) {
+        let mut rest = chunk.valid().chars();
+        while let Some(character) = rest.next() {
+            let is_mark = character == '\\' && rest.as_str().starts_with('x');
+            if is_harmless(character) && !is_mark {
                 text.push(character);
             } else {
                 let mut buffer = [0; 4];
@@ -117,6 +120,7 @@ mod tests {
         assert_eq!(printable(b"al@b.example"), "al@b.example");
         assert_eq!(printable("\u{e9}\u{202e}x\u{1b}[m".as_bytes()), "\u{e9}\\xE2\\x80\\xAEx\\x1B[m");
         assert_eq!(printable(b"\xff\n"), "\\xFF\\x0A");
+        assert_eq!(printable(b"a\\n b\\xFF \\"), "a\\n b\\x5CxFF \\");
     }
 
     #[test]

@@ -643,7 +643,7 @@ mod tests {
         assert!(found.response.ends_with(b"RCPT TO command)"));
         let old = b"3F2A11C0: to=<x@a.example>, relay=none, delay=3, status=deferred (connect to a[192.0.2.8]: Connection refused)";
         let Entry::Delivery(found) = entry(b"smtp", old) else { panic!() };
-        assert_eq!((found.outcome, found.relay_host, found.enhanced_code), (Outcome::Deferred, &b""[..], None));
+        assert_eq!((found.outcome, found.relay_host, found.enhanced_code), (Outcome::Deferred, &b"a"[..], None));
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn senders(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt::
             profile.deferred,
             profile.bounced + profile.expired,
             profile.asked.peak(60).map_or(0, |p| p.count),
-            profile.invalid_recipients.len(),
+            profile.invalid_recipients.count(),
         )?;
     }
     more(out, busiest.len(), "senders of this host")?;

@@ -20,6 +20,7 @@ use crate::tally::LineTally;
 const BLOCKS_PER_THREAD: usize = 4;
 
 /// What one line came to, where it came to something.
+#[expect(clippy::large_enum_variant, reason = "nearly all items are entries, and a box would cost each an allocation")]
 pub enum Item<'a> {
     Entry {
         raw: RawLine<'a>,

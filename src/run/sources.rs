@@ -178,11 +178,14 @@ fn compare(first: &Source, second: &Source) -> Option<Longer> {
     }
 }
 
+type RotationSet = Vec<(Rotation, Looked, String)>;
+
 /// Puts files in the order of their first stamps. For stamps without a year a rotation set is walked from its newest
 /// file backwards: an older file begins no later than the next newer one.
 fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -> Vec<Ordered> {
     let labels = host_labels(&looked);
-    let mut sets: BTreeMap<(String, String), Vec<(Rotation, Looked, String)>> = BTreeMap::new();
+    // By directory and stem: each file with its place in the set and the host of its lines.
+    let mut sets: BTreeMap<(String, String), RotationSet> = BTreeMap::new();
     for (file, label) in looked.into_iter().zip(labels) {
         let (stem, rotation) = rotation(file.source.file_name());
         let key = (file.source.directory().to_string(), stem);
