@@ -368,10 +368,17 @@ fn deferred(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
     found.response = tail.strip_prefix(b":").unwrap_or(tail).trim_ascii();
     if found.relay_ip.is_empty()
         && let Some((_, named)) = until(found.response, b" H=")
-        && let Some((host, _)) = host(named)
+        && let Some((host, mut after)) = host(named)
     {
         (found.relay_host, found.relay_ip, found.relay_port) = (host.name, host.ip, host.port);
         found.is_remote = true;
+        while let Some((Field::Pair { .. }, rest)) = after.strip_prefix(b" ").and_then(field) {
+            after = rest;
+        }
+        // What stands behind the host says at which command the time ran out; the error in front does not.
+        if let Some(reason) = after.strip_prefix(b": ") {
+            found.response = reason;
+        }
     }
     // Exim src/macros.h: ERRNO_RRETRY, ERRNO_LRETRY, ERRNO_HRETRY: no host was tried again.
     found.is_secondary = matches!(error_number, b"-51" | b"-52" | b"-53")
@@ -810,7 +817,7 @@ mod tests {
             (&b"1tXyZa-0001Ab-2c == bo@a.example R=r T=remote_smtp defer (-44) H=mx [192.0.2.8]: SMTP error from remote mail server after RCPT TO:<bo@a.example>: 450 later"[..],
                 &b"mx"[..], &b"SMTP error from remote mail server after RCPT TO:<bo@a.example>: 450 later"[..], false),
             (b"1tXyZa-0001Ab-2c == bo@a.example routing defer (-51): retry time not reached", b"", b"retry time not reached", true),
-            (b"1tXyZa-0001Ab-2c == bo@a.example R=r T=t defer (110): Connection timed out H=mx [192.0.2.8]: SMTP timeout after EHLO", b"mx", b"Connection timed out H=mx [192.0.2.8]: SMTP timeout after EHLO", false),
+            (b"1tXyZa-0001Ab-2c == bo@a.example R=r T=t defer (110): Connection timed out H=mx [192.0.2.8]: SMTP timeout after EHLO", b"mx", b"SMTP timeout after EHLO", false),
             (b"1tXyZa-0001Ab-2c == bo@a.example R=r defer (-1)", b"", b"", false),
             (b"1tXyZa-0001Ab-2c == bo@a.example R=r T=t defer (-53): retry time not reached for any host for 'a.example'", b"", b"retry time not reached for any host for 'a.example'", true),
         ] {
