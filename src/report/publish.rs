@@ -21,9 +21,14 @@ impl Aside {
     /// [`Error::Output`] when either cannot be made.
     pub fn new(out: &Path) -> Result<Self> {
         let made_out = !out.exists();
-        let aside = out.join(format!(".writing-{}", std::process::id()));
+        let aside = Self::path_in(out);
         fs::create_dir_all(&aside).map_err(|error| failed(out, &error))?;
         Ok(Self { out: out.to_path_buf(), aside, made_out })
+    }
+
+    /// Where this process writes aside in a report directory.
+    pub fn path_in(out: &Path) -> PathBuf {
+        out.join(format!(".writing-{}", std::process::id()))
     }
 
     pub fn path(&self) -> &Path {

@@ -1,11 +1,14 @@
 //! `mailsleuth analyze`: logs in, per-sender reports out.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Outcome;
@@ -38,7 +41,7 @@ use crate::tally::{LineTally, MailTally, Shapes};
 /// # Errors
 /// [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Output`], [`Error::Interrupted`].
 pub fn run(plan: &Plan) -> Result<Outcome> {
-    let signal = watch_signals()?;
+    let signal = watch_signals(&plan.out)?;
     let classifier = Classifier::built_in()?;
     if plan.paths.iter().any(|p| p == "-") && source::stdin_is_terminal() {
         return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
@@ -59,20 +62,33 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let mut stages = Stages::new(plan, &classifier, &selection, events, signal, read.clone(), progress);
     scan(&selection.inputs, plan.mta, &pool, &read, &mut stages);
     stages.progress.finish_and_clear();
-    if let Some(signal) = stages.interrupted() {
+    if let Some(signal) = interrupted(&stages.signal) {
         return Err(Error::Interrupted { signal });
     }
     stages.end();
     stages.publish(plan, selection, aside)
 }
 
-/// SIGINT and SIGTERM end the run at the next batch, with nothing published.
-fn watch_signals() -> Result<Arc<AtomicUsize>> {
+/// How long a run may take to end by itself after a signal: a read from a silent pipe never does.
+const END_BY_ITSELF: Duration = Duration::from_secs(1);
+
+/// SIGINT and SIGTERM end the run at the next batch, with nothing published; where there is none in time, at once.
+fn watch_signals(out: &Path) -> Result<Arc<AtomicUsize>> {
     let signal = Arc::new(AtomicUsize::new(0));
-    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_usize(number, Arc::clone(&signal), number.unsigned_abs() as usize)
-            .map_err(|error| Error::Usage(format!("cannot watch for signals: {error}")))?;
-    }
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM]).map_err(|error| Error::Usage(format!("cannot watch for signals: {error}")))?;
+    let (seen, aside) = (Arc::clone(&signal), Aside::path_in(out));
+    let made_out = (!out.exists()).then(|| out.to_path_buf());
+    std::thread::spawn(move || {
+        if let Some(number) = signals.forever().next() {
+            seen.store(number.unsigned_abs() as usize, Ordering::Relaxed);
+            std::thread::sleep(END_BY_ITSELF);
+            // Nothing is left to do for what cannot be removed.
+            _ = std::fs::remove_dir_all(aside);
+            _ = made_out.map(std::fs::remove_dir);
+            std::process::exit(128 + number);
+        }
+    });
     Ok(signal)
 }
 
@@ -146,13 +162,6 @@ impl<'c> Stages<'c> {
             signal,
             read,
             progress,
-        }
-    }
-
-    fn interrupted(&self) -> Option<u8> {
-        match self.signal.load(Ordering::Relaxed) {
-            0 => None,
-            signal => u8::try_from(signal).ok(),
         }
     }
 
@@ -262,6 +271,9 @@ impl<'c> Stages<'c> {
         };
         let json = summary.to_json();
         std::fs::write(aside.path().join("summary.json"), &json).map_err(|e| aside.failed("summary.json", &e))?;
+        if let Some(signal) = interrupted(&self.signal) {
+            return Err(Error::Interrupted { signal });
+        }
         let published = aside.publish(&our_files())?;
         Ok(outcome(plan, &summary, &judged, hosts, json, &published))
     }
@@ -334,8 +346,13 @@ impl Consumer for Stages<'_> {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.interrupted().is_some()
+        interrupted(&self.signal).is_some()
     }
+}
+
+/// The number of the signal that came, if one did.
+fn interrupted(signal: &AtomicUsize) -> Option<u8> {
+    u8::try_from(signal.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
 }
 
 fn write_table(aside: &Aside, table: &Table, formats: &[Format]) -> Result<()> {
