@@ -28,8 +28,7 @@ impl Correlator {
         let child_host = if self.continues(here, context, delivery, next) {
             Some(here)
         } else {
-            self.named_host(delivery.relay_host)
-                .filter(|host| *host != here && self.continues(*host, context, delivery, next))
+            self.named_host(delivery).filter(|host| *host != here && self.continues(*host, context, delivery, next))
         };
         let Some(parent) = self.hosts.get_mut(here.0 as usize) else { return };
         let Some(message) = parent.messages.get_mut(&delivery.queue_id) else { return };
@@ -58,7 +57,8 @@ impl Correlator {
     }
 
     /// True when `next` on `host` is the same mail as `delivery`'s, one hop on; a child that has its origin already is
-    /// the same mail for a further recipient.
+    /// the same mail for a further recipient. A remote server may answer with any id it likes: on this host only an
+    /// answer from its own network counts.
     fn continues(&self, host: HostId, context: Context, delivery: &Delivery<'_>, next: QueueId) -> bool {
         let message = |host: HostId, id| self.hosts.get(host.0 as usize).and_then(|h: &Host| h.messages.get(&id));
         let (Some(parent), Some(child)) = (message(context.host, delivery.queue_id), message(host, next)) else {
@@ -67,23 +67,24 @@ impl Correlator {
         if next == delivery.queue_id || context.at.seconds_since(child.first_seen()) > HOP_S {
             return false;
         }
-        let is_same_mail = match (parent.message_id_hash(), child.message_id_hash()) {
-            (Some(a), Some(b)) => a == b || is_own_network(delivery.relay_ip),
-            _ => true,
-        };
-        is_same_mail
-            && (child.may_continue(delivery.relay_ip)
-                || child.inherited.as_ref().is_some_and(|inherited| inherited == parent.origin())
-                || (host != context.host && child.origin().sasl_username.is_none()))
+        let is_near = delivery.relay_ip.is_empty() || is_own_network(delivery.relay_ip);
+        let is_same_id = parent.message_id_hash().is_some() && parent.message_id_hash() == child.message_id_hash();
+        let is_known = child.inherited.as_ref() == Some(parent.origin());
+        match host == context.host {
+            true => is_near && (is_known || child.may_continue()),
+            false => is_same_id && (is_known || (child.inherited.is_none() && child.origin().sasl_username.is_none())),
+        }
     }
 
-    /// The host of our logs that a relay's name means: the whole name, or its first label.
-    fn named_host(&self, relay: &[u8]) -> Option<HostId> {
+    /// The host of our logs that a delivery's relay is: by its whole name, or in our own network by the first label. A
+    /// stranger's server may be called anything.
+    fn named_host(&self, delivery: &Delivery<'_>) -> Option<HostId> {
+        let relay = delivery.relay_host;
         if self.hosts.len() < 2 || relay.is_empty() {
             return None;
         }
-        let label = relay.split(|b| *b == b'.').next().unwrap_or(relay);
-        self.by_name.get(relay).or_else(|| self.by_name.get(label)).copied()
+        let label = relay.split(|b| *b == b'.').next().filter(|_| is_own_network(delivery.relay_ip));
+        self.by_name.get(relay).or_else(|| self.by_name.get(label?)).copied()
     }
 }
 
@@ -129,7 +130,7 @@ impl Host {
             }
             return;
         };
-        if !self.messages.get(&id).is_some_and(|m| m.may_continue(&[])) {
+        if !self.messages.get(&id).is_some_and(|m| m.may_continue()) {
             return;
         }
         self.adopt(parent, id, link.origin);
@@ -147,7 +148,7 @@ impl Host {
         let child = self.by_message_id.get(&hash).copied().filter(|id| *id != parent);
         let continues = |child: &OpenMessage| {
             child.inherited.as_ref() == Some(&origin)
-                || (child.is_local() && child.may_continue(&[]) && child.first_seen() >= first_seen)
+                || (child.is_local() && child.may_continue() && child.first_seen() >= first_seen)
         };
         let Some(child) = child.filter(|id| self.messages.get(id).is_some_and(continues)) else {
             self.awaited.insert(hash, (context.at, parent, recipient));

@@ -271,11 +271,11 @@ impl OpenMessage {
     }
 
     /// True when this entry may be a later hop of another: it came from this host or its own network, without a login.
-    pub fn may_continue(&self, relay_ip: &[u8]) -> bool {
+    pub fn may_continue(&self) -> bool {
         self.own.sasl_username.is_none()
             && self.inherited.is_none()
             && match &self.own.client {
-                Some(client) => is_own_network(&client.ip) || *client.ip == *relay_ip,
+                Some(client) => is_own_network(&client.ip),
                 None => true,
             }
     }
