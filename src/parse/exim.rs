@@ -149,17 +149,7 @@ fn arrival(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
     let quoted = if text.starts_with(b"\"") { quoted_end(text) } else { 0 };
     let end = text.get(quoted..)?.iter().position(|b| *b == b' ').map_or(text.len(), |n| n + quoted);
     let (sender, mut rest) = text.split_at_checked(end)?;
-    let mut found = Arrival {
-        queue_id,
-        client: None,
-        sasl_username: None,
-        local_user: None,
-        sender: Some(unbracketed(sender)),
-        message_id: None,
-        size: None,
-        parent: None,
-        recipients: None,
-    };
+    let mut found = Arrival { sender: Some(unbracketed(sender)), ..Arrival::new(queue_id) };
     while let Some(tail) = rest.strip_prefix(b" ") {
         if let Some(user) = tail.strip_prefix(b"U=") {
             let end = local_user_len(user);
@@ -251,23 +241,7 @@ const AFTER_ADDRESS: &[&[u8]] = &[b" F=<", b" P=<", b" R=", b" T=", b" SRS=<"];
 
 fn delivery<'a>(queue_id: QueueId, address_part: &'a [u8], outcome: Outcome) -> Delivery<'a> {
     let (recipient, orig_recipient) = recipients(address_part);
-    Delivery {
-        queue_id,
-        recipient,
-        orig_recipient,
-        outcome,
-        service: &[],
-        is_remote: false,
-        relay_host: &[],
-        relay_ip: &[],
-        relay_port: None,
-        delay_s: None,
-        enhanced_code: None,
-        response: &[],
-        sender: None,
-        next: None,
-        is_secondary: false,
-    }
+    Delivery { orig_recipient, ..Delivery::new(queue_id, recipient, outcome) }
 }
 
 /// Reads the fields of a delivery line into `found`; gives what stands behind their closing colon.
@@ -424,22 +398,7 @@ fn duration_s(text: &[u8]) -> Option<f64> {
 /// and the forms without `H=`: `rejected EHLO from [198.51.100.7]: ...`, `SMTP protocol synchronization error (...):
 /// rejected connection from H=[198.51.100.7] input="..."`.
 fn refusal(queue_id: Option<QueueId>, text: &[u8]) -> Option<Rejection<'_>> {
-    let mut found = Rejection {
-        queue_id,
-        ends_message: queue_id.is_some(),
-        client: Client::default(),
-        service: &[],
-        stage: Stage::Connect,
-        is_permanent: true,
-        is_discard: false,
-        smtp_code: None,
-        enhanced_code: None,
-        response: &[],
-        sender: None,
-        recipient: None,
-        sasl_username: None,
-        local_user: None,
-    };
+    let mut found = Rejection::new(queue_id, &[], Stage::Connect);
     if text.starts_with(b"SMTP protocol synchronization error") {
         let (reason, from) = until(text, b": rejected connection from ").or_else(|| until(text, b": rejected \""))?;
         if let Some((host, _)) = until(from, b"H=").and_then(|(_, h)| host(h)) {

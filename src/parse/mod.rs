@@ -87,6 +87,23 @@ pub struct Arrival<'a> {
     pub recipients: Option<u32>,
 }
 
+impl Arrival<'_> {
+    /// An arrival of which nothing but the id is known yet.
+    const fn new(queue_id: QueueId) -> Self {
+        Self {
+            queue_id,
+            client: None,
+            sasl_username: None,
+            local_user: None,
+            sender: None,
+            message_id: None,
+            size: None,
+            parent: None,
+            recipients: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parent {
     /// The same mail in an earlier queue entry.
@@ -121,6 +138,29 @@ pub struct Delivery<'a> {
     /// Not a new answer: the destination was not tried again (`delivery temporarily suspended`, `retry time not
     /// reached`).
     pub is_secondary: bool,
+}
+
+impl<'a> Delivery<'a> {
+    /// A delivery of which nothing else is known yet.
+    const fn new(queue_id: QueueId, recipient: &'a [u8], outcome: Outcome) -> Self {
+        Self {
+            queue_id,
+            recipient,
+            orig_recipient: &[],
+            outcome,
+            service: &[],
+            is_remote: false,
+            relay_host: &[],
+            relay_ip: &[],
+            relay_port: None,
+            delay_s: None,
+            enhanced_code: None,
+            response: &[],
+            sender: None,
+            next: None,
+            is_secondary: false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +198,28 @@ pub struct Rejection<'a> {
     pub sasl_username: Option<&'a [u8]>,
     /// The local user, for what the sendmail command handed in.
     pub local_user: Option<&'a [u8]>,
+}
+
+impl<'a> Rejection<'a> {
+    /// A permanent refusal of which nothing else is known yet.
+    fn new(queue_id: Option<QueueId>, service: &'a [u8], stage: Stage) -> Self {
+        Self {
+            queue_id,
+            ends_message: queue_id.is_some(),
+            client: Client::default(),
+            service,
+            stage,
+            is_permanent: true,
+            is_discard: false,
+            smtp_code: None,
+            enhanced_code: None,
+            response: &[],
+            sender: None,
+            recipient: None,
+            sasl_username: None,
+            local_user: None,
+        }
+    }
 }
 
 /// One failed login.

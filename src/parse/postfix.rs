@@ -79,15 +79,10 @@ fn client(queue_id: QueueId, rest: &[u8]) -> Option<Entry<'_>> {
         QueueId::new(id.get(..end)?).map(Parent::Hop)
     });
     Some(Entry::Arrival(Arrival {
-        queue_id,
         client: Some(client),
         sasl_username: sasl_username(tail),
-        local_user: None,
-        sender: None,
-        message_id: None,
-        size: None,
         parent,
-        recipients: None,
+        ..Arrival::new(queue_id)
     }))
 }
 
@@ -112,17 +107,7 @@ fn pickup(queue_id: QueueId, rest: &[u8]) -> Option<Entry<'_>> {
     let (uid, tail) = until(rest.strip_prefix(b"uid=")?, b" ")?;
     let (sender, tail) = address(tail.strip_prefix(b"from=")?, &[b" orig_id="])?;
     let parent = tail.strip_prefix(b" orig_id=").and_then(QueueId::new).map(Parent::Hop);
-    Some(Entry::Arrival(Arrival {
-        queue_id,
-        client: None,
-        sasl_username: None,
-        local_user: Some(uid),
-        sender: Some(sender),
-        message_id: None,
-        size: None,
-        parent,
-        recipients: None,
-    }))
+    Some(Entry::Arrival(Arrival { local_user: Some(uid), sender: Some(sender), parent, ..Arrival::new(queue_id) }))
 }
 
 /// `message-id=<k7@b.example>`, as the sender wrote it: empty, without brackets, or cut off.
@@ -158,21 +143,9 @@ const AFTER_RECIPIENT: &[&[u8]] = &[b", relay=", b", orig_to=", b", delay=", b",
 fn delivery<'a>(service: &'a [u8], is_relay: bool, queue_id: QueueId, rest: &'a [u8]) -> Option<Entry<'a>> {
     let (recipient, mut tail) = address(rest.strip_prefix(b"to=")?, AFTER_RECIPIENT)?;
     let mut found = Delivery {
-        queue_id,
-        recipient,
-        orig_recipient: &[],
-        outcome: Outcome::Deferred,
         service,
         is_remote: service == b"smtp" && !is_relay,
-        relay_host: &[],
-        relay_ip: &[],
-        relay_port: None,
-        delay_s: None,
-        enhanced_code: None,
-        response: &[],
-        sender: None,
-        next: None,
-        is_secondary: false,
+        ..Delivery::new(queue_id, recipient, Outcome::Deferred)
     };
     loop {
         tail = tail.strip_prefix(b", ")?;
@@ -300,22 +273,8 @@ fn refusal<'a>(service: &'a [u8], queue_id: Option<QueueId>, rest: &'a [u8]) -> 
     if decision == Decision::Advice || (decision == Decision::Hold && queue_id.is_none()) {
         return Some(Parsed::Ignored("advice"));
     }
-    let mut found = Rejection {
-        queue_id,
-        ends_message: queue_id.is_some(),
-        client: Client::default(),
-        service,
-        stage: Stage::Eod,
-        is_permanent: true,
-        is_discard: decision == Decision::Discard,
-        smtp_code: None,
-        enhanced_code: None,
-        response: &[],
-        sender: None,
-        recipient: None,
-        sasl_username: None,
-        local_user: None,
-    };
+    let mut found =
+        Rejection { is_discard: decision == Decision::Discard, ..Rejection::new(queue_id, service, Stage::Eod) };
     let (word, after) = until(rest, b" ").unwrap_or((rest, &[]));
     if matches!(word, b"header" | b"body" | b"mime-header" | b"nested-header" | b"mime-error" | b"content") {
         content_refusal(&mut found, rest)?;
