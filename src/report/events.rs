@@ -4,9 +4,11 @@ use super::HostNames;
 use super::schema::EVENTS;
 use super::tables::{Cell, Format, LongTable};
 use crate::classify::Verdict;
-use crate::correlate::{Attempt, AuthFailure, Identity, Message, Octets, Place, Rejection};
+use crate::correlate::{Attempt, AuthFailure, ClientFacts, HostId, Identity, Message, Octets, Place, Rejection};
 use crate::mail::identity::IdentityKind;
-use crate::mail::status::{Action, Direction, Stage};
+use crate::mail::queue_id::QueueId;
+use crate::mail::status::{Action, Direction, EnhancedCode, Mta, SmtpCode, Stage};
+use crate::mail::time::Timestamp;
 
 /// The table while it grows, with the names that its numbers stand for.
 pub struct Events {
@@ -27,94 +29,69 @@ impl Events {
         self.table.finish()
     }
 
-    fn source(&self, place: Place) -> Cell {
-        self.sources.get(place.source as usize).map_or(Cell::None, |name| Cell::log(name.as_bytes()))
-    }
-
     pub fn delivery(&mut self, hosts: &HostNames, message: &Message, attempt: &Attempt, verdict: Option<&Verdict<'_>>) {
         let recipient = message.recipients.get(attempt.recipient);
-        let client = message.origin.client.as_ref();
-        let codes = codes(verdict, None, attempt.enhanced_code);
-        let row = [
-            Cell::Time(attempt.at),
-            Cell::log(hosts.name(message.host)),
-            Cell::text(message.mta.word()),
-            Cell::text("delivery"),
-            Cell::text(message.queue_id.to_string()),
-            optional(message.message_id.as_ref()),
-            Cell::text(message.identity.kind.word()),
-            Cell::log(&message.identity.name),
-            optional(message.origin.sasl_username.as_ref()),
-            optional(message.origin.local_user.as_ref()),
-            optional(client.map(|c| &c.ip)),
-            optional(client.map(|c| &c.name)),
-            optional(client.map(|c| &c.helo)),
-            sender(message.sender.as_ref()),
-            optional(recipient.map(|r| &r.address)),
-            optional(recipient.map(|r| &r.orig_address)),
-            Cell::text(attempt.direction.word()),
-            Cell::text(attempt.action.word()),
-            Cell::text(verdict.and_then(|v| v.stage).unwrap_or(Stage::Queue).word()),
-            Cell::log(&attempt.relay_host),
-            Cell::log(&attempt.relay_ip),
-            attempt.relay_port.map_or(Cell::None, Cell::count),
-            Cell::text(verdict.and_then(|v| v.provider).unwrap_or_default()),
-            codes.0,
-            codes.1,
-            Cell::text(verdict.map_or("", |v| v.category.id())),
-            Cell::text(verdict.map_or("", |v| v.rule)),
-            dnsbl(verdict),
-            Cell::log(&attempt.response),
-            attempt.delay_s.map_or(Cell::None, Cell::Real),
-            message.size.map_or(Cell::None, Cell::Count),
-            self.source(attempt.place),
-            Cell::Count(attempt.place.line),
-        ];
-        for _ in 0..attempt.times {
-            self.table.push(row.clone());
-        }
+        self.push(
+            hosts,
+            &Event {
+                at: attempt.at,
+                kind: "delivery",
+                mta: message.mta,
+                host: message.host,
+                queue_id: Some(message.queue_id),
+                message_id: message.message_id.as_ref(),
+                identity: &message.identity,
+                sasl_username: message.origin.sasl_username.as_ref(),
+                local_user: message.origin.local_user.as_ref(),
+                client: message.origin.client.as_ref(),
+                sender: message.sender.as_ref(),
+                recipient: recipient.map(|r| &r.address),
+                orig_recipient: recipient.map(|r| &r.orig_address),
+                direction: attempt.direction,
+                action: attempt.action,
+                stage: verdict.and_then(|v| v.stage).unwrap_or(Stage::Queue),
+                relay: Some(attempt),
+                verdict,
+                smtp_code: None,
+                enhanced_code: attempt.enhanced_code,
+                response: &attempt.response,
+                size: message.size,
+                place: attempt.place,
+                times: attempt.times,
+            },
+        );
     }
 
     pub fn rejection(&mut self, hosts: &HostNames, rejection: &Rejection, verdict: Option<&Verdict<'_>>) {
-        let codes = codes(verdict, rejection.smtp_code, rejection.enhanced_code);
-        let row = [
-            Cell::Time(rejection.at),
-            Cell::log(hosts.name(rejection.host)),
-            Cell::text(rejection.mta.word()),
-            Cell::text("rejection"),
-            rejection.queue_id.map_or(Cell::None, |id| Cell::text(id.to_string())),
-            Cell::None,
-            Cell::text(rejection.identity.kind.word()),
-            Cell::log(&rejection.identity.name),
-            optional(rejection.sasl_username.as_ref()),
-            optional(rejection.local_user.as_ref()),
-            Cell::log(&rejection.client.ip),
-            Cell::log(&rejection.client.name),
-            Cell::log(&rejection.client.helo),
-            sender(rejection.sender.as_ref()),
-            optional(rejection.recipient.as_ref()),
-            Cell::None,
-            Cell::text(rejection.direction.word()),
-            Cell::text(rejection.action.word()),
-            Cell::text(rejection.stage.word()),
-            Cell::None,
-            Cell::None,
-            Cell::None,
-            Cell::text(verdict.and_then(|v| v.provider).unwrap_or_default()),
-            codes.0,
-            codes.1,
-            Cell::text(verdict.map_or("", |v| v.category.id())),
-            Cell::text(verdict.map_or("", |v| v.rule)),
-            dnsbl(verdict),
-            Cell::log(&rejection.response),
-            Cell::None,
-            Cell::None,
-            self.source(rejection.place),
-            Cell::Count(rejection.place.line),
-        ];
-        for _ in 0..rejection.times {
-            self.table.push(row.clone());
-        }
+        self.push(
+            hosts,
+            &Event {
+                at: rejection.at,
+                kind: "rejection",
+                mta: rejection.mta,
+                host: rejection.host,
+                queue_id: rejection.queue_id,
+                message_id: None,
+                identity: &rejection.identity,
+                sasl_username: rejection.sasl_username.as_ref(),
+                local_user: rejection.local_user.as_ref(),
+                client: Some(&rejection.client),
+                sender: rejection.sender.as_ref(),
+                recipient: rejection.recipient.as_ref(),
+                orig_recipient: None,
+                direction: rejection.direction,
+                action: rejection.action,
+                stage: rejection.stage,
+                relay: None,
+                verdict,
+                smtp_code: rejection.smtp_code,
+                enhanced_code: rejection.enhanced_code,
+                response: &rejection.response,
+                size: None,
+                place: rejection.place,
+                times: rejection.times,
+            },
+        );
     }
 
     pub fn auth_failure(&mut self, hosts: &HostNames, failure: &AuthFailure, verdict: &Verdict<'_>) {
@@ -122,46 +99,111 @@ impl Events {
             Some(login) => Identity { kind: IdentityKind::Sasl, name: login.clone(), host: failure.host },
             None => Identity { kind: IdentityKind::Client, name: failure.client.ip.clone(), host: failure.host },
         };
-        let codes = codes(Some(verdict), failure.smtp_code, None);
+        self.push(
+            hosts,
+            &Event {
+                at: failure.at,
+                kind: "auth_failure",
+                mta: failure.mta,
+                host: failure.host,
+                queue_id: None,
+                message_id: None,
+                identity: &identity,
+                sasl_username: failure.sasl_username.as_ref(),
+                local_user: None,
+                client: Some(&failure.client),
+                sender: None,
+                recipient: None,
+                orig_recipient: None,
+                direction: Direction::Inbound,
+                action: if failure.is_permanent { Action::Rejected } else { Action::Tempfailed },
+                stage: Stage::Auth,
+                relay: None,
+                verdict: Some(verdict),
+                smtp_code: failure.smtp_code,
+                enhanced_code: None,
+                response: &failure.response,
+                size: None,
+                place: failure.place,
+                times: failure.times,
+            },
+        );
+    }
+
+    fn push(&mut self, hosts: &HostNames, event: &Event<'_>) {
+        let verdict = event.verdict;
+        let relay = event.relay;
+        // The innermost reply's codes where it was taken apart, else the line's.
+        let smtp_code = verdict.and_then(|v| v.smtp_code).or(event.smtp_code);
+        let enhanced_code = verdict.and_then(|v| v.enhanced_code).or(event.enhanced_code);
+        let source = self.sources.get(event.place.source as usize);
         let row = [
-            Cell::Time(failure.at),
-            Cell::log(hosts.name(failure.host)),
-            Cell::text(failure.mta.word()),
-            Cell::text("auth_failure"),
-            Cell::None,
-            Cell::None,
-            Cell::text(identity.kind.word()),
-            Cell::log(&identity.name),
-            optional(failure.sasl_username.as_ref()),
-            Cell::None,
-            Cell::log(&failure.client.ip),
-            Cell::log(&failure.client.name),
-            Cell::log(&failure.client.helo),
-            Cell::None,
-            Cell::None,
-            Cell::None,
-            Cell::text(Direction::Inbound.word()),
-            Cell::text(if failure.is_permanent { Action::Rejected.word() } else { Action::Tempfailed.word() }),
-            Cell::text(Stage::Auth.word()),
-            Cell::None,
-            Cell::None,
-            Cell::None,
-            Cell::None,
-            codes.0,
-            codes.1,
-            Cell::text(verdict.category.id()),
-            Cell::text(verdict.rule),
-            Cell::None,
-            Cell::log(&failure.response),
-            Cell::None,
-            Cell::None,
-            self.source(failure.place),
-            Cell::Count(failure.place.line),
+            Cell::Time(event.at),
+            Cell::log(hosts.name(event.host)),
+            Cell::text(event.mta.word()),
+            Cell::text(event.kind),
+            event.queue_id.map_or(Cell::None, |id| Cell::text(id.to_string())),
+            optional(event.message_id),
+            Cell::text(event.identity.kind.word()),
+            Cell::log(&event.identity.name),
+            optional(event.sasl_username),
+            optional(event.local_user),
+            optional(event.client.map(|c| &c.ip)),
+            optional(event.client.map(|c| &c.name)),
+            optional(event.client.map(|c| &c.helo)),
+            sender(event.sender),
+            optional(event.recipient),
+            optional(event.orig_recipient),
+            Cell::text(event.direction.word()),
+            Cell::text(event.action.word()),
+            Cell::text(event.stage.word()),
+            optional(relay.map(|r| &r.relay_host)),
+            optional(relay.map(|r| &r.relay_ip)),
+            relay.and_then(|r| r.relay_port).map_or(Cell::None, Cell::count),
+            Cell::text(verdict.and_then(|v| v.provider).unwrap_or_default()),
+            smtp_code.map_or(Cell::None, |code| Cell::count(code.get())),
+            enhanced_code.map_or(Cell::None, |code| Cell::text(code.to_string())),
+            Cell::text(verdict.map_or("", |v| v.category.id())),
+            Cell::text(verdict.map_or("", |v| v.rule)),
+            verdict.and_then(|v| v.dnsbl.as_ref()).map_or(Cell::None, |list| Cell::log(list.as_bytes())),
+            Cell::log(event.response),
+            relay.and_then(|r| r.delay_s).map_or(Cell::None, Cell::Real),
+            event.size.map_or(Cell::None, Cell::Count),
+            source.map_or(Cell::None, |name| Cell::log(name.as_bytes())),
+            Cell::Count(event.place.line),
         ];
-        for _ in 0..failure.times {
+        for _ in 0..event.times {
             self.table.push(row.clone());
         }
     }
+}
+
+/// What a row says, whichever of the three it is.
+struct Event<'a> {
+    at: Timestamp,
+    kind: &'static str,
+    mta: Mta,
+    host: HostId,
+    queue_id: Option<QueueId>,
+    message_id: Option<&'a Octets>,
+    identity: &'a Identity,
+    sasl_username: Option<&'a Octets>,
+    local_user: Option<&'a Octets>,
+    client: Option<&'a ClientFacts>,
+    sender: Option<&'a Octets>,
+    recipient: Option<&'a Octets>,
+    orig_recipient: Option<&'a Octets>,
+    direction: Direction,
+    action: Action,
+    stage: Stage,
+    relay: Option<&'a Attempt>,
+    verdict: Option<&'a Verdict<'a>>,
+    smtp_code: Option<SmtpCode>,
+    enhanced_code: Option<EnhancedCode>,
+    response: &'a [u8],
+    size: Option<u64>,
+    place: Place,
+    times: u32,
 }
 
 fn optional(bytes: Option<&Octets>) -> Cell {
@@ -174,22 +216,4 @@ fn sender(sender: Option<&Octets>) -> Cell {
         Some(sender) if sender.is_empty() => Cell::text("<>"),
         sender => optional(sender),
     }
-}
-
-fn dnsbl(verdict: Option<&Verdict<'_>>) -> Cell {
-    verdict.and_then(|v| v.dnsbl.as_ref()).map_or(Cell::None, |list| Cell::log(list.as_bytes()))
-}
-
-/// Reply code and enhanced code: the innermost reply's where it was taken apart, else the line's.
-fn codes(
-    verdict: Option<&Verdict<'_>>,
-    smtp: Option<crate::mail::status::SmtpCode>,
-    enhanced: Option<crate::mail::status::EnhancedCode>,
-) -> (Cell, Cell) {
-    let smtp = verdict.and_then(|v| v.smtp_code).or(smtp);
-    let enhanced = verdict.and_then(|v| v.enhanced_code).or(enhanced);
-    (
-        smtp.map_or(Cell::None, |code| Cell::count(code.get())),
-        enhanced.map_or(Cell::None, |code| Cell::text(code.to_string())),
-    )
 }
