@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
@@ -12,7 +13,7 @@ use crate::report::tables::Format;
 
 /// Mines Postfix and Exim logs: why mail was deferred or refused, who is responsible, which accounts are abused.
 #[derive(Debug, Parser)]
-#[command(name = "mailsleuth", version, arg_required_else_help = true, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "mailsleuth", version, arg_required_else_help = true, max_term_width = 80, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -37,6 +38,8 @@ Examples:
   mailsleuth analyze --format csv --events --out case-17 /srv/logs/mx1 /srv/logs/mx2
   ssh mx1 'cat /var/log/exim4/mainlog.1' | mailsleuth analyze --timezone Europe/Berlin -
 
+Every option can be set in the environment: --merge-hosts as MAILSLEUTH_MERGE_HOSTS=1.
+
 Exit status: 0 done; 1 failed, nothing published; 2 usage; 3 done, but an input was damaged or could
 not be read; 4 done, and a finding reached --fail-on; 10 no mail log line in any input.";
 
@@ -48,7 +51,14 @@ pub struct AnalyzeArgs {
     pub paths: Vec<String>,
 
     /// Directory the reports are written to
-    #[arg(short, long, value_name = "DIR", default_value = "mailsleuth-report", env = "MAILSLEUTH_OUT")]
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        default_value = "mailsleuth-report",
+        env = "MAILSLEUTH_OUT",
+        hide_env = true
+    )]
     pub out: PathBuf,
 
     /// Formats of the tables
@@ -58,48 +68,49 @@ pub struct AnalyzeArgs {
         value_enum,
         value_delimiter = ',',
         default_value = "csv,parquet",
-        env = "MAILSLEUTH_FORMAT"
+        env = "MAILSLEUTH_FORMAT",
+        hide_env = true
     )]
     pub format: Vec<FormatArg>,
 
     /// Also write the events table: every delivery attempt, refusal and failed login
-    #[arg(long, env = "MAILSLEUTH_EVENTS")]
+    #[arg(long, env = "MAILSLEUTH_EVENTS", hide_env = true, value_parser = FalseyValueParser::new())]
     pub events: bool,
 
     /// Zone of stamps that carry none (IANA name); default: this machine's
-    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE")]
+    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
     pub timezone: Option<String>,
 
     /// Year of the first stamp, for stamps that carry none; default: from file name, gzip header or file time
-    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR")]
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
     pub year: Option<i16>,
 
     /// Read only the lines of one mail server
-    #[arg(long, value_enum, default_value_t = MtaArg::Auto, env = "MAILSLEUTH_MTA")]
+    #[arg(long, value_enum, default_value_t = MtaArg::Auto, env = "MAILSLEUTH_MTA", hide_env = true)]
     pub mta: MtaArg,
 
     /// Count one user on several hosts as one identity
-    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS")]
+    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = FalseyValueParser::new())]
     pub merge_hosts: bool,
 
     /// Exit with status 4 when a finding is at least this severe
-    #[arg(long, value_name = "SEVERITY", value_enum, env = "MAILSLEUTH_FAIL_ON")]
+    #[arg(long, value_name = "SEVERITY", value_enum, env = "MAILSLEUTH_FAIL_ON", hide_env = true)]
     pub fail_on: Option<SeverityArg>,
 
     /// Threads; default: one per core
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
     pub threads: Option<u16>,
 
     /// Print no summary and no warnings, errors only
-    #[arg(short, long, env = "MAILSLEUTH_QUIET")]
+    #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
     pub quiet: bool,
 
     /// Progress bar on stderr, on a terminal only
-    #[arg(long, value_enum, default_value_t = ProgressArg::Auto, env = "MAILSLEUTH_PROGRESS")]
+    #[arg(long, value_enum, default_value_t = ProgressArg::Auto, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
     pub progress: ProgressArg,
 
     /// Print summary.json instead of the text summary
-    #[arg(long, env = "MAILSLEUTH_JSON")]
+    #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub json: bool,
 }
 

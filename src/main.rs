@@ -1,5 +1,4 @@
 //! Arguments in, exit status out. Everything that prints is here.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -23,19 +22,24 @@ fn close(outcome: Result<Outcome>) -> u8 {
         Ok(outcome) => {
             let mut status = outcome.status;
             for warning in &outcome.warnings {
-                eprintln!("mailsleuth: {warning}");
+                complain(warning);
             }
             if let Err(error) = io::stdout().lock().write_all(outcome.text.as_bytes())
                 && error.kind() != io::ErrorKind::BrokenPipe
             {
-                eprintln!("mailsleuth: cannot print the summary: {error}");
+                complain(&format!("cannot print the summary: {error}"));
                 status = 1;
             }
             status
         }
         Err(error) => {
-            eprintln!("mailsleuth: {error}");
+            complain(&error.to_string());
             error.exit_status()
         }
     }
+}
+
+/// A line on stderr. Where that cannot be written either, nobody is left to tell.
+fn complain(text: &str) {
+    _ = writeln!(io::stderr().lock(), "mailsleuth: {text}");
 }

@@ -403,7 +403,9 @@ impl SenderProfile {
             let reason = self.reasons.entry(key).or_insert_with(|| Reason::new(attempt.at, false, &attempt.response));
             reason.add(attempt.at, times, verdict, recipient.asked_for(), &attempt.response);
             reason.messages += u64::from(first_here);
-            if is_invalid_recipient(verdict.category) && invalid.insert(attempt.recipient) {
+            // What an alias stands for is no address that the sender wrote.
+            let is_written = recipient.orig_address.is_empty();
+            if is_written && is_invalid_recipient(verdict) && invalid.insert(attempt.recipient) {
                 self.invalid(recipient.asked_for(), message.first_seen, Some(message.queue_id));
             }
         }
@@ -415,7 +417,7 @@ impl SenderProfile {
         let times = u64::from(rejection.times);
         match rejection.action {
             Action::Tempfailed => self.tempfailed += times,
-            Action::Discarded => {}
+            Action::Discarded => self.discarded += times,
             _ => self.rejected += times,
         }
         let recipient = rejection.recipient.as_deref().unwrap_or_default();
@@ -424,7 +426,7 @@ impl SenderProfile {
             self.attempted.add(rejection.at, times);
         }
         let Some(verdict) = verdict else { return };
-        if rejection.stage == Stage::Rcpt && !recipient.is_empty() && is_invalid_recipient(verdict.category) {
+        if rejection.stage == Stage::Rcpt && !recipient.is_empty() && is_invalid_recipient(verdict) {
             self.invalid(recipient, rejection.at, rejection.queue_id);
         }
         let key = reason_key(rejection.direction, rejection.action, verdict);
@@ -496,10 +498,11 @@ fn reason_key(direction: Direction, action: Action, verdict: &Verdict<'_>) -> Re
 }
 
 /// Answers that say: there is no such recipient (detectors.md, `invalid-recipient-flood`).
-fn is_invalid_recipient(category: Category) -> bool {
+fn is_invalid_recipient(verdict: &Verdict<'_>) -> bool {
     const INVALID: &[&str] =
         &["recipient-unknown", "recipient-address-invalid", "domain-not-found", "domain-no-mail", "harvest-blocked"];
-    INVALID.contains(&category.id())
+    // Exim says "Unrouteable address" of a local user who does not exist and of a domain without a mail server alike.
+    INVALID.contains(&verdict.category.id()) || verdict.rule == "exim-unrouteable"
 }
 
 /// How often logins failed, per client.

@@ -13,6 +13,9 @@ use crate::parse::Delivery;
 /// The second hop's first line is at most this much older than the first hop's answer that names it.
 const HOP_S: i64 = 3_600;
 
+/// A filter that names no next id hands the mail back within this time.
+const FILTER_S: i64 = 30;
+
 /// A hop whose second entry has not been seen yet.
 pub struct PendingLink {
     pub at: Timestamp,
@@ -146,9 +149,13 @@ impl Host {
         let Some(hash) = before.message_id_hash() else { return };
         let (origin, first_seen) = (before.origin().clone(), before.first_seen());
         let child = self.by_message_id.get(&hash).copied().filter(|id| *id != parent);
+        // A filter hands the mail back while it runs; whoever uses the message id later is somebody else.
         let continues = |child: &OpenMessage| {
             child.inherited.as_ref() == Some(&origin)
-                || (child.is_local() && child.may_continue() && child.first_seen() >= first_seen)
+                || (child.is_local()
+                    && child.may_continue()
+                    && child.first_seen() >= first_seen
+                    && context.at.seconds_since(child.first_seen()).abs() <= FILTER_S)
         };
         let Some(child) = child.filter(|id| self.messages.get(id).is_some_and(continues)) else {
             self.awaited.insert(hash, (context.at, parent, recipient));

@@ -224,6 +224,8 @@ struct Host {
     /// The latest stamp seen.
     now: Timestamp,
     swept: Timestamp,
+    /// A stamp far ahead that nothing has confirmed.
+    ahead: Option<Timestamp>,
     /// Ended messages in the order of their ends.
     ended: VecDeque<(Timestamp, QueueId)>,
     /// Session and message state.
@@ -251,6 +253,7 @@ impl Correlator {
 
     /// The number of a host name, case aside.
     pub fn host(&mut self, name: &[u8]) -> HostId {
+        let name = &*name.to_ascii_lowercase();
         if let Some(id) = self.by_name.get(name) {
             return *id;
         }
@@ -260,6 +263,7 @@ impl Correlator {
             name: name.into(),
             now: start,
             swept: start,
+            ahead: None,
             ended: VecDeque::new(),
             sessions: Sessions::default(),
             messages: HashMap::new(),
@@ -315,7 +319,7 @@ impl Correlator {
 impl Host {
     /// Moves the host's time on and gives out what has been ended for long enough.
     fn advance(&mut self, context: Context, sink: &mut dyn Sink) {
-        if context.at <= self.now {
+        if context.at <= self.now || !self.is_believed(context.at) {
             return;
         }
         self.now = context.at;
@@ -353,6 +357,18 @@ impl Host {
                 self.give_out(id, sink);
             }
         }
+    }
+
+    /// A stamp days ahead moves the host's time only when a second one agrees: one absurd line must not make everything
+    /// that is open look forgotten.
+    fn is_believed(&mut self, at: Timestamp) -> bool {
+        const LEAP_S: i64 = 2 * 86_400;
+        if self.now.0 == i64::MIN || at.seconds_since(self.now) <= LEAP_S {
+            return true;
+        }
+        let agrees = self.ahead.is_some_and(|ahead| at.seconds_since(ahead).abs() <= LEAP_S);
+        self.ahead = Some(at);
+        agrees
     }
 
     fn give_out(&mut self, id: QueueId, sink: &mut dyn Sink) {
@@ -401,7 +417,7 @@ impl Host {
                 mta: context.mta,
                 host: context.host,
                 client: failure.client.into(),
-                sasl_username: failure.sasl_username.map(Octets::from),
+                sasl_username: failure.sasl_username.map(login),
                 is_permanent: failure.is_permanent,
                 service: failure.service.into(),
                 smtp_code: failure.smtp_code,
@@ -450,8 +466,8 @@ impl Host {
         message.set_message_id(message_id);
         let Some(hash) = message.message_id_hash() else { return };
         self.by_message_id.insert(hash, id);
-        if let Some((_, parent, recipient)) = self.awaited.remove(&hash) {
-            self.link_by_message_id(context, parent, recipient);
+        if let Some((at, parent, recipient)) = self.awaited.remove(&hash) {
+            self.link_by_message_id(Context { at, ..context }, parent, recipient);
         }
     }
 
@@ -468,7 +484,7 @@ impl Host {
         let recipient = self.message(context, delivery.queue_id).delivery(context, delivery)?;
         let went_through_a_filter = delivery.outcome == parse::Outcome::Delivered
             && delivery.next.is_none()
-            && (is_pipe(delivery.service) || is_loopback(delivery.relay_ip));
+            && (is_pipe(delivery.service) || (is_loopback(delivery.relay_ip) && delivery.service != b"lmtp"));
         if went_through_a_filter {
             self.link_by_message_id(context, delivery.queue_id, recipient);
         }
@@ -483,7 +499,7 @@ impl Host {
             identity: Identity { kind: IdentityKind::Unknown, name: Octets::default(), host: context.host },
             queue_id: rejection.queue_id,
             client: rejection.client.into(),
-            sasl_username: rejection.sasl_username.map(Octets::from),
+            sasl_username: rejection.sasl_username.map(login),
             local_user: rejection.local_user.map(Octets::from),
             sender: rejection.sender.map(|s| address::with_lower_domain(s).into_owned().into()),
             recipient: rejection.recipient.map(|r| address::with_lower_domain(r).into_owned().into()),
@@ -536,6 +552,11 @@ impl Rejection {
 /// Postfix's pipe daemon, or an Exim transport that is one by its name.
 fn is_pipe(service: &[u8]) -> bool {
     memchr::memmem::find(service, b"pipe").is_some()
+}
+
+/// A login as identities have it: the domain of one that is an address in lower case.
+fn login(name: &[u8]) -> Octets {
+    Octets::from(address::with_lower_domain(name).as_ref())
 }
 
 fn is_loopback(ip: &[u8]) -> bool {

@@ -115,7 +115,7 @@ impl OpenMessage {
     pub fn arrived(&mut self, context: Context, arrival: &Arrival<'_>) {
         self.has_arrival = true;
         self.is_queued |= context.mta == Mta::Exim;
-        self.own.sasl_username = arrival.sasl_username.map(Octets::from);
+        self.own.sasl_username = arrival.sasl_username.map(super::login);
         self.own.local_user = arrival.local_user.map(Octets::from);
         self.own.client = arrival.client.map(ClientFacts::from);
         if let Some(sender) = arrival.sender {
@@ -184,7 +184,8 @@ impl OpenMessage {
             service: delivery.service.into(),
             is_remote: delivery.is_remote,
             relay_host: delivery.relay_host.to_ascii_lowercase().into(),
-            relay_ip: delivery.relay_ip.into(),
+            // A socket stands in the place of an address for local LMTP.
+            relay_ip: address::ip(delivery.relay_ip).map_or_else(Octets::default, |_| delivery.relay_ip.into()),
             relay_port: delivery.relay_port,
             delay_s: delivery.delay_s,
             enhanced_code: delivery.enhanced_code,

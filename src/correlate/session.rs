@@ -86,7 +86,7 @@ impl Sessions {
     pub fn login(&mut self, context: Context, client: Client<'_>, login: Option<&[u8]>, sink: &mut dyn Sink) {
         let Some(session) = self.session(context, client, sink) else { return };
         if let Some(login) = login {
-            session.sasl_username = Some(login.into());
+            session.sasl_username = Some(super::login(login));
         }
     }
 

@@ -61,7 +61,7 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
     };
     let samples: Vec<_> = profile.invalid_samples().map(|r| printable(r)).collect();
     let explanation = format!(
-        "{} mailed {total} distinct recipients that do not exist ({:.0} % of its {} recipients); {invalid} of the {asked} asked for from {first} to {last} do not.",
+        "{} mailed {total} distinct recipients that do not exist ({:.0} % of its {} recipients): {invalid} of the {asked} asked for between {first} and {last}.",
         named(profile),
         profile.invalid_share() * 100.0,
         profile.distinct_recipients.count(),

@@ -69,7 +69,7 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         n => format!(", and {} further pairs like it", n - 1),
     };
     let explanation = format!(
-        "{} sent {} messages from <{sender}> to <{recipient}>, one every {} s in {:.0} % of the gaps, up to {} in 24 hours{others}; {:.0} % did not arrive.",
+        "{} sent {} messages from <{sender}> to <{recipient}>, mostly one every {} s (so are {:.0} % of the gaps), up to {} in 24 hours{others}; {:.0} % of them did not arrive.",
         named(profile),
         worst.times.len(),
         worst.gap_s,

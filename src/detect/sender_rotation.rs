@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::{Detector, Finding, Limit, Limits, Severity, is_our_user, named, stop_it};
+use crate::aggregate::window::busiest;
 use crate::aggregate::{QueueIds, SenderProfile, SenderUse, share};
 use crate::mail::address::{printable, split};
 use crate::mail::identity::IdentityKind;
-use crate::mail::time::Timestamp;
+use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "sender-rotation",
@@ -26,6 +27,12 @@ pub(super) const DETECTOR: Detector = Detector {
             default: 8.0,
             unit: "envelope senders with a local part of random letters and digits",
             source: "generated names; fixtures/cases/first-look has none among its honest senders",
+        },
+        Limit {
+            key: "new_senders_per_hour",
+            default: 20.0,
+            unit: "envelope senders used for the first time within one hour, each used hardly twice",
+            source: "generated names that read like people's; the users of a shared login come back",
         },
         Limit {
             key: "domains",
@@ -57,6 +64,7 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
     let (pattern, mut rotating) = numbered(&senders, limits)
         .map(|found| ("numbered", found))
         .or_else(|| random(&senders, limits).map(|found| ("random", found)))
+        .or_else(|| used_once(profile, &senders, limits).map(|found| ("once", found)))
         .or_else(|| many_domains(profile, &senders, limits).map(|found| ("domains", found)))?;
     rotating.sort_by_key(|sender| sender.first);
     let messages: u64 = rotating.iter().map(|s| s.messages).sum();
@@ -67,14 +75,15 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
     let count = rotating.len() as u64;
     let part = share(messages, profile.messages);
     let severity = match (pattern, count) {
-        ("numbered" | "random", 20..) => Severity::High,
+        ("numbered" | "random" | "once", 20..) | ("domains", 30..) => Severity::High,
         _ => Severity::Medium,
     };
     let samples: Vec<_> = rotating.iter().take(10).map(|s| printable(&s.address)).collect();
     let differ = match pattern {
-        "numbered" => "that differ only by a number",
-        "random" => "with random names",
-        _ => "under many domains",
+        "numbered" => "that differ only by a number".to_string(),
+        "random" => "with random names".to_string(),
+        "once" => "hardly one of them twice".to_string(),
+        _ => format!("under {} domains", profile.envelope_sender_domains.count()),
     };
     let explanation = format!(
         "{} used {count} envelope senders {differ} ({}, ...) for {messages} of its {} messages.",
@@ -191,6 +200,18 @@ fn is_random(local: &[u8]) -> bool {
         .max()
         .unwrap_or(0);
     (digits > 0 && changes >= 3) || longest_consonants >= 5
+}
+
+/// Many new senders in one hour, most of which never come again. A client that relays for others has them by its nature.
+fn used_once<'a>(profile: &SenderProfile, senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'a SenderUse>> {
+    let messages: u64 = senders.iter().map(|s| s.messages).sum();
+    if profile.kind == IdentityKind::Client || 2 * messages > 3 * senders.len() as u64 {
+        return None;
+    }
+    let mut firsts: Vec<_> = senders.iter().map(|s| s.first).collect();
+    firsts.sort_unstable();
+    let (_, _, most) = busiest(&firsts, SECONDS_PER_HOUR)?;
+    (most as f64 >= limits.get("new_senders_per_hour")).then(|| senders.to_vec())
 }
 
 /// Senders under many domains, none of which is the login's main one.

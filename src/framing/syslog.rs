@@ -3,6 +3,9 @@
 use super::{Program, RawLine, mainlog, stamp};
 use crate::mail::time::Stamp;
 
+/// A repetition count beyond this is not believed: daemons say how often at the latest after some minutes.
+const MOST_REPEATED: u32 = 100_000;
+
 /// A syslog line taken apart; `None` when there is no stamp with a program's tag behind it.
 pub fn frame(line: &[u8]) -> Option<RawLine<'_>> {
     let line = match priority(line) {
@@ -108,7 +111,7 @@ fn finished(mut line: RawLine<'_>) -> RawLine<'_> {
         && let Some(times) = tail.get(..end).and_then(number)
         && let Some(inner) = tail.get(end + 10..)
     {
-        line.times = times.max(1);
+        line.times = times.clamp(1, MOST_REPEATED);
         line.body = inner.strip_suffix(b"]").unwrap_or(inner);
     }
     if line.program == Program::Exim {

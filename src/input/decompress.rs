@@ -49,7 +49,59 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-type Raw = BufReader<Counted<Box<dyn Read + Send>>>;
+/// Compressed bytes, of which the next few can be looked at wherever the buffer ends.
+struct Raw {
+    /// Bytes that were looked at beyond the buffer's end; used up before it.
+    ahead: Vec<u8>,
+    stream: BufReader<Counted<Box<dyn Read + Send>>>,
+}
+
+/// The longest magic number.
+const MAGIC_BYTES: usize = 6;
+
+impl Raw {
+    /// At least [`MAGIC_BYTES`] of what comes, unless the stream ends before; nothing is used up.
+    fn peek(&mut self) -> io::Result<&[u8]> {
+        if self.ahead.is_empty() {
+            if self.stream.fill_buf()?.len() >= MAGIC_BYTES {
+                return Ok(self.stream.buffer());
+            }
+            let wanted = MAGIC_BYTES as u64;
+            self.stream.by_ref().take(wanted).read_to_end(&mut self.ahead)?;
+        }
+        Ok(&self.ahead)
+    }
+
+    /// Bytes taken from the stream and used.
+    fn used(&self) -> u64 {
+        self.stream.get_ref().here - (self.stream.buffer().len() + self.ahead.len()) as u64
+    }
+}
+
+impl Read for Raw {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.ahead.is_empty() {
+            return self.stream.read(into);
+        }
+        let read = self.ahead.as_slice().read(into)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for Raw {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.ahead.is_empty() { self.stream.fill_buf() } else { Ok(&self.ahead) }
+    }
+
+    fn consume(&mut self, len: usize) {
+        if self.ahead.is_empty() {
+            self.stream.consume(len);
+        } else {
+            self.ahead.drain(..len.min(self.ahead.len()));
+        }
+    }
+}
 
 /// The decompressed bytes of one input, every member of a compressed file after the other.
 pub struct Text {
@@ -71,8 +123,9 @@ impl Text {
     /// # Errors
     /// What reading gives; `Unsupported` for a compression that is known and not read.
     pub fn new(stream: Box<dyn Read + Send>, all: BytesRead) -> io::Result<Self> {
-        let mut raw = BufReader::with_capacity(READ_BYTES, Counted { inner: stream, here: 0, all });
-        let format = format(first_bytes(&mut raw)?);
+        let stream = BufReader::with_capacity(READ_BYTES, Counted { inner: stream, here: 0, all });
+        let mut raw = Raw { ahead: Vec::new(), stream };
+        let format = format(raw.peek()?);
         let mut gzip_time = None;
         let state = match format {
             Format::Plain => State::Plain(raw),
@@ -95,18 +148,16 @@ impl Text {
 
     /// Bytes taken from the compressed stream and used so far.
     pub fn offset(&self) -> u64 {
-        let used = |raw: &Raw| raw.get_ref().here - raw.buffer().len() as u64;
         match &self.state {
-            State::Plain(raw) | State::Done(Some(raw)) => used(raw),
-            State::Gzip(member) => used(member.get_ref()),
+            State::Plain(raw) | State::Done(Some(raw)) => raw.used(),
+            State::Gzip(member) => member.get_ref().used(),
             State::Done(None) => 0,
         }
     }
 
     /// Goes on to the next member. Zero bytes that pad the last one are no damage (gzip(1)); anything else is.
     fn next_member(&mut self, mut raw: Raw) -> io::Result<bool> {
-        let head = first_bytes(&mut raw)?;
-        if format(head) == Format::Gzip {
+        if format(raw.peek()?) == Format::Gzip {
             self.state = State::Gzip(Box::new(GzDecoder::new(raw)));
             return Ok(true);
         }
@@ -135,12 +186,6 @@ impl Read for Text {
             }
         }
     }
-}
-
-/// The bytes that come first; nothing is consumed. A pipe gives at least one write of its writer, and no writer parts
-/// a magic number.
-fn first_bytes(raw: &mut Raw) -> io::Result<&[u8]> {
-    raw.fill_buf()
 }
 
 fn is_all_zero(raw: &mut Raw) -> io::Result<bool> {
@@ -186,6 +231,42 @@ mod tests {
         assert_eq!(read([two.clone(), vec![0; 9_000]].concat()), (b"one\ntwo\n".to_vec(), None));
         assert_eq!(read([two, b"garbage".to_vec()].concat()), (b"one\ntwo\n".to_vec(), Some(io::ErrorKind::Other)));
         assert_eq!(read(b"plain\n".to_vec()), (b"plain\n".to_vec(), None));
+    }
+
+    /// Gives one byte at a time, as a slow pipe does.
+    struct Drip(Vec<u8>);
+
+    impl Read for Drip {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() || into.is_empty() {
+                return Ok(0);
+            }
+            into[0] = self.0.remove(0);
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn a_member_is_known_wherever_the_buffer_ends() {
+        let two = [gzip(b"one\n"), gzip(b"two\n")].concat();
+        let mut text = Text::new(Box::new(Drip(two.clone())), BytesRead::default()).unwrap();
+        let mut out = String::new();
+        text.read_to_string(&mut out).unwrap();
+        assert_eq!((out.as_str(), text.offset()), ("one\ntwo\n", two.len() as u64));
+        // The first member stored, so that it ends where it is wanted: near the end of the buffer.
+        for short in 0..8 {
+            let mut first = GzEncoder::new(Vec::new(), Compression::none());
+            first.write_all(&vec![b'\n'; READ_BYTES - 200]).unwrap();
+            let mut bytes = first.finish().unwrap();
+            let missing = READ_BYTES - short - bytes.len();
+            let mut first = GzEncoder::new(Vec::new(), Compression::none());
+            first.write_all(&vec![b'\n'; READ_BYTES - 200 + missing]).unwrap();
+            bytes = first.finish().unwrap();
+            assert_eq!(bytes.len(), READ_BYTES - short);
+            bytes.extend(gzip(b"two\n"));
+            let (out, error) = read(bytes);
+            assert!(error.is_none() && out.ends_with(b"two\n"), "{short}");
+        }
     }
 
     #[test]

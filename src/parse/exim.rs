@@ -1,7 +1,7 @@
 //! Lines of Exim's main log (4.8x to 4.99), by the flags and words of the Exim specification, "Log files".
 //! Fields are read from the left, one by one, quotes honoured: what a client wrote cannot pass for a field.
 
-use super::fields::{address, next_queue_id, number, until, until_last, word};
+use super::fields::{address, next_queue_id, number, unquoted_end, until, until_last, word};
 use super::{Arrival, AuthFailure, Client, Delivery, Entry, Outcome, Parent, Parsed, Rejection};
 use crate::mail::address::{split, unbracketed};
 use crate::mail::queue_id::{QueueId, take_exim_id};
@@ -108,11 +108,7 @@ fn field(text: &[u8]) -> Option<(Field<'_>, &[u8])> {
     };
     let end = match value.first() {
         Some(b'"') => quoted_end(value),
-        Some(b'<') => {
-            let inner = value.get(1..)?;
-            let quoted = if inner.starts_with(b"\"") { quoted_end(inner) } else { 0 };
-            value.len() - until(inner.get(quoted..)?, b">").map_or(0, |(_, rest)| rest.len())
-        }
+        Some(b'<') => unquoted_end(value, |_, byte| byte == b'>').map_or(value.len(), |end| end + 1),
         _ => value.iter().position(|b| *b == b' ').unwrap_or(value.len()),
     };
     let (value, rest) = value.split_at_checked(end)?;
@@ -146,23 +142,27 @@ fn unquoted(value: &[u8]) -> &[u8] {
 /// `al@b.example H=pc7 (helo.b) [198.51.100.7]:40112 P=esmtpsa A=login:al S=912 id=k7@b.example T="Re" for bo@a.example`;
 /// a bounce has `<> R=parent`; local mail `U=al P=local`.
 fn arrival(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
-    let quoted = if text.starts_with(b"\"") { quoted_end(text) } else { 0 };
-    let end = text.get(quoted..)?.iter().position(|b| *b == b' ').map_or(text.len(), |n| n + quoted);
+    let end = unquoted_end(text, |_, byte| byte == b' ').unwrap_or(text.len());
     let (sender, mut rest) = text.split_at_checked(end)?;
     let mut found = Arrival { sender: Some(unbracketed(sender)), ..Arrival::new(queue_id) };
+    let mut is_sealed = false;
     while let Some(tail) = rest.strip_prefix(b" ") {
-        if let Some(user) = tail.strip_prefix(b"U=") {
+        if !is_sealed && let Some(user) = tail.strip_prefix(b"U=") {
             let end = local_user_len(user);
             (found.local_user, rest) = (user.get(..end), user.get(end..).unwrap_or_default());
             continue;
         }
         let Some((field, after)) = field(tail) else { break };
         match field {
-            Field::Host(host) => found.client = Some(host.client()),
-            Field::Pair { key: b"A", value } => found.sasl_username = login(value),
-            Field::Pair { key: b"S", value } => found.size = number(value).map(|(n, _)| n),
-            Field::Pair { key: b"id", value } => found.message_id = Some(value),
-            Field::Pair { key: b"R", value } => found.parent = QueueId::new(value).map(Parent::Bounced),
+            Field::Host(host) if !is_sealed => found.client = Some(host.client()),
+            Field::Pair { key: b"A", value } if !is_sealed => found.sasl_username = login(value),
+            Field::Pair { key: b"R", value } if !is_sealed => found.parent = QueueId::new(value).map(Parent::Bounced),
+            Field::Pair { key: b"S", value } if !is_sealed => {
+                found.size = number(value).map(|(n, _)| n);
+                // Exim's own fields stand in front of the size; what follows are the sender's words.
+                is_sealed = true;
+            }
+            Field::Pair { key: b"id", value } if found.message_id.is_none() => found.message_id = Some(value),
             Field::Flag(b"from") if after.starts_with(b" <") => {
                 let (_, after) = address(after.get(1..)?, &[b" for "])?;
                 rest = after;
@@ -231,10 +231,8 @@ fn recipients(text: &[u8]) -> (&[u8], &[u8]) {
 
 /// The address part of a delivery line and what follows it, from the blank or colon on.
 fn recipient_part<'a>(text: &'a [u8], ends: &[&[u8]]) -> (&'a [u8], &'a [u8]) {
-    let quoted = if text.starts_with(b"\"") { quoted_end(text) } else { 0 };
-    let searched = text.get(quoted..).unwrap_or_default();
-    let end = ends.iter().filter_map(|end| memchr::memmem::find(searched, end)).min();
-    text.split_at_checked(end.map_or(text.len(), |n| n + quoted)).unwrap_or((text, &[]))
+    let is_end = |at: usize, _| text.get(at..).is_some_and(|rest| ends.iter().any(|end| rest.starts_with(end)));
+    text.split_at_checked(unquoted_end(text, is_end).unwrap_or(text.len())).unwrap_or((text, &[]))
 }
 
 const AFTER_ADDRESS: &[&[u8]] = &[b" F=<", b" P=<", b" R=", b" T=", b" SRS=<"];
@@ -822,6 +820,19 @@ mod tests {
         let found =
             rejection(b"too many recipients: excess temporarily rejected: sender=<al@b.example> H=pc7 [198.51.100.7]");
         assert_eq!((found.is_permanent, found.client.ip), (false, &b"198.51.100.7"[..]));
+    }
+
+    #[test]
+    fn what_a_sender_quotes_is_no_field() {
+        for body in [
+            &br#"1tXyZa-0001Ab-2c <= mallory@b.example H=pc7 [198.51.100.7] P=esmtpsa A=plain:mallory S=912 id=x."y A=plain:victim z"@b for bo@a.example"#[..],
+            br#"1tXyZa-0001Ab-2c <= a."b A=plain:victim c"@e.example H=pc7 [198.51.100.7] P=esmtpsa A=plain:mallory S=912"#,
+        ] {
+            let Entry::Arrival(found) = entry(body) else { panic!() };
+            assert_eq!(found.sasl_username, Some(&b"mallory"[..]), "{}", String::from_utf8_lossy(body));
+        }
+        let found = rejection(br#"H=e [203.0.113.5] F=<x."> A=plain:victim rejected RCPT <q@b.example>: Unknown user y"@e.example> rejected RCPT <real@b.example>: relay not permitted"#);
+        assert_eq!((found.sasl_username, found.recipient), (None, Some(&b"real@b.example"[..])));
     }
 
     #[test]

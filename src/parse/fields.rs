@@ -37,21 +37,24 @@ pub fn seconds(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0)
 }
 
-/// How far a quoted string at the start of `text` reaches, its quotes included (RFC 5321 section 4.1.2,
-/// `Quoted-string`). `None` when `text` does not begin with a quote or the string has no end.
-fn quoted_len(text: &[u8]) -> Option<usize> {
-    let mut bytes = text.iter().enumerate();
-    if bytes.next()?.1 != &b'"' {
-        return None;
-    }
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'\\' => _ = bytes.next(),
-            b'"' => return Some(at + 1),
-            _ => {}
+/// Where `is_end` says yes for the first time outside quoted strings (RFC 5321 section 4.1.2, `Quoted-string`), which may
+/// begin anywhere in an address. Where a quote has no end, quotes are no quotes.
+pub fn unquoted_end(text: &[u8], is_end: impl Fn(usize, u8) -> bool) -> Option<usize> {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    let mut first = None;
+    for (at, &byte) in text.iter().enumerate() {
+        if first.is_none() || !is_quoted {
+            let ends = is_end(at, byte);
+            if ends && !is_quoted {
+                return Some(at);
+            }
+            first = first.or(ends.then_some(at));
         }
+        is_quoted ^= byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && is_quoted && !is_escaped;
     }
-    None
+    if is_quoted { first } else { None }
 }
 
 /// An address as a value, with or without `<>`, that one of `ends` (or the end of the text) closes. Blanks, commas and
@@ -59,20 +62,18 @@ fn quoted_len(text: &[u8]) -> Option<usize> {
 /// rest from the end mark on.
 pub fn address<'a>(text: &'a [u8], ends: &[&[u8]]) -> Option<(&'a [u8], &'a [u8])> {
     let (inner, close) = match text.strip_prefix(b"<") {
-        Some(inner) => (inner, Some(b'>')),
-        None => (text, None),
+        Some(inner) => (inner, 1),
+        None => (text, 0),
     };
-    let mut from = quoted_len(inner).unwrap_or(0);
-    let first = close.unwrap_or_else(|| ends.first().and_then(|e| e.first()).copied().unwrap_or(b' '));
-    while let Some(at) = memchr(first, inner.get(from..)?).map(|n| n + from) {
-        let rest = inner.get(at + usize::from(close.is_some())..)?;
-        if rest.is_empty() || ends.iter().any(|end| rest.starts_with(end)) {
-            return Some((inner.get(..at)?, rest));
-        }
-        from = at + 1;
+    let is_end = |at: usize, byte: u8| {
+        let Some(rest) = inner.get(at + close..) else { return false };
+        (close == 0 || byte == b'>') && ((close == 1 && rest.is_empty()) || ends.iter().any(|e| rest.starts_with(e)))
+    };
+    match unquoted_end(inner, is_end) {
+        Some(at) => Some((inner.get(..at)?, inner.get(at + close..)?)),
+        // Without brackets to the end of the text; with them cut off in the middle: what is there is kept.
+        None => Some((inner, &[])),
     }
-    // Cut off in the middle of the address: what is there is kept.
-    Some((inner, &[]))
 }
 
 /// `host[ip]` or `host[ip]:port` at the start of `text`: name, address, port, and what follows. `unknown` stands for
@@ -104,16 +105,19 @@ fn known(text: &[u8]) -> &[u8] {
     if text == b"unknown" { &[] } else { text }
 }
 
-/// The queue id that a response names as the next one for this copy: `queued as ID` (Postfix), `forwarded as ID`
-/// (Postfix local), `OK id=ID` (Exim). The last one counts: a filter quotes the answer that it got itself.
+/// The queue id that a response names as the next one for this copy: `queued as ID` (Postfix), `OK id=ID`
+/// (Exim). The last one counts: a filter quotes the answer that it got itself.
 pub fn next_queue_id(response: &[u8]) -> Option<QueueId> {
-    [&b"queued as "[..], b"forwarded as ", b" id="].iter().find_map(|mark| {
-        let (_, tail) = until_last(response, mark)?;
-        let end = tail.iter().position(|b| !b.is_ascii_alphanumeric() && *b != b'-').unwrap_or(tail.len());
-        let id = tail.get(..end)?;
-        let is_id = queue_id::is_exim_id(id) || (*mark != b" id=" && queue_id::is_postfix_id(id));
-        is_id.then(|| QueueId::new(id)).flatten()
-    })
+    [&b"queued as "[..], b" id="].iter().find_map(|mark| named_id(response, mark))
+}
+
+/// The id behind the last `mark`.
+pub fn named_id(response: &[u8], mark: &[u8]) -> Option<QueueId> {
+    let (_, tail) = until_last(response, mark)?;
+    let end = tail.iter().position(|b| !b.is_ascii_alphanumeric() && *b != b'-').unwrap_or(tail.len());
+    let id = tail.get(..end)?;
+    let is_id = queue_id::is_exim_id(id) || (mark != b" id=" && queue_id::is_postfix_id(id));
+    is_id.then(|| QueueId::new(id)).flatten()
 }
 
 #[cfg(test)]
@@ -130,6 +134,8 @@ mod tests {
             (b"bo@a.example, relay=x", b"bo@a.example", b", relay=x"),
             (b"<>, relay=x", b"", b", relay=x"),
             (b"<cut@off", b"cut@off", b""),
+            (b"<a.\"b>, relay=x, \"@a.example>, relay=y", b"a.\"b>, relay=x, \"@a.example", b", relay=y"),
+            (b"<a\"b@a.example>, relay=x", b"a\"b@a.example", b", relay=x"),
         ] {
             assert_eq!(address(text, ends), Some((address_of, rest)), "{}", String::from_utf8_lossy(text));
         }

@@ -1,7 +1,7 @@
 //! Lines of Postfix daemons, one function per kind of line. Forms follow the logging calls in Postfix's source
 //! (2.x to 3.12); `service` is the last component of the syslog tag.
 
-use super::fields::{address, host_ip_port, next_queue_id, number, seconds, until, until_last};
+use super::fields::{address, host_ip_port, named_id, next_queue_id, number, seconds, unquoted_end, until, until_last};
 use super::{Arrival, AuthFailure, Client, Delivery, Entry, Outcome, Parent, Parsed, Rejection};
 use crate::mail::queue_id::{QueueId, take_postfix_id};
 use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
@@ -195,7 +195,16 @@ fn status<'a>(mut found: Delivery<'a>, text: &'a [u8]) -> Option<Delivery<'a>> {
         fill_relay(&mut found);
     }
     if found.outcome == Outcome::Delivered {
-        found.next = next_queue_id(found.response);
+        found.next = match found.service {
+            // local(8) shows a command's output as it is: only its own words count.
+            b"local" => found
+                .response
+                .starts_with(b"forwarded as ")
+                .then(|| named_id(found.response, b"forwarded as "))
+                .flatten(),
+            b"smtp" | b"lmtp" => next_queue_id(found.response),
+            _ => None,
+        };
     } else if found.response.starts_with(b"delivery temporarily suspended") {
         found.is_secondary = true;
         found.is_remote |= found.service != b"lmtp";
@@ -329,6 +338,12 @@ fn command_refusal<'a>(found: &mut Rejection<'a>, command: &[u8], after: &'a [u8
     let (reason, tail) = split_tail(text);
     codes(found, reason);
     pairs(found, tail, &mut &b""[..]);
+    // reject_sender_login_mismatch says whose session it is (`smtpd_check.c`).
+    if found.sasl_username.is_none()
+        && let Some((_, login)) = until_last(found.response, b">: Sender address rejected: not owned by user ")
+    {
+        found.sasl_username = Some(login);
+    }
     Some(())
 }
 
@@ -351,7 +366,13 @@ pub fn stage(command: &[u8]) -> Option<Stage> {
 /// look like a tail: the search begins behind them.
 fn split_tail(text: &[u8]) -> (&[u8], &[u8]) {
     let codes_end = text.iter().position(|b| *b == b'<').filter(|at| *at <= 12);
-    let start = codes_end.and_then(|at| memchr::memmem::find(text.get(at..)?, b">: ").map(|n| at + n)).unwrap_or(0);
+    let start = codes_end
+        .and_then(|at| {
+            let named = text.get(at..)?;
+            let ends = |n: usize, byte: u8| byte == b'>' && named.get(n..).is_some_and(|t| t.starts_with(b">: "));
+            unquoted_end(named, ends).map(|end| at + end)
+        })
+        .unwrap_or(0);
     let searched = text.get(start..).unwrap_or_default();
     [&b"; from=<"[..], b"; to=<", b"; proto=", b"; helo=<", b"; client="]
         .iter()
@@ -431,20 +452,21 @@ fn pairs<'a>(found: &mut Rejection<'a>, tail: &'a [u8], rest: &mut &'a [u8]) {
 fn auth_failure<'a>(service: &'a [u8], warning: &'a [u8]) -> Option<Entry<'a>> {
     let (client, rest) = peer(warning)?;
     let (_method, rest) = until(rest.strip_prefix(b": SASL ")?, b" ")?;
-    let text = rest.strip_prefix(b"authentication ")?;
-    if !text.starts_with(b"failed") && !text.starts_with(b"aborted") {
+    if !rest.starts_with(b"authentication failed") && !rest.starts_with(b"authentication aborted") {
         return None;
     }
-    let (response, login) = match until_last(text, b", sasl_username=") {
+    let (response, login) = match until_last(rest, b", sasl_username=") {
         Some((response, login)) => (response, Some(login).filter(|l| !l.is_empty() && *l != b"(unavailable)")),
-        None => (text, None),
+        None => (rest, None),
     };
     Some(Entry::AuthFailure(AuthFailure {
         client,
         sasl_username: login,
         smtp_code: None,
         // A temporary fault of the login service is said so in the text (`Temporary authentication failure`).
-        is_permanent: memchr::memmem::find(response, b"emporary").is_none(),
+        is_permanent: [&b"emporary"[..], b"Connection lost to"]
+            .iter()
+            .all(|fault| memchr::memmem::find(response, fault).is_none()),
         response,
         service,
     }))
@@ -457,9 +479,6 @@ fn kind_without_effect(service: &[u8], body: &[u8]) -> Option<&'static str> {
     let body = body.strip_prefix(b"NOQUEUE: ").unwrap_or(body);
     if let Some((_, kind)) = WITHOUT_EFFECT.iter().find(|(start, _)| body.starts_with(start)) {
         return Some(kind);
-    }
-    if body.windows(4).take(24).any(|w| w == b" TLS") && body.starts_with(b"A") || body.starts_with(b"U") {
-        return Some("tls");
     }
     match service {
         b"postscreen" | b"dnsblog" | b"tlsproxy" | b"anvil" | b"scache" | b"verify" | b"tlsmgr" | b"proxymap"
@@ -638,6 +657,12 @@ mod tests {
             b"NOQUEUE: proxy-reject: END-OF-MESSAGE: 554 5.7.0 no; from=<> to=<bo@a.example> proto=SMTP helo=<h>",
         );
         assert_eq!((found.sender, found.response), (Some(&b""[..]), &b"no"[..]));
+    }
+
+    #[test]
+    fn a_refused_sender_tells_whose_session_it_is() {
+        let found = rejection(b"smtpd", b"NOQUEUE: reject: RCPT from pc7[198.51.100.7]: 553 5.7.1 <ceo@b.example>: Sender address rejected: not owned by user al@b.example; from=<ceo@b.example> to=<bo@a.example> proto=ESMTP helo=<pc7>");
+        assert_eq!(found.sasl_username, Some(&b"al@b.example"[..]));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Events {
                 stage: verdict.and_then(|v| v.stage).unwrap_or(Stage::Queue),
                 relay: Some(attempt),
                 verdict,
-                smtp_code: None,
+                smtp_code: SmtpCode::take(&attempt.response).map(|(code, _)| code),
                 enhanced_code: attempt.enhanced_code,
                 response: &attempt.response,
                 size: message.size,

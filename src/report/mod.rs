@@ -102,7 +102,7 @@ pub fn senders(judged: &[Judged], hosts: &HostNames) -> Table {
             Cell::Count(profile.rejected),
             Cell::Count(profile.tempfailed),
             Cell::Count(profile.invalid_recipients.count()),
-            Cell::Real(profile.invalid_share()),
+            if profile.distinct_recipients.count() == 0 { Cell::None } else { Cell::Real(profile.invalid_share()) },
             Cell::Count(profile.envelope_senders.count()),
             Cell::Count(profile.envelope_sender_domains.count()),
             Cell::Count(profile.client_ips.len() as u64),
@@ -118,7 +118,7 @@ pub fn senders(judged: &[Judged], hosts: &HostNames) -> Table {
     table
 }
 
-pub fn reasons(judged: &[Judged], classifier: &Classifier) -> Table {
+pub fn reasons(judged: &[Judged], hosts: &HostNames, classifier: &Classifier) -> Table {
     let mut table = Table::new(&schema::REASONS);
     for Judged { profile, .. } in judged {
         for (key, reason) in &profile.reasons {
@@ -143,6 +143,7 @@ pub fn reasons(judged: &[Judged], classifier: &Classifier) -> Table {
                 Cell::log(&reason.example),
                 Cell::text(classifier.who_acts(key.category, reason.by_us).word()),
                 Cell::text(classifier.resolution(key.category, reason.dnsbl())),
+                Cell::List(hosts.of(profile)),
             ]);
         }
     }

@@ -22,7 +22,9 @@ impl Aside {
     pub fn new(out: &Path) -> Result<Self> {
         let made_out = !out.exists();
         let aside = Self::path_in(out);
-        fs::create_dir_all(&aside).map_err(|error| failed(out, &error))?;
+        // What a killed run of the same number left is no part of this one.
+        _ = fs::remove_dir_all(&aside);
+        fs::create_dir_all(out).and_then(|()| fs::create_dir(&aside)).map_err(|error| failed(out, &error))?;
         Ok(Self { out: out.to_path_buf(), aside, made_out })
     }
 
@@ -50,6 +52,9 @@ impl Aside {
             .and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect::<io::Result<_>>())
             .map_err(|error| failed(&self.aside, &error))?;
         names.sort();
+        if let Some(taken) = names.iter().map(|name| self.out.join(name)).find(|to| to.is_dir()) {
+            return Err(failed(&taken, &io::Error::from(io::ErrorKind::IsADirectory)));
+        }
         let mut published = Vec::new();
         for name in names {
             let to = self.out.join(&name);

@@ -82,6 +82,7 @@ schema! {
         Count: attempts messages recipients;
         Time: first_seen last_seen;
         Text: example who_acts resolution;
+        List: hosts;
     }
 }
 

@@ -103,7 +103,7 @@ fn senders(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt::
         return Ok(());
     }
     busiest.sort_by_key(|j| std::cmp::Reverse(j.profile.recipients));
-    let header = ["SENDERS", "rcpts", "sent", "defer", "bounce", "peak/h", "invalid"];
+    let header = ["SENDERS", "rcpts", "sent", "defer", "lost", "peak/h", "invalid"];
     writeln!(
         out,
         "{:<36}{:>7}{:>7}{:>7}{:>7}{:>7}{:>9}",
@@ -163,12 +163,20 @@ fn quality(out: &mut String, summary: &Summary) -> std::fmt::Result {
     wrapped(out, &text, 0, 2)?;
     let mail = &summary.mail;
     let text = format!(
-        "{} still in the queue at the end of the log, {} without a beginning; {} that no rule explains.",
+        "{} still in the queue at the end of the log, {} without a beginning; {} that no rule explains (unclassified in summary.json).",
         many(mail.open_messages, "message"),
         mail.orphans,
         many(summary.unclassified.by_count().iter().map(|(_, n, _)| n).sum(), "answer"),
     );
     wrapped(out, &text, 0, 2)?;
+    for problem in &summary.problems {
+        wrapped(
+            out,
+            &format!("Damaged or not read: {}: {}.", printable(problem.source.as_bytes()), problem.what),
+            0,
+            2,
+        )?;
+    }
     for (name, why) in &summary.passed_over {
         wrapped(out, &format!("Not read: {}: {}.", printable(name.as_bytes()), printable(why.as_bytes())), 0, 2)?;
     }

@@ -28,7 +28,7 @@ use crate::framing::year::{Clock, YearSource};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source;
-use crate::mail::status::{Action, Stage};
+use crate::mail::status::{Action, Mta, Stage};
 use crate::report::events::Events;
 use crate::report::publish::Aside;
 use crate::report::summary::{InputSummary, Summary};
@@ -173,7 +173,7 @@ impl<'c> Stages<'c> {
         }
         let id = self.correlator.host(name);
         if self.judge.hosts.0.len() <= id.0 as usize {
-            self.judge.hosts.0.push(name.into());
+            self.judge.hosts.0.push(name.to_ascii_lowercase().into());
         }
         self.last_host = Some((name.into(), id));
         id
@@ -183,7 +183,6 @@ impl<'c> Stages<'c> {
         let (raw, entry) = match item {
             Item::Entry { raw, entry } => (raw, Some(entry)),
             Item::Unknown { raw } => (raw, None),
-            Item::Unframed { line } => return self.lines.unframed_shapes.add(line, 1),
             Item::Part { raw, part } => {
                 // Counted once, as the line it is a part of; what else stands on its lines belongs to it.
                 let Some(line_text) = self.parts.take(raw.host, raw.pid, *part, raw.body) else {
@@ -229,7 +228,7 @@ impl<'c> Stages<'c> {
 
     /// Judges, writes and sums up.
     fn publish(mut self, plan: &Plan, selection: Selection, aside: Option<Aside>) -> Result<Outcome> {
-        self.refuse_nothing(&selection)?;
+        self.refuse_nothing(plan, &selection)?;
         let aside = match aside {
             Some(aside) => aside,
             None => Aside::new(&plan.out)?,
@@ -248,7 +247,7 @@ impl<'c> Stages<'c> {
         let tables = [
             report::findings(&judged, hosts),
             report::senders(&judged, hosts),
-            report::reasons(&judged, self.judge.classifier),
+            report::reasons(&judged, hosts, self.judge.classifier),
         ];
         for table in &tables {
             write_table(&aside, table, &plan.formats)?;
@@ -279,12 +278,16 @@ impl<'c> Stages<'c> {
     }
 
     /// Errors for a run that found nothing to report on: a wrong format must never look like a quiet day.
-    fn refuse_nothing(&self, selection: &Selection) -> Result<()> {
+    fn refuse_nothing(&self, plan: &Plan, selection: &Selection) -> Result<()> {
         if self.lines.mail_lines > 0 {
             return Ok(());
         }
         let unreadable = self.problems.iter().filter(|p| p.is_unreadable).count();
-        let said: String = self.problems.iter().map(|p| format!("{}: {}\nmailsleuth: ", p.source, p.what)).collect();
+        let said: String = self
+            .problems
+            .iter()
+            .map(|p| format!("{}: {}\nmailsleuth: ", crate::mail::address::printable(p.source.as_bytes()), p.what))
+            .collect();
         if unreadable > 0 && unreadable == selection.asked {
             return Err(Error::NothingReadable { said, inputs: unreadable });
         }
@@ -299,8 +302,13 @@ impl<'c> Stages<'c> {
                 format!("{files} with {lines} lines were read{}", sample.unwrap_or_default())
             }
         };
+        let wanted = match plan.mta {
+            Some(Mta::Postfix) => "Postfix (--mta postfix)",
+            Some(Mta::Exim) => "Exim (--mta exim)",
+            None => "Postfix or Exim",
+        };
         Err(Error::NoMailLines(format!(
-            "{said}no line of Postfix or Exim in the input: {read}. Give the log that the mail server writes (often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog)"
+            "{said}no line of {wanted} in the input: {read}. Give the log that the mail server writes (often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog)"
         )))
     }
 
@@ -328,6 +336,9 @@ impl Consumer for Stages<'_> {
         let before = self.inputs.get(block.source).map_or(0, |input| input.lines);
         for (number, item) in &block.items {
             self.item(block.source, before + number + 1, item);
+        }
+        for line in &block.unframed {
+            self.lines.unframed_shapes.add(line, 1);
         }
         if let Some(input) = self.inputs.get_mut(block.source) {
             input.add(&block.tally, block.bytes);
@@ -519,7 +530,11 @@ impl Sink for Judge<'_> {
         let times = u64::from(rejection.times);
         let verdict = match rejection.action {
             // Thrown away behind the client's back: there is no answer to explain.
-            Action::Discarded => None,
+            Action::Discarded => {
+                self.tally.recipients += times;
+                self.tally.discarded += times;
+                None
+            }
             action => {
                 let is_permanent = action != Action::Tempfailed;
                 *(if is_permanent { &mut self.tally.rejected } else { &mut self.tally.tempfailed }) += times;

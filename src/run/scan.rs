@@ -34,9 +34,6 @@ pub enum Item<'a> {
         raw: RawLine<'a>,
         part: Part,
     },
-    Unframed {
-        line: &'a [u8],
-    },
 }
 
 /// The items of one block with their line numbers in it, from 0, and the counts of the rest.
@@ -44,6 +41,8 @@ pub struct ParsedBlock<'a> {
     /// Number of the input.
     pub source: usize,
     pub items: Vec<(u64, Item<'a>)>,
+    /// Lines without a frame. Apart, because a file that is no log has millions of them, each shorter than an item.
+    pub unframed: Vec<&'a [u8]>,
     pub tally: LineTally,
     /// Text bytes.
     pub bytes: u64,
@@ -152,15 +151,19 @@ fn damage(error: &io::Error, offset: u64) -> String {
 fn parse_block(source: usize, block: &Block, only: Option<Mta>) -> ParsedBlock<'_> {
     let mut tally = LineTally::default();
     let mut items = Vec::new();
+    let mut unframed = Vec::new();
     for line in block.lines() {
         let number = tally.lines;
         tally.lines += 1;
         tally.overlong += u64::from(line.is_overlong);
+        let before = tally.unframed;
         if let Some(item) = parse_line(line.bytes, only, &mut tally) {
             items.push((number, item));
+        } else if tally.unframed > before {
+            unframed.push(line.bytes);
         }
     }
-    ParsedBlock { source, items, tally, bytes: block.bytes.len() as u64 }
+    ParsedBlock { source, items, unframed, tally, bytes: block.bytes.len() as u64 }
 }
 
 fn parse_line<'a>(line: &'a [u8], only: Option<Mta>, tally: &mut LineTally) -> Option<Item<'a>> {
@@ -175,7 +178,7 @@ fn parse_line<'a>(line: &'a [u8], only: Option<Mta>, tally: &mut LineTally) -> O
             return None;
         }
         tally.unframed += 1;
-        return Some(Item::Unframed { line });
+        return None;
     };
     if only.is_some_and(|only| raw.program.mta().is_some_and(|mta| mta != only)) {
         ignore("other mail server");

@@ -16,10 +16,13 @@ use crate::mail::time::{SECONDS_PER_DAY, Stamp, Timestamp, days_from_civil};
 /// How much of a file is looked at before it is read.
 const HEAD_BYTES: u64 = 64 << 10;
 
+/// How much of the heads is kept to compare them.
+const COMPARED_BYTES: usize = 4 << 10;
+
 /// An input in its place, ready to be read.
 pub struct Ordered {
     pub source: Source,
-    /// Year of the first stamp, where it has none and was looked at.
+    /// Year of the first stamp, where it has none itself: the user's, or found by looking at the file.
     pub year: Option<i16>,
     pub year_source: YearSource,
     /// The moment the file is dated with, seconds.
@@ -42,7 +45,6 @@ struct Looked {
     head: Vec<u8>,
     gzip_time: Option<i64>,
     first_stamp: Option<Stamp>,
-    has_mail: bool,
     has_frames: bool,
     has_hostless: bool,
 }
@@ -61,14 +63,18 @@ pub fn select(found: Found, zone: &TimeZone, year: Option<i16>, now: i64) -> Sel
                 head,
                 gzip_time: None,
                 first_stamp: None,
-                has_mail: true,
                 has_frames: true,
                 has_hostless: true,
             });
             continue;
         }
         match look(source) {
-            Ok(seen) if !seen.source.is_named && !seen.has_mail && !seen.head.is_empty() && !seen.has_frames => {
+            Ok(seen)
+                if !seen.source.is_named
+                    && !seen.head.is_empty()
+                    && !seen.has_frames
+                    && !is_named_like_a_log(&seen) =>
+            {
                 passed_over.push((seen.source.name, "no log in its first lines".to_string()));
             }
             Ok(seen) => looked.push(seen),
@@ -78,6 +84,12 @@ pub fn select(found: Found, zone: &TimeZone, year: Option<i16>, now: i64) -> Sel
     let looked = without_duplicates(looked, &mut passed_over);
     let inputs = in_order(looked, zone, year, now);
     Selection { inputs, problems, passed_over, asked }
+}
+
+/// True for a file whose name says that it is a mail log, whatever its first lines are.
+fn is_named_like_a_log(seen: &Looked) -> bool {
+    const NAMES: &[&str] = &["mail.log", "maillog", "mainlog", "main.log", "postfix", "exim"];
+    NAMES.iter().any(|name| seen.source.file_name().contains(name))
 }
 
 /// Reads the head of a file. A head that is damaged is no problem yet: reading it all will tell.
@@ -91,15 +103,8 @@ fn look(source: Source) -> Result<Looked, Problem> {
     let mut head = Vec::new();
     // An error in the head is met again, and reported, when the file is read.
     _ = text.by_ref().take(HEAD_BYTES).read_to_end(&mut head);
-    let mut seen = Looked {
-        source,
-        head: Vec::new(),
-        gzip_time,
-        first_stamp: None,
-        has_mail: false,
-        has_frames: false,
-        has_hostless: false,
-    };
+    let mut seen =
+        Looked { source, head: Vec::new(), gzip_time, first_stamp: None, has_frames: false, has_hostless: false };
     for line in head.split(|b| *b == b'\n') {
         let Some(raw) = frame(line) else { continue };
         seen.first_stamp.get_or_insert(raw.stamp);
@@ -110,8 +115,9 @@ fn look(source: Source) -> Result<Looked, Problem> {
         }
         seen.has_hostless |= raw.host.is_empty();
         seen.has_frames = true;
-        seen.has_mail |= raw.program.mta().is_some();
     }
+    head.truncate(COMPARED_BYTES);
+    head.shrink_to_fit();
     seen.head = head;
     Ok(seen)
 }
@@ -132,6 +138,10 @@ fn without_duplicates(looked: Vec<Looked>, passed_over: &mut Vec<(String, String
                     continue;
                 }
                 let (Some(first), Some(second)) = (looked.get(a), looked.get(b)) else { continue };
+                let shared = first.head.len().min(second.head.len());
+                if first.head.get(..shared) != second.head.get(..shared) {
+                    continue;
+                }
                 match compare(&first.source, &second.source) {
                     Some(Longer::Neither | Longer::First) => _ = dropped.insert(b, a),
                     Some(Longer::Second) => _ = dropped.insert(a, b),
@@ -206,13 +216,13 @@ fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -
             let has_years = file.first_stamp.is_some_and(|stamp| stamp.year.is_some());
             let input = Ordered {
                 source: file.source,
-                year: start,
+                year: start.or(year),
                 year_source: match (has_years, year) {
                     (true, _) => YearSource::Stamps,
                     (false, Some(_)) => YearSource::Option,
                     (false, None) => year_source,
                 },
-                reference,
+                reference: if year.is_some() { i64::MAX } else { reference },
                 host,
             };
             placed.push((first.unwrap_or(Timestamp(i64::MAX)), rotation, input));
