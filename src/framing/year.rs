@@ -82,6 +82,11 @@ impl Clock {
         Self { zone, year, reference, latest, last: None, last_moment: None, is_second_pass: false, hour: None }
     }
 
+    /// The file's lines follow those of `before`: in an hour that comes twice they are not earlier.
+    pub fn follow(&mut self, before: &Self) {
+        (self.last_moment, self.is_second_pass) = (before.last_moment, before.is_second_pass);
+    }
+
     /// True once a stamp without a year was read, so that the year was a matter of choice.
     pub const fn has_chosen_year(&self) -> bool {
         self.last.is_some()

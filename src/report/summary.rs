@@ -1,5 +1,7 @@
 //! `summary.json`: what was read, what it came to, and what could not be read or understood. Its sums close.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::tables::SCHEMA_VERSION;
@@ -12,34 +14,58 @@ use crate::tally::{LineTally, MailTally, Shapes};
 /// How many shapes of each kind are listed; the rest is counted.
 const LISTED: usize = 50;
 
+/// Between two files of one log a silence shorter than this is nothing to speak of.
+const GAP_S: i64 = 3_600;
+
 /// What is said of one input.
 pub struct InputSummary {
     pub name: String,
+    /// Files of one log have the same: those that were rotated one after another, or lie loose in one directory.
+    pub log: String,
     pub year_source: YearSource,
     pub lines: u64,
     /// Lines with a known frame.
     pub framed: u64,
     pub mail_lines: u64,
     pub bytes: u64,
+    /// Lines that an input before it has too.
+    pub left_out: u64,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
+    /// The moment of the line before, and the longest time between two lines.
+    before: Option<Timestamp>,
+    silence_s: i64,
+}
+
+/// A time of which two files of one log that follow one another hold no line, longer than any within them.
+pub struct Gap {
+    pub after: String,
+    pub before: String,
+    pub from: Timestamp,
+    pub to: Timestamp,
 }
 
 impl InputSummary {
-    pub fn new(name: &str, year_source: YearSource) -> Self {
+    pub fn new(name: &str, log: &str, year_source: YearSource) -> Self {
         Self {
             name: name.to_string(),
+            log: log.to_string(),
             year_source,
             lines: 0,
             framed: 0,
             mail_lines: 0,
             bytes: 0,
+            left_out: 0,
             first: None,
             last: None,
+            before: None,
+            silence_s: 0,
         }
     }
 
     pub fn saw(&mut self, at: Timestamp) {
+        self.silence_s = self.silence_s.max(self.before.map_or(0, |before| at.seconds_since(before)));
+        self.before = Some(at);
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
     }
@@ -63,6 +89,28 @@ impl InputSummary {
             "first": self.first.map(|at| at.to_string()),
             "last": self.last.map(|at| at.to_string()),
             "year_from": self.year_source.word(),
+            "lines_in_another_input_too": self.left_out,
+        })
+    }
+}
+
+impl Gap {
+    pub fn text(&self) -> String {
+        format!(
+            "no line between {} and {}: is a file missing between {} and {}?",
+            self.from,
+            self.to,
+            printable(self.after.as_bytes()),
+            printable(self.before.as_bytes())
+        )
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "after": printable(self.after.as_bytes()),
+            "before": printable(self.before.as_bytes()),
+            "from": self.from.to_string(),
+            "to": self.to.to_string(),
         })
     }
 }
@@ -87,6 +135,30 @@ impl Summary {
         Some((first, self.inputs.iter().filter_map(|i| i.last).max()?))
     }
 
+    /// Times between files of one log that no file covers.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let mut logs: BTreeMap<&str, Vec<&InputSummary>> = BTreeMap::new();
+        for input in self.inputs.iter().filter(|input| input.first.is_some()) {
+            logs.entry(&input.log).or_default().push(input);
+        }
+        let mut gaps = Vec::new();
+        for mut log in logs.into_values() {
+            log.sort_by_key(|input| (input.first, input.last));
+            // The input that reaches furthest so far.
+            let mut reach: Option<&InputSummary> = None;
+            for input in log {
+                if let (Some(before), Some(first)) = (reach, input.first)
+                    && let Some(last) = before.last
+                    && first.seconds_since(last) > GAP_S.max(2 * before.silence_s.max(input.silence_s))
+                {
+                    gaps.push(Gap { after: before.name.clone(), before: input.name.clone(), from: last, to: first });
+                }
+                reach = reach.filter(|before| before.last > input.last).or(Some(input));
+            }
+        }
+        gaps
+    }
+
     /// Warnings for stderr: the problems first, one each, then what the reader should know of the input.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<_> =
@@ -100,6 +172,9 @@ impl Summary {
         }
         for input in self.inputs.iter().filter(|input| input.mail_lines == 0 && input.framed > 0) {
             warnings.push(format!("{}: no line of Postfix or Exim in it", printable(input.name.as_bytes())));
+        }
+        for gap in self.gaps() {
+            warnings.push(gap.text());
         }
         if self.lines.unknown > 0 {
             warnings.push(format!(
@@ -135,6 +210,7 @@ impl Summary {
             "inputs": self.inputs.iter().map(InputSummary::to_json).collect::<Vec<_>>(),
             "passed_over": passed_over,
             "problems": problems,
+            "gaps": self.gaps().iter().map(Gap::to_json).collect::<Vec<_>>(),
             "lines": {
                 "lines": lines.lines,
                 "entries": lines.entries,

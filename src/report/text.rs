@@ -177,6 +177,17 @@ fn quality(out: &mut String, summary: &Summary) -> std::fmt::Result {
             2,
         )?;
     }
+    for gap in summary.gaps() {
+        wrapped(out, &format!("Gap: {}", gap.text()), 0, 2)?;
+    }
+    for input in summary.inputs.iter().filter(|input| input.left_out > 0) {
+        let text = format!(
+            "Overlap: {} of {} stand in another input too and count once.",
+            many(input.left_out, "line"),
+            printable(input.name.as_bytes())
+        );
+        wrapped(out, &text, 0, 2)?;
+    }
     for (name, why) in &summary.passed_over {
         wrapped(out, &format!("Not read: {}: {}.", printable(name.as_bytes()), printable(why.as_bytes())), 0, 2)?;
     }

@@ -47,18 +47,18 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed());
-    let selection = select(source::find(&plan.paths), &plan.zone, plan.year, now);
+    let aside = Aside::new(&plan.out)?;
+    let read = BytesRead::default();
+    let selection = select(source::find(&plan.paths), &plan.zone, plan.year, now, &read);
     let events = match plan.events {
-        true => Some(begin_events(plan, &selection.inputs)?),
+        true => Some(begin_events(plan, &aside, &selection.inputs)?),
         false => None,
     };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.threads)
         .build()
         .map_err(|error| Error::Usage(format!("--threads {}: {error}", plan.threads)))?;
-    let read = BytesRead::default();
     let progress = progress(plan, &selection.inputs);
-    let (aside, events) = events.map_or((None, None), |(aside, events)| (Some(aside), Some(events)));
     let mut stages = Stages::new(plan, &classifier, &selection, events, signal, read.clone(), progress);
     scan(&selection.inputs, plan.mta, &pool, &read, &mut stages);
     stages.progress.finish_and_clear();
@@ -92,11 +92,9 @@ fn watch_signals(out: &Path) -> Result<Arc<AtomicUsize>> {
     Ok(signal)
 }
 
-fn begin_events(plan: &Plan, inputs: &[Ordered]) -> Result<(Aside, Events)> {
-    let aside = Aside::new(&plan.out)?;
+fn begin_events(plan: &Plan, aside: &Aside, inputs: &[Ordered]) -> Result<Events> {
     let sources = inputs.iter().map(|input| input.source.name.clone()).collect();
-    let events = Events::create(aside.path(), &plan.formats, sources).map_err(|e| aside.failed("events", &e))?;
-    Ok((aside, events))
+    Events::create(aside.path(), &plan.formats, sources).map_err(|e| aside.failed("events", &e))
 }
 
 fn progress(plan: &Plan, inputs: &[Ordered]) -> ProgressBar {
@@ -119,8 +117,7 @@ struct Stages<'c> {
     correlator: Correlator,
     judge: Judge<'c>,
     inputs: Vec<InputSummary>,
-    /// Of the input that is read now: its number, its clock, and the host of lines that name none.
-    current: Option<(usize, Clock, Octets)>,
+    /// Of each input: its clock, and the host of lines that name none.
     clocks: Vec<(Clock, Octets)>,
     /// The host of the line before.
     last_host: Option<(Octets, HostId)>,
@@ -142,18 +139,12 @@ impl<'c> Stages<'c> {
         read: BytesRead,
         progress: ProgressBar,
     ) -> Self {
-        let clocks = selection
-            .inputs
-            .iter()
-            .map(|input| {
-                (Clock::new(plan.zone.clone(), input.year, input.reference), Octets::from(input.host.as_bytes()))
-            })
-            .collect();
+        let clocks =
+            selection.inputs.iter().map(|input| (input.clock(), Octets::from(input.host.as_bytes()))).collect();
         Self {
             correlator: Correlator::new(),
             judge: Judge::new(classifier, plan.merges_hosts, events),
-            inputs: selection.inputs.iter().map(|i| InputSummary::new(&i.source.name, i.year_source)).collect(),
-            current: None,
+            inputs: selection.inputs.iter().map(|i| InputSummary::new(&i.source.name, &i.log, i.year_source)).collect(),
             clocks,
             last_host: None,
             parts: Parts::default(),
@@ -201,7 +192,7 @@ impl<'c> Stages<'c> {
                 return;
             }
         };
-        let Some((_, clock, own_host)) = &mut self.current else { return };
+        let Some((clock, own_host)) = self.clocks.get_mut(source) else { return };
         let at = clock.moment(&raw.stamp);
         let host = if raw.host.is_empty() { own_host.clone() } else { raw.host.into() };
         if let Some(input) = self.inputs.get_mut(source) {
@@ -227,12 +218,8 @@ impl<'c> Stages<'c> {
     }
 
     /// Judges, writes and sums up.
-    fn publish(mut self, plan: &Plan, selection: Selection, aside: Option<Aside>) -> Result<Outcome> {
+    fn publish(mut self, plan: &Plan, selection: Selection, aside: Aside) -> Result<Outcome> {
         self.refuse_nothing(plan, &selection)?;
-        let aside = match aside {
-            Some(aside) => aside,
-            None => Aside::new(&plan.out)?,
-        };
         let event_rows = match self.judge.events.take() {
             Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
             None => None,
@@ -330,8 +317,10 @@ impl<'c> Stages<'c> {
 
 impl Consumer for Stages<'_> {
     fn block(&mut self, block: ParsedBlock<'_>) {
-        if self.current.as_ref().is_none_or(|(source, ..)| *source != block.source) {
-            self.current = self.clocks.get(block.source).cloned().map(|(clock, host)| (block.source, clock, host));
+        if let Some((before, _)) = block.continues.and_then(|before| self.clocks.get(before)).cloned()
+            && let Some((clock, _)) = self.clocks.get_mut(block.source)
+        {
+            clock.follow(&before);
         }
         let before = self.inputs.get(block.source).map_or(0, |input| input.lines);
         for (number, item) in &block.items {
@@ -342,7 +331,8 @@ impl Consumer for Stages<'_> {
         }
         if let Some(input) = self.inputs.get_mut(block.source) {
             input.add(&block.tally, block.bytes);
-            if let Some((_, clock, _)) = &self.current
+            input.left_out += block.left_out;
+            if let Some((clock, _)) = self.clocks.get(block.source)
                 && !clock.has_chosen_year()
             {
                 input.year_source = YearSource::Stamps;

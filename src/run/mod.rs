@@ -2,6 +2,7 @@
 //! not.
 
 pub mod analyze;
+mod merge;
 mod scan;
 mod sources;
 

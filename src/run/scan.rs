@@ -1,20 +1,22 @@
 //! All inputs from front to back: read, cut into blocks, framed and parsed by all threads, handed on in the order of the
 //! text. While one batch of blocks is correlated, the next is read and inflated.
 
-use std::io;
-
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use super::merge::{Piece, Reader};
 use super::sources::Ordered;
-use crate::framing::lines::{BLOCK_BYTES, Block, Blocks};
+use crate::framing::lines::BLOCK_BYTES;
 use crate::framing::parts::{self, Part};
 use crate::framing::{Program, RawLine, frame, is_continuation};
 use crate::input::Problem;
-use crate::input::decompress::{BytesRead, Text};
+use crate::input::decompress::BytesRead;
 use crate::mail::status::Mta;
 use crate::parse::{self, Entry, Parsed};
 use crate::tally::LineTally;
+
+/// Why a line is ignored that another input has too.
+const TWICE: &str = "in another input too";
 
 /// Blocks of one batch, per thread.
 const BLOCKS_PER_THREAD: usize = 4;
@@ -40,12 +42,16 @@ pub enum Item<'a> {
 pub struct ParsedBlock<'a> {
     /// Number of the input.
     pub source: usize,
+    /// On the first block of an input: the input whose log it continues.
+    pub continues: Option<usize>,
     pub items: Vec<(u64, Item<'a>)>,
     /// Lines without a frame. Apart, because a file that is no log has millions of them, each shorter than an item.
     pub unframed: Vec<&'a [u8]>,
     pub tally: LineTally,
     /// Text bytes.
     pub bytes: u64,
+    /// Lines at the beginning that another input has too; among the tally's.
+    pub left_out: u64,
 }
 
 /// Takes the blocks in the order of the text.
@@ -59,17 +65,16 @@ pub trait Consumer: Send {
 
 /// Reads all inputs and feeds `consumer`. Stops early only when it is interrupted.
 pub fn scan(inputs: &[Ordered], only: Option<Mta>, pool: &ThreadPool, read: &BytesRead, consumer: &mut impl Consumer) {
-    let batch_blocks = pool.current_num_threads() * BLOCKS_PER_THREAD;
-    let mut reader = Reader { inputs, next: 0, open: None, read, problems: Vec::new() };
-    let mut batch = reader.batch(batch_blocks);
+    let batch_bytes = pool.current_num_threads() * BLOCKS_PER_THREAD * BLOCK_BYTES;
+    let mut reader = Reader::new(inputs, read);
+    let mut batch = reader.batch(batch_bytes);
     while !batch.is_empty() && !consumer.is_interrupted() {
-        let parsed: Vec<_> =
-            pool.install(|| batch.par_iter().map(|(source, block)| parse_block(*source, block, only)).collect());
+        let parsed: Vec<_> = pool.install(|| batch.par_iter().map(|piece| parse_piece(piece, only)).collect());
         for problem in reader.problems.drain(..) {
             consumer.problem(problem);
         }
         let (next, ()) = pool.join(
-            || reader.batch(batch_blocks),
+            || reader.batch(batch_bytes),
             || {
                 for block in parsed {
                     consumer.block(block);
@@ -83,76 +88,15 @@ pub fn scan(inputs: &[Ordered], only: Option<Mta>, pool: &ThreadPool, read: &Byt
     }
 }
 
-struct Reader<'a> {
-    inputs: &'a [Ordered],
-    next: usize,
-    open: Option<(usize, Blocks<Text>)>,
-    read: &'a BytesRead,
-    problems: Vec<Problem>,
-}
-
-impl Reader<'_> {
-    /// The next blocks, of one or several inputs; none at the end of the last.
-    fn batch(&mut self, blocks: usize) -> Vec<(usize, Block)> {
-        let mut batch = Vec::with_capacity(blocks);
-        while batch.len() < blocks {
-            let Some((source, stream)) = &mut self.open else {
-                if !self.open_next() {
-                    break;
-                }
-                continue;
-            };
-            match stream.next_block() {
-                Some(Ok(block)) => batch.push((*source, block)),
-                Some(Err(error)) => {
-                    let what = damage(&error, stream.stream().offset());
-                    batch.extend(stream.rest().map(|rest| (*source, rest)));
-                    let name = self.inputs.get(*source).map_or_else(String::new, |i| i.source.name.clone());
-                    self.problems.push(Problem { source: name, what, is_unreadable: false });
-                    self.open = None;
-                }
-                None => self.open = None,
-            }
-        }
-        batch
+fn parse_piece(piece: &Piece, only: Option<Mta>) -> ParsedBlock<'_> {
+    let left_out = piece.left_out.lines;
+    let mut tally = LineTally { lines: left_out, ..LineTally::default() };
+    if left_out > 0 {
+        tally.ignored.insert(TWICE, left_out);
     }
-
-    /// Opens the next input that can be; false when there is none.
-    fn open_next(&mut self) -> bool {
-        while let Some(input) = self.inputs.get(self.next) {
-            let source = self.next;
-            self.next += 1;
-            match input.source.open(self.read.clone()) {
-                Ok(text) => {
-                    self.open = Some((source, Blocks::new(text, BLOCK_BYTES)));
-                    return true;
-                }
-                Err(error) => self.problems.push(Problem {
-                    source: input.source.name.clone(),
-                    what: error.to_string(),
-                    is_unreadable: true,
-                }),
-            }
-        }
-        false
-    }
-}
-
-/// What broke a stream, and where: in bytes of the file as it lies on the disk.
-fn damage(error: &io::Error, offset: u64) -> String {
-    let what = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "the compressed data ends too early (truncated)".to_string(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => format!("the compressed data is damaged ({error})"),
-        _ => error.to_string(),
-    };
-    format!("{what} at byte {offset}; the whole lines before it were read")
-}
-
-fn parse_block(source: usize, block: &Block, only: Option<Mta>) -> ParsedBlock<'_> {
-    let mut tally = LineTally::default();
     let mut items = Vec::new();
     let mut unframed = Vec::new();
-    for line in block.lines() {
+    for line in piece.block.lines() {
         let number = tally.lines;
         tally.lines += 1;
         tally.overlong += u64::from(line.is_overlong);
@@ -163,7 +107,8 @@ fn parse_block(source: usize, block: &Block, only: Option<Mta>) -> ParsedBlock<'
             unframed.push(line.bytes);
         }
     }
-    ParsedBlock { source, items, unframed, tally, bytes: block.bytes.len() as u64 }
+    let bytes = piece.block.bytes.len() as u64 + piece.left_out.bytes;
+    ParsedBlock { source: piece.source, continues: piece.continues, items, unframed, tally, bytes, left_out }
 }
 
 fn parse_line<'a>(line: &'a [u8], only: Option<Mta>, tally: &mut LineTally) -> Option<Item<'a>> {

@@ -1,20 +1,26 @@
 //! From the files that were found to the order they are read in: each looked at by its first lines, duplicates and
 //! files of other things put aside, the year's reference found.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Cursor, Read};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 
+use crate::framing::lines::{BLOCK_BYTES, Blocks};
 use crate::framing::year::{Clock, YearSource, year_before};
 use crate::framing::{Program, frame};
 use crate::input::Problem;
-use crate::input::decompress::BytesRead;
+use crate::input::decompress::{BytesRead, Text};
 use crate::input::source::{Found, Source};
 use crate::mail::time::{SECONDS_PER_DAY, Stamp, Timestamp, days_from_civil};
 
 /// How much of a file is looked at before it is read.
 const HEAD_BYTES: u64 = 64 << 10;
+
+/// How far a clock is set back between two files of a rotation set at the most, summer time among the reasons.
+pub const ROTATION_SEAM_S: i64 = 2 * 3_600;
 
 /// How much of the heads is kept to compare them.
 const COMPARED_BYTES: usize = 4 << 10;
@@ -29,6 +35,73 @@ pub struct Ordered {
     pub reference: i64,
     /// Which host a line without one belongs to; empty for the only one there is.
     pub host: String,
+    /// The moment of the first line with a stamp; `None` where the beginning has none.
+    pub first: Option<Timestamp>,
+    /// That line, with what a file of the same log begins with too.
+    pub first_line: Vec<u8>,
+    /// Which files were rotated one after another: `mail.log.1` and `mail.log.2.gz` of one directory are of one set.
+    pub set: usize,
+    /// The log that it is a piece of: its rotation set, or for a loose file its directory.
+    pub log: String,
+    zone: TimeZone,
+    /// A stream can be read once only: what was read to look at it is kept.
+    begun: Mutex<Option<Begun>>,
+}
+
+/// An opened input, from its beginning.
+pub struct Begun {
+    head: Cursor<Vec<u8>>,
+    text: Text,
+}
+
+impl Begun {
+    /// Bytes taken from the compressed stream and used so far.
+    pub fn offset(&self) -> u64 {
+        self.text.offset()
+    }
+}
+
+impl Read for Begun {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.head.read(into)? {
+            0 => self.text.read(into),
+            read => Ok(read),
+        }
+    }
+}
+
+impl Ordered {
+    /// The text from its beginning.
+    ///
+    /// # Errors
+    /// What opening or the first read gives.
+    pub fn open(&self, read: &BytesRead) -> io::Result<Begun> {
+        match self.begun.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(begun) => Ok(begun),
+            None => Ok(Begun { head: Cursor::default(), text: self.source.open(read.clone())? }),
+        }
+    }
+
+    /// A clock for its stamps, from the first one on.
+    pub fn clock(&self) -> Clock {
+        Clock::new(self.zone.clone(), self.year, self.reference)
+    }
+
+    /// The moment of the last line with a stamp: reads the whole text.
+    fn last(&self) -> Option<Timestamp> {
+        if self.source.is_stream {
+            return None;
+        }
+        let text = self.source.open(BytesRead::default()).ok()?;
+        let mut clock = self.clock();
+        let mut blocks = Blocks::new(text, BLOCK_BYTES);
+        let mut last = None;
+        while let Some(Ok(block)) = blocks.next_block() {
+            last =
+                block.lines().filter_map(|line| frame(line.bytes)).last().map(|raw| clock.moment(&raw.stamp)).or(last);
+        }
+        last
+    }
 }
 
 /// All inputs in the order of their contents, and what was not taken.
@@ -43,32 +116,22 @@ pub struct Selection {
 struct Looked {
     source: Source,
     head: Vec<u8>,
+    begun: Option<Begun>,
     gzip_time: Option<i64>,
     first_stamp: Option<Stamp>,
+    first_line: Vec<u8>,
     has_frames: bool,
     has_hostless: bool,
 }
 
 /// Looks at every source and puts them in order.
-pub fn select(found: Found, zone: &TimeZone, year: Option<i16>, now: i64) -> Selection {
+pub fn select(found: Found, zone: &TimeZone, year: Option<i16>, now: i64, read: &BytesRead) -> Selection {
     let mut problems = found.problems;
     let mut passed_over: Vec<_> = found.passed_over.into_iter().map(|(name, why)| (name, why.to_string())).collect();
     let asked = found.sources.len() + problems.len();
     let mut looked = Vec::new();
     for source in found.sources {
-        if source.is_stream {
-            let head = Vec::new();
-            looked.push(Looked {
-                source,
-                head,
-                gzip_time: None,
-                first_stamp: None,
-                has_frames: true,
-                has_hostless: true,
-            });
-            continue;
-        }
-        match look(source) {
+        match look(source, read) {
             Ok(seen)
                 if !seen.source.is_named
                     && !seen.head.is_empty()
@@ -92,9 +155,10 @@ fn is_named_like_a_log(seen: &Looked) -> bool {
     NAMES.iter().any(|name| seen.source.file_name().contains(name))
 }
 
-/// Reads the head of a file. A head that is damaged is no problem yet: reading it all will tell.
-fn look(source: Source) -> Result<Looked, Problem> {
-    let mut text = source.open(BytesRead::default()).map_err(|error| Problem {
+/// Reads the head of an input. A head that is damaged is no problem yet: reading it all will tell.
+fn look(source: Source, read: &BytesRead) -> Result<Looked, Problem> {
+    let counter = if source.is_stream { read.clone() } else { BytesRead::default() };
+    let mut text = source.open(counter).map_err(|error| Problem {
         source: source.name.clone(),
         what: error.to_string(),
         is_unreadable: true,
@@ -103,11 +167,22 @@ fn look(source: Source) -> Result<Looked, Problem> {
     let mut head = Vec::new();
     // An error in the head is met again, and reported, when the file is read.
     _ = text.by_ref().take(HEAD_BYTES).read_to_end(&mut head);
-    let mut seen =
-        Looked { source, head: Vec::new(), gzip_time, first_stamp: None, has_frames: false, has_hostless: false };
+    let mut seen = Looked {
+        source,
+        head: Vec::new(),
+        begun: None,
+        gzip_time,
+        first_stamp: None,
+        first_line: Vec::new(),
+        has_frames: false,
+        has_hostless: false,
+    };
     for line in head.split(|b| *b == b'\n') {
         let Some(raw) = frame(line) else { continue };
-        seen.first_stamp.get_or_insert(raw.stamp);
+        if seen.first_stamp.is_none() {
+            seen.first_stamp = Some(raw.stamp);
+            seen.first_line = line.to_vec();
+        }
         let is_native = raw.program == Program::Exim && raw.host.is_empty();
         // Many programs date their lines as Exim does.
         if is_native && matches!(crate::parse::line(&raw), crate::parse::Parsed::Unknown) {
@@ -116,9 +191,13 @@ fn look(source: Source) -> Result<Looked, Problem> {
         seen.has_hostless |= raw.host.is_empty();
         seen.has_frames = true;
     }
-    head.truncate(COMPARED_BYTES);
-    head.shrink_to_fit();
-    seen.head = head;
+    if seen.source.is_stream {
+        seen.begun = Some(Begun { head: Cursor::new(head), text });
+    } else {
+        head.truncate(COMPARED_BYTES);
+        head.shrink_to_fit();
+        seen.head = head;
+    }
     Ok(seen)
 }
 
@@ -180,10 +259,10 @@ fn compare(first: &Source, second: &Source) -> Option<Longer> {
             return None;
         }
         match piece_a.len().cmp(&piece_b.len()) {
-            std::cmp::Ordering::Greater => return Some(Longer::First),
-            std::cmp::Ordering::Less => return Some(Longer::Second),
-            std::cmp::Ordering::Equal if piece_a.is_empty() => return Some(Longer::Neither),
-            std::cmp::Ordering::Equal => {}
+            Ordering::Greater => return Some(Longer::First),
+            Ordering::Less => return Some(Longer::Second),
+            Ordering::Equal if piece_a.is_empty() => return Some(Longer::Neither),
+            Ordering::Equal => {}
         }
     }
 }
@@ -201,16 +280,27 @@ fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -
         let key = (file.source.directory().to_string(), stem);
         sets.entry(key).or_default().push((rotation, file, label));
     }
+    let lone = sets.values().filter(|set| set.len() == 1).flatten().filter_map(|(_, file, _)| file.first_stamp);
+    let turn = year.and_then(|year| new_year_among(lone, year));
     let mut placed = Vec::new();
-    for mut files in sets.into_values() {
+    for (set, ((directory, stem), mut files)) in sets.into_iter().enumerate() {
+        let log = if files.len() > 1 { format!("{directory}/{stem}") } else { directory };
         files.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.source.name.cmp(&b.1.source.name)));
         let dates: Vec<_> = files.iter().map(|(rotation, file, _)| reference(rotation, file, now)).collect();
         let firsts: Vec<_> = files.iter().map(|(_, file, _)| file.first_stamp).collect();
         let years = match year {
-            Some(year) => years_forward(&firsts, year),
+            Some(year) => {
+                let is_after_turn =
+                    |first: &Stamp| turn.is_some_and(|turn| firsts.len() == 1 && first.naive_seconds(year) < turn);
+                let turned = firsts.iter().flatten().any(is_after_turn);
+                years_forward(&firsts, if turned { year + 1 } else { year })
+            }
             None => years_backward(&firsts, &dates),
         };
-        for (((rotation, file, host), (reference, year_source)), start) in files.into_iter().zip(dates).zip(years) {
+        let mut older = None;
+        // The oldest first.
+        for (((rotation, file, host), (reference, year_source)), start) in files.into_iter().zip(dates).zip(years).rev()
+        {
             let mut clock = Clock::new(zone.clone(), start, reference);
             let first = file.first_stamp.map(|stamp| clock.moment(&stamp));
             let has_years = file.first_stamp.is_some_and(|stamp| stamp.year.is_some());
@@ -224,13 +314,71 @@ fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -
                 },
                 reference: if year.is_some() { i64::MAX } else { reference },
                 host,
+                first,
+                first_line: file.first_line,
+                set,
+                log: log.clone(),
+                zone: zone.clone(),
+                begun: Mutex::new(file.begun),
             };
-            placed.push((first.unwrap_or(Timestamp(i64::MAX)), rotation, input));
+            // A clock that was set back does not undo a rotation.
+            let is_seam =
+                |older: &Timestamp| (0..ROTATION_SEAM_S).contains(&older.seconds_since(first.unwrap_or(*older)));
+            let place = older.filter(is_seam).or(first);
+            older = place;
+            placed.push(Placed { first: place.unwrap_or(Timestamp(i64::MAX)), last: None, rotation, input });
         }
     }
-    placed
-        .sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1)).then_with(|| a.2.source.name.cmp(&b.2.source.name)));
-    placed.into_iter().map(|(_, _, input)| input).collect()
+    placed.sort_by(Placed::by_content_and_name);
+    settle_ties(&mut placed);
+    placed.into_iter().map(|placed| placed.input).collect()
+}
+
+struct Placed {
+    first: Timestamp,
+    /// Known only where files begin alike.
+    last: Option<Timestamp>,
+    rotation: Rotation,
+    input: Ordered,
+}
+
+impl Placed {
+    /// By the first moment; then the one that ends first; older by its name first.
+    fn by_content_and_name(&self, other: &Self) -> Ordering {
+        let by_content = self.first.cmp(&other.first).then_with(|| self.last.cmp(&other.last));
+        let by_name = || natural(&self.input.source.name, &other.input.source.name);
+        by_content.then_with(|| other.rotation.cmp(&self.rotation)).then_with(by_name)
+    }
+}
+
+/// Files that begin with the same moment, cut within a second or within an hour without a line: their ends tell, where
+/// their names do not.
+fn settle_ties(placed: &mut [Placed]) {
+    for group in placed.chunk_by_mut(|a, b| a.first == b.first) {
+        let is_named = group.windows(2).all(|w| match w {
+            [a, b] => a.input.set == b.input.set && a.rotation != b.rotation,
+            _ => true,
+        });
+        if group.len() < 2 || is_named || group.iter().any(|file| file.first.0 == i64::MAX) {
+            continue;
+        }
+        for file in group.iter_mut() {
+            file.last = file.input.last();
+        }
+        group.sort_by(Placed::by_content_and_name);
+    }
+}
+
+/// Names in the order that people number them in: `part-9` before `part-10`.
+fn natural(a: &str, b: &str) -> Ordering {
+    let runs = |name: &'_ str| -> Vec<(Option<u128>, String)> {
+        name.as_bytes()
+            .chunk_by(|x, y| x.is_ascii_digit() == y.is_ascii_digit())
+            .map(|run| String::from_utf8_lossy(run).into_owned())
+            .map(|run| (run.parse().ok(), run))
+            .collect()
+    };
+    runs(a).cmp(&runs(b)).then_with(|| a.cmp(b))
 }
 
 /// Years of the first stamps of a rotation set, newest file first: each is the last that fits before its file's date and
@@ -244,6 +392,18 @@ fn years_backward(firsts: &[Option<Stamp>], dates: &[(i64, YearSource)]) -> Vec<
         Some(year)
     };
     firsts.iter().zip(dates).map(year_of).collect()
+}
+
+/// Where files that no name puts in order begin before and after a New Year, and nowhere in the nine months that follow
+/// it: the first moment before it, taken in `year`. Files that begin before that moment are of the next year.
+fn new_year_among(firsts: impl Iterator<Item = Stamp>, year: i16) -> Option<i64> {
+    const APART_S: i64 = 270 * SECONDS_PER_DAY;
+    let mut firsts: Vec<_> = firsts.filter(|s| s.year.is_none()).map(|stamp| stamp.naive_seconds(year)).collect();
+    firsts.sort_unstable();
+    firsts.windows(2).find_map(|w| match w {
+        [before, after] => (after - before > APART_S).then_some(*after),
+        _ => None,
+    })
 }
 
 /// The same where the year of the oldest file's first stamp is given.
@@ -375,6 +535,22 @@ mod tests {
         assert_eq!(years_backward(&firsts, &[copied; 5]), [2026, 2026, 2025, 2025, 2025].map(Some));
         assert_eq!(years_forward(&firsts, 2019), [2020, 2020, 2019, 2019, 2019].map(Some));
         assert_eq!(years_backward(&[stamp("Mar  1"), None], &[at(2024, 2, 1), copied]), [Some(2023), None]);
+    }
+
+    #[test]
+    fn a_new_year_is_seen_among_files_without_an_order() {
+        let firsts = |texts: &[&str]| new_year_among(texts.iter().filter_map(|text| stamp(text)), 2026);
+        let december = days_from_civil(2026, 12, 30) * SECONDS_PER_DAY;
+        assert_eq!(firsts(&["Jan  2", "Dec 31", "Dec 30", "Jan  1"]), Some(december));
+        assert_eq!(firsts(&["Jan  2", "Mar 31", "Oct 30", "Dec  1"]), None);
+        assert_eq!(firsts(&["Dec 31"]), None);
+    }
+
+    #[test]
+    fn names_are_ordered_as_people_number_them() {
+        let mut names = ["part-10", "part-9", "a2b10", "a2b9", "part-009", "part"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["a2b9", "a2b10", "part", "part-009", "part-9", "part-10"]);
     }
 
     #[test]

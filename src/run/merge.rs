@@ -1,0 +1,427 @@
+//! All inputs as one sequence of blocks in the order of time, whatever the files are called and wherever the log was cut.
+//!
+//! Mostly one input is read after the other. Where two hold the same hours they are merged line by line, and a line that
+//! both hold counts once. An input that begins where another ends continues it: at such a seam nothing is compared or
+//! reordered, so that the seam cannot be told from the middle of a file.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+
+use hashbrown::HashMap;
+use memchr::memrchr;
+
+use super::sources::{Begun, Ordered, ROTATION_SEAM_S};
+use crate::framing::frame;
+use crate::framing::lines::{BLOCK_BYTES, Block, Blocks};
+use crate::framing::year::Clock;
+use crate::input::Problem;
+use crate::input::decompress::BytesRead;
+use crate::mail::time::Timestamp;
+
+/// How far an input may run past the beginning of the next one and still be its predecessor: daemons and hosts write
+/// their lines that much out of order.
+const SEAM_S: i64 = 5;
+/// A line is compared with lines of other inputs as long as its twin can still come.
+const COMPARED_S: i64 = 600;
+/// Lines that are remembered at the most; beyond it the oldest minute is let go.
+const COMPARED_LINES: usize = 1_000_000;
+/// How many lines of a block's end are looked at for the moment it ends with.
+const LOOKED_BACK: usize = 64;
+
+/// Lines that stand together in one input.
+#[derive(Debug, Default)]
+pub struct Piece {
+    /// Number of the input.
+    pub source: usize,
+    pub block: Block,
+    /// What was left out directly before the piece, because another input has it too.
+    pub left_out: LeftOut,
+    /// On the first piece of an input: the input whose log it continues.
+    pub continues: Option<usize>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+pub struct LeftOut {
+    pub lines: u64,
+    pub bytes: u64,
+}
+
+/// An input that is being read.
+struct Active {
+    source: usize,
+    blocks: Blocks<Begun>,
+    clock: Clock,
+    /// The latest moment so far: lines are merged by it, so that an input's own order stays.
+    key: Timestamp,
+    /// Decides between equal moments.
+    rank: usize,
+    /// Lines are compared with those of other chains only: inputs that continue one another are one chain.
+    chain: usize,
+    loaded: Loaded,
+    left_out: LeftOut,
+    continues: Option<usize>,
+    is_at_end: bool,
+}
+
+/// A block whose lines are taken one by one.
+#[derive(Default)]
+struct Loaded {
+    bytes: Vec<u8>,
+    lines: VecDeque<LineAt>,
+    /// Where the next line begins.
+    start: usize,
+}
+
+struct LineAt {
+    end: usize,
+    key: Timestamp,
+    /// `None` for a line without a frame: it stays with the one before.
+    moment: Option<Timestamp>,
+}
+
+/// What an input that came to its end leaves to the one that continues it.
+struct Ended {
+    source: usize,
+    set: usize,
+    clock: Clock,
+    key: Timestamp,
+    rank: usize,
+    chain: usize,
+}
+
+/// Reads all inputs.
+pub struct Reader<'a> {
+    inputs: &'a [Ordered],
+    /// Not begun yet, in the order of their first lines.
+    pending: VecDeque<usize>,
+    active: Vec<Active>,
+    seen: Seen,
+    /// For ranks and chains.
+    begun: usize,
+    read: &'a BytesRead,
+    /// What could not be read, or not to its end, since this was emptied.
+    pub problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    /// `inputs` in the order of their first lines.
+    pub fn new(inputs: &'a [Ordered], read: &'a BytesRead) -> Self {
+        let pending = (0..inputs.len()).collect();
+        Self { inputs, pending, active: Vec::new(), seen: Seen::default(), begun: 0, read, problems: Vec::new() }
+    }
+
+    /// The next pieces, some `bytes` in all; none at the end.
+    pub fn batch(&mut self, bytes: usize) -> Vec<Piece> {
+        let mut batch = Vec::new();
+        let mut filled = 0;
+        while filled < bytes && self.step(&mut batch) {
+            filled = batch.iter().map(|piece| piece.block.bytes.len()).sum();
+        }
+        batch
+    }
+
+    /// Reads on by about a block; false at the end of all inputs.
+    fn step(&mut self, batch: &mut Vec<Piece>) -> bool {
+        if self.active.is_empty() && !self.begin_next(None) {
+            return false;
+        }
+        let next_first = self.pending.iter().filter_map(|next| self.inputs.get(*next)?.first).min();
+        self.forget(next_first);
+        if self.load(next_first, batch) {
+            return true;
+        }
+        let bound = self.next_begin();
+        // Lines from this moment on may have a twin in another input.
+        let compared = if self.active.len() > 1 { Some(Timestamp(i64::MIN)) } else { next_first };
+        let heads = self.active.iter().enumerate();
+        let mut heads: BinaryHeap<_> = heads.filter_map(|(at, a)| Some(Reverse((a.head()?, at)))).collect();
+        while let Some(Reverse(((key, _), at))) = heads.pop() {
+            if let Some((bound, position)) = bound
+                && key > bound
+            {
+                self.begin(position, None);
+                break;
+            }
+            let limit = heads.peek().map_or((Timestamp(i64::MAX), 0), |Reverse((head, _))| *head);
+            let limit = bound.map_or(limit, |(bound, _)| limit.min((bound, usize::MAX)));
+            self.take(at, limit, compared, batch);
+            // Without lines left, its next block comes first: it may hold earlier lines than the others.
+            let Some(head) = self.active.get(at).and_then(Active::head) else { break };
+            heads.push(Reverse((head, at)));
+        }
+        true
+    }
+
+    /// Sees to it that lines of every input are at hand. True where that changed what there is to do: a block went
+    /// straight into the batch, or an input ended.
+    fn load(&mut self, next_first: Option<Timestamp>, batch: &mut Vec<Piece>) -> bool {
+        let is_alone = self.active.len() == 1 && self.seen.is_empty();
+        for at in 0..self.active.len() {
+            let Some(active) = self.active.get_mut(at).filter(|a| a.head().is_none()) else { continue };
+            let Some(block) = active.next_block(self.inputs, &mut self.problems) else {
+                self.end(at, batch);
+                return true;
+            };
+            let clock = active.clock.clone();
+            let last = active.moment_at_end(&block);
+            if is_alone && next_first.is_none_or(|first| last < first) {
+                active.key = active.key.max(last);
+                batch.push(active.piece(block));
+                return true;
+            }
+            active.clock = clock;
+            active.index(block);
+        }
+        false
+    }
+
+    /// Moves the lines of one input up to `limit` into the batch. Those from the moment `compared` on are kept in mind.
+    fn take(&mut self, at: usize, limit: (Timestamp, usize), compared: Option<Timestamp>, batch: &mut Vec<Piece>) {
+        let Some(active) = self.active.get_mut(at) else { return };
+        let label = self.inputs.get(active.source).map_or("", |input| &input.host);
+        let mut kept = active.loaded.start;
+        while let Some(line) = active.loaded.lines.front() {
+            if (line.key, active.rank) > limit {
+                break;
+            }
+            let Some(line) = active.loaded.lines.pop_front() else { break };
+            let start = std::mem::replace(&mut active.loaded.start, line.end);
+            let Some(moment) = line.moment else { continue };
+            let is_compared = !self.seen.is_empty() || compared.is_some_and(|from| moment >= from);
+            let text = active.loaded.bytes.get(start..line.end).unwrap_or_default().trim_ascii_end();
+            if is_compared && self.seen.is_duplicate(label, text, moment, active.chain) {
+                active.flush(kept, start, batch);
+                kept = line.end;
+                active.left_out.lines += 1;
+                active.left_out.bytes += (line.end - start) as u64;
+            }
+        }
+        let end = active.loaded.start;
+        active.flush(kept, end, batch);
+    }
+
+    /// An input is read to its end; the one that continues it begins.
+    fn end(&mut self, at: usize, batch: &mut Vec<Piece>) {
+        let mut active = self.active.remove(at);
+        if active.left_out.lines > 0 {
+            batch.push(active.piece(Block::default()));
+        }
+        let set = self.inputs.get(active.source).map_or(usize::MAX, |input| input.set);
+        let Active { source, clock, key, rank, chain, .. } = active;
+        self.begin_next(Some(Ended { source, set, clock, key, rank, chain }));
+    }
+
+    /// Up to which moment the active inputs may be read before another has to begin, and its position among the pending.
+    fn next_begin(&self) -> Option<(Timestamp, usize)> {
+        let bound = |input: &Ordered| {
+            let seam = if self.is_active(input.set) { ROTATION_SEAM_S } else { SEAM_S };
+            input.first.map(|first| first.plus_seconds(seam))
+        };
+        let bounds = self.pending.iter().enumerate();
+        bounds.filter_map(|(position, next)| Some((bound(self.inputs.get(*next)?)?, position))).min()
+    }
+
+    fn is_active(&self, set: usize) -> bool {
+        self.active.iter().any(|a| self.inputs.get(a.source).is_some_and(|input| input.set == set))
+    }
+
+    /// Begins the input that continues the ended one, or else the first that has no predecessor still being read. False
+    /// where there is none.
+    fn begin_next(&mut self, ended: Option<Ended>) -> bool {
+        while !self.pending.is_empty() {
+            let set_of = |next: &usize| self.inputs.get(*next).map_or(usize::MAX, |input| input.set);
+            let continues = ended.as_ref().and_then(|e| self.pending.iter().position(|next| set_of(next) == e.set));
+            let position = continues.or_else(|| self.pending.iter().position(|next| !self.is_active(set_of(next))));
+            let Some(position) = position else { return false };
+            if self.begin(position, ended.as_ref()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Opens a pending input; false where that fails, which is a problem to be reported.
+    fn begin(&mut self, position: usize, ended: Option<&Ended>) -> bool {
+        let Some((source, input)) = self.pending.remove(position).and_then(|n| Some((n, self.inputs.get(n)?))) else {
+            return false;
+        };
+        let text = match input.open(self.read) {
+            Ok(text) => text,
+            Err(error) => {
+                let what = error.to_string();
+                self.problems.push(Problem { source: input.source.name.clone(), what, is_unreadable: true });
+                return false;
+            }
+        };
+        self.begun += 1;
+        let mut active = Active {
+            source,
+            blocks: Blocks::new(text, BLOCK_BYTES),
+            clock: input.clock(),
+            key: Timestamp(i64::MIN),
+            rank: self.begun,
+            chain: self.begun,
+            loaded: Loaded::default(),
+            left_out: LeftOut::default(),
+            continues: None,
+            is_at_end: false,
+        };
+        if let Some(ended) = ended {
+            active.rank = ended.rank;
+            // An overlap begins with a line that the ended input has, at a moment before its end.
+            let overlaps = input.first.is_some_and(|first| {
+                first < ended.key && self.seen.has(&input.host, input.first_line.trim_ascii_end(), first)
+            });
+            if !overlaps {
+                (active.key, active.chain, active.continues) = (ended.key, ended.chain, Some(ended.source));
+                active.clock.follow(&ended.clock);
+            }
+        }
+        self.active.push(active);
+        true
+    }
+
+    /// Lets go of lines that no twin can follow any more.
+    fn forget(&mut self, next_first: Option<Timestamp>) {
+        let heads = self.active.iter().map(|a| a.head().map_or(a.key, |(key, _)| key));
+        let Some(earliest) = heads.chain(next_first).min() else { return };
+        self.seen.forget_before(earliest.plus_seconds(-COMPARED_S));
+    }
+}
+
+impl Active {
+    fn head(&self) -> Option<(Timestamp, usize)> {
+        self.loaded.lines.front().map(|line| (line.key, self.rank))
+    }
+
+    /// The next block; `None` at the end, also behind damage, which is reported.
+    fn next_block(&mut self, inputs: &[Ordered], problems: &mut Vec<Problem>) -> Option<Block> {
+        if self.is_at_end {
+            return None;
+        }
+        match self.blocks.next_block() {
+            Some(Ok(block)) => Some(block),
+            Some(Err(error)) => {
+                self.is_at_end = true;
+                let what = damage(&error, self.blocks.stream().offset());
+                let source = inputs.get(self.source).map_or_else(String::new, |i| i.source.name.clone());
+                problems.push(Problem { source, what, is_unreadable: false });
+                self.blocks.rest()
+            }
+            None => {
+                self.is_at_end = true;
+                None
+            }
+        }
+    }
+
+    /// The moment of the last line with a stamp; the latest so far where the end has none.
+    fn moment_at_end(&mut self, block: &Block) -> Timestamp {
+        let mut rest = block.bytes.strip_suffix(b"\n").unwrap_or(&block.bytes);
+        for _ in 0..LOOKED_BACK {
+            let start = memrchr(b'\n', rest).map_or(0, |at| at + 1);
+            if let Some(raw) = rest.get(start..).and_then(frame) {
+                return self.clock.moment(&raw.stamp);
+            }
+            let Some(before) = rest.get(..start.saturating_sub(1)).filter(|b| !b.is_empty()) else { break };
+            rest = before;
+        }
+        self.key
+    }
+
+    /// Makes a block's lines ready to be taken one by one.
+    fn index(&mut self, block: Block) {
+        let mut lines = VecDeque::new();
+        let mut end = 0;
+        for line in block.lines() {
+            let rest = block.bytes.get(end..).unwrap_or_default();
+            end += memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let moment = frame(line.bytes).map(|raw| self.clock.moment(&raw.stamp));
+            self.key = self.key.max(moment.unwrap_or(self.key));
+            lines.push_back(LineAt { end, key: self.key, moment });
+        }
+        self.loaded = Loaded { bytes: block.bytes, lines, start: 0 };
+    }
+
+    /// A piece with what was left out before it.
+    fn piece(&mut self, block: Block) -> Piece {
+        let (left_out, continues) = (std::mem::take(&mut self.left_out), self.continues.take());
+        Piece { source: self.source, block, left_out, continues }
+    }
+
+    /// Puts the loaded bytes from `start` to `end` into the batch.
+    fn flush(&mut self, start: usize, end: usize, batch: &mut Vec<Piece>) {
+        if start >= end {
+            return;
+        }
+        let bytes = match start == 0 && end == self.loaded.bytes.len() {
+            true => std::mem::take(&mut self.loaded.bytes),
+            false => self.loaded.bytes.get(start..end).unwrap_or_default().to_vec(),
+        };
+        batch.push(self.piece(Block { bytes }));
+    }
+}
+
+/// Lines of the last minutes, to know those that a second input holds too.
+#[derive(Default)]
+struct Seen {
+    minutes: BTreeMap<i64, Minute>,
+    lines: usize,
+    hasher: RandomState,
+}
+
+/// Of one minute: how often a line was kept, and how often each chain had it.
+#[derive(Default)]
+struct Minute {
+    kept: HashMap<u64, u32>,
+    by_chain: HashMap<(u64, usize), u32>,
+}
+
+impl Seen {
+    fn is_empty(&self) -> bool {
+        self.minutes.is_empty()
+    }
+
+    /// Remembers a line of `chain`. True when another chain had it as often before: it is a second writing.
+    fn is_duplicate(&mut self, label: &str, line: &[u8], moment: Timestamp, chain: usize) -> bool {
+        let hash = self.hasher.hash_one((label, line));
+        let minute = self.minutes.entry(moment.minute()).or_default();
+        let here = minute.by_chain.entry((hash, chain)).or_insert(0);
+        *here += 1;
+        let kept = minute.kept.entry(hash).or_insert(0);
+        if *here <= *kept {
+            return true;
+        }
+        *kept = *here;
+        self.lines += 1;
+        if self.lines > COMPARED_LINES
+            && let Some((_, oldest)) = self.minutes.pop_first()
+        {
+            self.lines -= oldest.kept.len();
+        }
+        false
+    }
+
+    fn has(&self, label: &str, line: &[u8], moment: Timestamp) -> bool {
+        let minute = self.minutes.get(&moment.minute());
+        minute.is_some_and(|minute| minute.kept.contains_key(&self.hasher.hash_one((label, line))))
+    }
+
+    fn forget_before(&mut self, moment: Timestamp) {
+        while let Some(oldest) = self.minutes.first_entry().filter(|oldest| *oldest.key() < moment.minute()) {
+            self.lines = self.lines.saturating_sub(oldest.remove().kept.len());
+        }
+    }
+}
+
+/// What broke a stream, and where: in bytes of the file as it lies on the disk.
+fn damage(error: &io::Error, offset: u64) -> String {
+    let what = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the compressed data ends too early (truncated)".to_string(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => format!("the compressed data is damaged ({error})"),
+        _ => error.to_string(),
+    };
+    format!("{what} at byte {offset}; the whole lines before it were read")
+}
