@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::detect::Severity;
 use crate::error::{Error, Result};
-use crate::mail::status::Mta;
+use crate::mail::status::{Mta, Stage};
 use crate::report::tables::Format;
 
 /// Mines Postfix and Exim logs: why mail was deferred or refused, who is responsible, which accounts are abused.
@@ -21,15 +21,167 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  mailsleuth analyze /var/log/mail.log*       one host's rotated logs into ./mailsleuth-report/
-  mailsleuth analyze --out today /var/log     search a directory for mail logs
-  mailsleuth help analyze                     all options";
+  mailsleuth analyze /var/log/mail.log*     one host's rotated logs
+  mailsleuth analyze --out today /var/log   search a directory for mail logs
+  mailsleuth classify '550 5.1.1 unknown'   what an answer means, what to do
+  mailsleuth help analyze                   all options";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Logs in, per-sender reports out
     #[command(after_help = ANALYZE_EXAMPLES)]
     Analyze(AnalyzeArgs),
+    /// What an SMTP answer means, or what a log line is
+    #[command(after_help = CLASSIFY_EXAMPLES)]
+    Classify(ClassifyArgs),
+    /// The categories and rules, with the answers that prove them
+    #[command(after_help = RULES_EXAMPLES)]
+    Rules(RulesArgs),
+}
+
+const CLASSIFY_EXAMPLES: &str = "\
+Examples:
+  mailsleuth classify '550-5.7.26 This mail has been blocked because ...'
+  mailsleuth classify --relay mx.example.com '451 4.7.1 Try again later'
+  mailsleuth classify -v \"$(tail -n 1 /var/log/mail.log)\"
+  grep status=deferred /var/log/mail.log | mailsleuth classify --json
+
+A text that begins as a log line does is read as one; anything else is an answer.";
+
+#[derive(Debug, Args)]
+pub struct ClassifyArgs {
+    /// SMTP answers or whole log lines; without any, the lines of standard input
+    #[arg(value_name = "TEXT")]
+    pub texts: Vec<String>,
+
+    /// Name of the server that gave the answers
+    #[arg(long, value_name = "HOST", default_value = "", hide_default_value = true)]
+    pub relay: String,
+
+    /// This host said them to its clients
+    #[arg(long)]
+    pub by_us: bool,
+
+    /// Where in the dialogue they were given: connect, helo, auth, mail, rcpt, data, eod
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    pub stage: Option<Stage>,
+
+    /// The mail server that logged them
+    #[arg(long, value_enum, default_value_t = MtaArg::Auto, env = "MAILSLEUTH_MTA", hide_env = true)]
+    pub mta: MtaArg,
+
+    /// Rules of your own, before the built-in ones
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
+    pub rules: Vec<PathBuf>,
+
+    /// Say how: the frame and entry of a log line, what the rules saw, which rules lost
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// One JSON object a line
+    #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub json: bool,
+}
+
+fn stage(word: &str) -> std::result::Result<Stage, String> {
+    Stage::from_word(word).ok_or_else(|| {
+        let words: Vec<_> = Stage::ALL.iter().map(|stage| stage.word()).collect();
+        format!("no such stage; one of {}", words.join(", "))
+    })
+}
+
+const RULES_EXAMPLES: &str = "\
+Examples:
+  mailsleuth rules list                   every category with its rules
+  mailsleuth rules show mailbox-full      a category, rule, list or provider
+  mailsleuth rules check my-rules.toml    does every rule win its samples?";
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct RulesArgs {
+    #[command(subcommand)]
+    pub action: RulesCommand,
+
+    /// Rules of your own, before the built-in ones
+    #[arg(long, global = true, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
+    pub rules: Vec<PathBuf>,
+
+    /// One JSON object a line
+    #[arg(long, global = true, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Every category with its rules
+    List,
+    /// One rule, category, DNS list or provider
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Prove that every rule wins its own samples; without a file, the built-in ones
+    Check {
+        /// Rule files
+        files: Vec<PathBuf>,
+    },
+}
+
+/// What `classify` does.
+#[derive(Debug)]
+pub struct ClassifyPlan {
+    pub texts: Vec<String>,
+    /// Empty where it is not known.
+    pub relay: String,
+    pub by_us: bool,
+    pub stage: Option<Stage>,
+    pub mta: Mta,
+    pub rules: Vec<PathBuf>,
+    pub verbose: bool,
+    pub json: bool,
+}
+
+impl ClassifyArgs {
+    pub fn plan(self) -> ClassifyPlan {
+        ClassifyPlan {
+            texts: self.texts,
+            relay: self.relay.to_ascii_lowercase(),
+            by_us: self.by_us,
+            stage: self.stage,
+            mta: if self.mta == MtaArg::Exim { Mta::Exim } else { Mta::Postfix },
+            rules: self.rules,
+            verbose: self.verbose,
+            json: self.json,
+        }
+    }
+}
+
+/// What `rules` does.
+#[derive(Debug)]
+pub struct RulesPlan {
+    pub action: RulesAction,
+    pub rules: Vec<PathBuf>,
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub enum RulesAction {
+    List,
+    Show(String),
+    Check(Vec<PathBuf>),
+}
+
+impl RulesArgs {
+    pub fn plan(self) -> RulesPlan {
+        let action = match self.action {
+            RulesCommand::List => RulesAction::List,
+            RulesCommand::Show { id } => RulesAction::Show(id),
+            // A file of one's own is checked, however it is named.
+            RulesCommand::Check { files } if files.is_empty() => RulesAction::Check(self.rules.clone()),
+            RulesCommand::Check { files } => RulesAction::Check(files),
+        };
+        RulesPlan { action, rules: self.rules, json: self.json }
+    }
 }
 
 const ANALYZE_EXAMPLES: &str = "\
@@ -101,6 +253,10 @@ pub struct AnalyzeArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
     pub threads: Option<u16>,
 
+    /// Rules of your own, before the built-in ones
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
+    pub rules: Vec<PathBuf>,
+
     /// Print no summary and no warnings, errors only
     #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
     pub quiet: bool,
@@ -156,6 +312,7 @@ pub struct Plan {
     pub merges_hosts: bool,
     pub fail_on: Option<Severity>,
     pub threads: usize,
+    pub rules: Vec<PathBuf>,
     pub quiet: bool,
     pub progress: bool,
     pub json: bool,
@@ -222,6 +379,7 @@ impl AnalyzeArgs {
                 SeverityArg::Critical => Severity::Critical,
             }),
             threads: self.threads.map_or(cores, usize::from),
+            rules: self.rules,
             quiet: self.quiet,
             progress: self.progress == ProgressArg::Auto,
             json: self.json,

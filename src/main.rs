@@ -12,6 +12,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Analyze(args) => args.plan().and_then(|plan| run::analyze::run(&plan)),
+        Command::Classify(args) => {
+            run::classify::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default())
+        }
+        Command::Rules(args) => run::rules::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default()),
     };
     ExitCode::from(close(outcome))
 }

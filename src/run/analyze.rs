@@ -42,7 +42,7 @@ use crate::tally::{LineTally, MailTally, Shapes};
 /// [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Output`], [`Error::Interrupted`].
 pub fn run(plan: &Plan) -> Result<Outcome> {
     let signal = watch_signals(&plan.out)?;
-    let classifier = Classifier::built_in()?;
+    let classifier = super::rules::classifier(&plan.rules)?;
     if plan.paths.iter().any(|p| p == "-") && source::stdin_is_terminal() {
         return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
     }

@@ -2,12 +2,15 @@
 //! not.
 
 pub mod analyze;
+pub mod classify;
+mod describe;
 mod merge;
+pub mod rules;
 mod scan;
 mod sources;
 
 /// What a finished run tells the user.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// contract.md section 1: 0, 3 or 4.
     pub status: u8,

@@ -1,0 +1,299 @@
+//! `mailsleuth classify`: what an answer means, and what a log line is.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::{Map, Value, json};
+
+use super::describe::{Described, described};
+use super::rules::classifier;
+use crate::classify::{Classifier, Explanation, List, Refusal, Scratch};
+use crate::cli::ClassifyPlan;
+use crate::error::{Error, Result};
+use crate::framing::lines::{BLOCK_BYTES, Blocks};
+use crate::framing::{self, RawLine};
+use crate::mail::address::printable;
+use crate::mail::status::{EnhancedCode, Mta, SmtpCode};
+use crate::parse::reply::ReplyKind;
+use crate::parse::{self, Entry, Outcome, Parsed};
+
+/// Explains every text of the plan, or every line of standard input where it has none. A reader that has seen enough and
+/// closes the pipe is no error.
+///
+/// # Errors
+/// [`Error::Rules`] for the user's rules; [`Error::Usage`] when nothing is given and standard input is a terminal;
+/// [`Error::NoMailLines`] when standard input is empty.
+pub fn run(plan: &ClassifyPlan, out: &mut impl Write) -> Result<()> {
+    let classifier = classifier(&plan.rules)?;
+    let mut explainer = Explainer { plan, classifier: &classifier, scratch: classifier.scratch(), is_first: true };
+    if !plan.texts.is_empty() {
+        for text in &plan.texts {
+            if explainer.explain(text.as_bytes(), out).is_err() {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    if io::stdin().is_terminal() {
+        return Err(Error::Usage(
+            "nothing to classify: give answers or log lines as arguments, or pipe them in".into(),
+        ));
+    }
+    let mut blocks = Blocks::new(io::stdin().lock(), BLOCK_BYTES);
+    let mut any = false;
+    while let Some(block) = blocks.next_block() {
+        let block = block.map_err(|error| Error::Usage(format!("standard input cannot be read: {error}")))?;
+        for line in block.lines().filter(|line| !line.bytes.trim_ascii().is_empty()) {
+            any = true;
+            if explainer.explain(line.bytes, out).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    if any { Ok(()) } else { Err(Error::NoMailLines("nothing to classify: standard input is empty".into())) }
+}
+
+struct Explainer<'p> {
+    plan: &'p ClassifyPlan,
+    classifier: &'p Classifier,
+    scratch: Scratch,
+    is_first: bool,
+}
+
+/// What stands on a labelled line of the text form, and under a key of the JSON form.
+struct Fact {
+    label: &'static str,
+    text: String,
+    /// Shown only when asked for everything.
+    is_detail: bool,
+}
+
+impl Explainer<'_> {
+    /// One text, explained. The error is that of writing.
+    fn explain(&mut self, text: &[u8], out: &mut impl Write) -> io::Result<()> {
+        let text = text.trim_ascii();
+        let raw = framing::frame(text);
+        let parsed = raw.as_ref().map(parse::line);
+        let refusal = match (&raw, &parsed) {
+            (None, _) => Some(bare(self.plan, text)),
+            (Some(raw), Some(Parsed::Entry(entry))) => refusal_of(raw, entry),
+            _ => None,
+        };
+        let explanation = refusal.map(|refusal| (refusal, self.classifier.explain(&mut self.scratch, &refusal)));
+        let described = raw.as_ref().zip(parsed.as_ref()).map(|(raw, parsed)| described(raw, parsed));
+        if self.plan.json {
+            let object = self.object(text, described.as_ref(), explanation.as_ref());
+            return writeln!(out, "{object}");
+        }
+        let mut facts = Vec::new();
+        if let Some(described) = &described {
+            line_facts(described, &mut facts);
+        }
+        if let Some((refusal, explanation)) = &explanation {
+            self.answer_facts(refusal, explanation, &mut facts);
+        }
+        let mut shown = String::new();
+        if !std::mem::take(&mut self.is_first) {
+            shown.push('\n');
+        }
+        shown.push_str(&printable(text));
+        shown.push('\n');
+        for fact in facts.iter().filter(|fact| self.plan.verbose || !fact.is_detail) {
+            // Writing into a String cannot fail.
+            _ = writeln!(shown, "  {:<11} {}", fact.label, fact.text);
+        }
+        out.write_all(shown.as_bytes())
+    }
+
+    fn answer_facts(&self, refusal: &Refusal<'_>, explanation: &Explanation<'_>, facts: &mut Vec<Fact>) {
+        let verdict = &explanation.verdict;
+        let category = verdict.category;
+        let mut say = |label, text: String, is_detail| facts.push(Fact { label, text, is_detail });
+        say("category", format!("{category}: {}", category.description()), false);
+        let when = if refusal.permanent { "permanent" } else { "temporary" };
+        let family = if category.family().is_empty() { "none" } else { category.family() };
+        say("family", format!("{family}; this answer is {when}"), true);
+        if let Some(provider) = verdict.provider {
+            say("provider", printable(provider.as_bytes()).into_owned(), false);
+        }
+        if let Some(zone) = &verdict.dnsbl {
+            let kind = self.classifier.lists().get(zone).map(List::kind);
+            let kind = kind.map_or_else(|| "a private zone".to_string(), |kind| kind.word().to_string());
+            say("list", format!("{} ({kind})", printable(zone.as_bytes())), false);
+        }
+        say("rule", self.rule_text(verdict.rule), false);
+        say("who acts", self.classifier.who_acts(category, refusal.by_us).word().to_string(), false);
+        say("do", self.classifier.resolution(category, verdict.dnsbl.as_deref()).to_string(), false);
+        let codes = [verdict.smtp_code.map(|c| c.to_string()), verdict.enhanced_code.map(|c| c.to_string())];
+        let codes: Vec<_> = codes.into_iter().flatten().collect();
+        let stage = verdict.stage.map(|stage| format!(", stage {stage}")).unwrap_or_default();
+        say(
+            "codes",
+            if codes.is_empty() { format!("none{stage}") } else { format!("{}{stage}", codes.join(" ")) },
+            true,
+        );
+        say("said by", speaker(refusal, explanation).to_string(), true);
+        say("words", format!("{} (what the rules saw)", printable(&explanation.words)), true);
+        if explanation.lost.is_empty() {
+            say("lost", "no other rule matched".to_string(), true);
+        }
+        for rule in &explanation.lost {
+            say("lost", format!("{} ({}, {})", rule.id(), rule.category(), rule.file()), true);
+        }
+    }
+
+    /// A rule's id and file; of a code or list that decided, what it is.
+    fn rule_text(&self, id: &str) -> String {
+        match self.classifier.rules().find(|rule| rule.id() == id) {
+            Some(rule) => format!("{id} ({})", printable(rule.file().as_bytes())),
+            None if id.starts_with("list-") => format!("{id} (the list's name)"),
+            None if id == "none" => "none: no rule and no code explains it".to_string(),
+            None => format!("{id} (the code alone)"),
+        }
+    }
+
+    fn object(
+        &self,
+        text: &[u8],
+        described: Option<&Described>,
+        explanation: Option<&(Refusal<'_>, Explanation<'_>)>,
+    ) -> Value {
+        let mut object = Map::new();
+        object.insert("text".into(), json!(printable(text)));
+        if let Some(described) = described {
+            object.insert("frame".into(), pairs(&described.frame));
+            object.insert("entry".into(), json!(described.kind));
+            object.insert("why".into(), json!(described.why));
+            object.insert("fields".into(), pairs(&described.fields));
+        }
+        let Some((refusal, explanation)) = explanation else { return Value::Object(object) };
+        let verdict = &explanation.verdict;
+        let category = verdict.category;
+        let rule = self.classifier.rules().find(|rule| rule.id() == verdict.rule);
+        let answer = json!({
+            "category": category.id(),
+            "family": category.family(),
+            "polarity": category.polarity().word(),
+            "permanent": refusal.permanent,
+            "description": category.description(),
+            "smtp_code": verdict.smtp_code.map(SmtpCode::get),
+            "enhanced_code": verdict.enhanced_code.map(|code| code.to_string()),
+            "stage": verdict.stage.map(|stage| stage.word()),
+            "provider": verdict.provider,
+            "dnsbl": verdict.dnsbl,
+            "rule": verdict.rule,
+            "rule_file": rule.map(|rule| printable(rule.file().as_bytes())),
+            "said_by": speaker(refusal, explanation),
+            "words": printable(&explanation.words),
+            "lost": explanation.lost.iter().map(|rule| rule.id()).collect::<Vec<_>>(),
+            "who_acts": self.classifier.who_acts(category, refusal.by_us).word(),
+            "resolution": self.classifier.resolution(category, verdict.dnsbl.as_deref()),
+        });
+        if let Value::Object(answer) = answer {
+            object.extend(answer);
+        }
+        Value::Object(object)
+    }
+}
+
+/// An answer without a line around it: who said it is told by options, or assumed to be a remote server.
+fn bare<'a>(plan: &'a ClassifyPlan, text: &'a [u8]) -> Refusal<'a> {
+    let text = text.strip_suffix(b"\\r\\n").unwrap_or(text);
+    let code = SmtpCode::take(text).map(|(code, _)| code);
+    let enhanced = EnhancedCode::take(text).map(|(code, _)| code);
+    let is_permanent = match (code, enhanced) {
+        (Some(code), _) => code.is_permanent(),
+        (None, Some(code)) => code.is_permanent(),
+        (None, None) => true,
+    };
+    let by_us = plan.by_us;
+    let service: &[u8] = match (plan.mta, by_us) {
+        (Mta::Postfix, true) => b"smtpd",
+        (Mta::Postfix, false) => b"smtp",
+        (Mta::Exim, true) => b"",
+        (Mta::Exim, false) => b"remote_smtp",
+    };
+    Refusal {
+        mta: plan.mta,
+        service,
+        by_us,
+        permanent: is_permanent,
+        stage: plan.stage,
+        smtp_code: None,
+        enhanced_code: None,
+        relay_host: plan.relay.as_bytes(),
+        response: text,
+    }
+}
+
+fn speaker(refusal: &Refusal<'_>, explanation: &Explanation<'_>) -> &'static str {
+    match (refusal.by_us, explanation.kind) {
+        (true, _) => "this host, to a client",
+        (false, ReplyKind::Remote) => "the remote server",
+        (false, ReplyKind::Own) => "this host's own mail server",
+    }
+}
+
+fn line_facts(described: &Described, facts: &mut Vec<Fact>) {
+    let joined = |pairs: &[(&str, String)]| -> String {
+        pairs.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+    };
+    facts.push(Fact { label: "frame", text: joined(&described.frame), is_detail: false });
+    facts.push(Fact { label: "entry", text: described.kind.to_string(), is_detail: false });
+    facts.push(Fact { label: "why", text: described.why.clone(), is_detail: true });
+    for (name, value) in &described.fields {
+        facts.push(Fact { label: "", text: format!("{name}: {value}"), is_detail: true });
+    }
+}
+
+fn pairs(pairs: &[(&'static str, String)]) -> Value {
+    Value::Object(pairs.iter().map(|(name, value)| ((*name).to_string(), json!(value))).collect())
+}
+
+/// The refusal in a log line, as `analyze` classifies it; `None` for a line that is none.
+fn refusal_of<'a>(raw: &RawLine<'a>, entry: &Entry<'a>) -> Option<Refusal<'a>> {
+    let mta = raw.program.mta()?;
+    match entry {
+        Entry::Delivery(delivery) => {
+            let permanent = match delivery.outcome {
+                Outcome::Deferred => false,
+                Outcome::Bounced | Outcome::Expired => true,
+                Outcome::Delivered | Outcome::Discarded | Outcome::Probed => return None,
+            };
+            Some(Refusal {
+                mta,
+                service: delivery.service,
+                by_us: false,
+                permanent,
+                stage: None,
+                smtp_code: None,
+                enhanced_code: delivery.enhanced_code,
+                relay_host: delivery.relay_host,
+                response: delivery.response,
+            })
+        }
+        Entry::Rejection(rejection) if !rejection.is_discard => Some(Refusal {
+            mta,
+            service: rejection.service,
+            by_us: true,
+            permanent: rejection.is_permanent,
+            stage: Some(rejection.stage),
+            smtp_code: rejection.smtp_code,
+            enhanced_code: rejection.enhanced_code,
+            relay_host: &[],
+            response: rejection.response,
+        }),
+        Entry::AuthFailure(failure) => Some(Refusal {
+            mta,
+            service: failure.service,
+            by_us: true,
+            permanent: failure.is_permanent,
+            stage: Some(crate::mail::status::Stage::Auth),
+            smtp_code: failure.smtp_code,
+            enhanced_code: None,
+            relay_host: &[],
+            response: failure.response,
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,211 @@
+//! `mailsleuth rules`: the taxonomy and the rules, with the answers that prove them.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::classify::{Category, Classifier, List, Rule};
+use crate::cli::{RulesAction, RulesPlan};
+use crate::error::{Error, Result};
+use crate::mail::address::printable;
+
+/// The built-in rules with the user's before them, each of which wins its own samples.
+///
+/// # Errors
+/// [`Error::Rules`] for a file that cannot be read, does not load, or fails its own samples.
+pub fn classifier(files: &[PathBuf]) -> Result<Classifier> {
+    let texts = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+    let extra: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let classifier = Classifier::with_rules(&extra)?;
+    if let Some((file, problem)) = own_problems(&classifier, &texts).into_iter().next() {
+        return Err(Error::Rules { file, problem });
+    }
+    Ok(classifier)
+}
+
+type Text = (String, String);
+
+fn read(file: &Path) -> Result<Text> {
+    let name = file.display().to_string();
+    match fs::read_to_string(file) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => Err(Error::Rules { file: name, problem: format!("cannot be read: {error}") }),
+    }
+}
+
+/// What is wrong with the user's own rules. That they win samples of built-in ones is what they are there for.
+fn own_problems(classifier: &Classifier, texts: &[Text]) -> Vec<(String, String)> {
+    if texts.is_empty() {
+        return Vec::new();
+    }
+    let is_own = |file: &str| texts.iter().any(|(name, _)| name == file);
+    classifier.problems().into_iter().filter(|(file, _)| is_own(file)).collect()
+}
+
+/// Lists, shows or checks rules. A reader that has seen enough and closes the pipe is no error.
+///
+/// # Errors
+/// [`Error::Rules`] for the user's rules; [`Error::Usage`] for an id that is nothing.
+pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
+    match &plan.action {
+        RulesAction::List => {
+            let classifier = classifier(&plan.rules)?;
+            // Whoever closed the pipe has seen enough.
+            _ = list(&classifier, plan.json, out);
+        }
+        RulesAction::Show(id) => {
+            let classifier = classifier(&plan.rules)?;
+            let Some(shown) = shown(&classifier, id) else {
+                return Err(Error::Usage(format!(
+                    "{}: no rule, category, list or provider has this id; `mailsleuth rules list` names them",
+                    printable(id.as_bytes())
+                )));
+            };
+            _ = if plan.json { writeln!(out, "{}", shown.0) } else { out.write_all(shown.1.as_bytes()) };
+        }
+        RulesAction::Check(files) => check(files, out)?,
+    }
+    Ok(())
+}
+
+/// Checks files of the user's, or the built-in rules where none is given. Every problem is printed, the error counts them.
+fn check(files: &[PathBuf], out: &mut impl Write) -> Result<()> {
+    let texts = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+    let extra: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let classifier = Classifier::with_rules(&extra)?;
+    let problems = if files.is_empty() { classifier.problems() } else { own_problems(&classifier, &texts) };
+    for (_, problem) in &problems {
+        _ = writeln!(out, "{}", printable(problem.as_bytes()));
+    }
+    let is_checked = |rule: &&Rule| files.is_empty() || texts.iter().any(|(name, _)| name == rule.file());
+    let (rules, samples) = classifier.rules().filter(is_checked).fold((0_usize, 0_usize), |(rules, samples), rule| {
+        (rules + 1, samples + rule.wins().count() + rule.loses().count())
+    });
+    let file = texts.first().map_or_else(|| "built-in rules".to_string(), |(name, _)| name.clone());
+    if problems.is_empty() {
+        _ = writeln!(out, "{samples} samples of {rules} rules: each is won by the rule it names");
+        return Ok(());
+    }
+    Err(Error::Rules { file, problem: format!("{} of {samples} samples are won by another rule", problems.len()) })
+}
+
+fn list(classifier: &Classifier, as_json: bool, out: &mut impl Write) -> io::Result<()> {
+    if as_json {
+        for rule in classifier.rules() {
+            writeln!(out, "{}", rule_json(rule))?;
+        }
+        return Ok(());
+    }
+    for category in classifier.taxonomy().categories() {
+        let rules: Vec<_> = classifier.rules().filter(|rule| rule.category() == category).collect();
+        writeln!(out, "{} / {category}: {}", category.family(), category.description())?;
+        for rule in rules {
+            writeln!(out, "  {:<44} {}", printable(rule.id().as_bytes()), printable(rule.file().as_bytes()))?;
+        }
+    }
+    let (lists, providers) = (classifier.lists().iter().count(), classifier.providers().iter().count());
+    writeln!(
+        out,
+        "\n{} rules, {lists} lists, {providers} providers; `mailsleuth rules show ID` tells more",
+        classifier.rules().count()
+    )
+}
+
+fn rule_json(rule: &Rule) -> Value {
+    let text = |bytes: &[u8]| printable(bytes).into_owned();
+    json!({
+        "id": rule.id(),
+        "category": rule.category().id(),
+        "file": rule.file(),
+        "text": rule.pattern(),
+        "unless": rule.unless(),
+        "source": Some(rule.source()).filter(|source| !source.is_empty()),
+        "wins": rule.wins().map(text).collect::<Vec<_>>(),
+        "loses": rule.loses().map(|(to, sample)| json!({ "to": to, "answer": text(sample) })).collect::<Vec<_>>(),
+    })
+}
+
+/// What an id stands for, as JSON and as text.
+fn shown(classifier: &Classifier, id: &str) -> Option<(Value, String)> {
+    if let Some(rule) = classifier.rules().find(|rule| rule.id() == id) {
+        return Some((rule_json(rule), rule_text(rule)));
+    }
+    if let Some(category) = Category::from_id(id) {
+        return Some(category_shown(classifier, category));
+    }
+    if let Some(list) = classifier.lists().get(id) {
+        return Some(list_shown(list));
+    }
+    let provider = classifier.providers().get(id)?;
+    let hosts = provider.hosts().join(" ");
+    let value = json!({ "provider": id, "hosts": provider.hosts() });
+    Some((value, lines(&[("provider", id), ("hosts", &hosts)])))
+}
+
+fn lines(facts: &[(&str, &str)]) -> String {
+    let known = facts.iter().filter(|(_, value)| !value.is_empty());
+    known.map(|(name, value)| format!("{name:<11} {}\n", printable(value.as_bytes()))).collect()
+}
+
+fn rule_text(rule: &Rule) -> String {
+    let category = format!("{}: {}", rule.category(), rule.category().description());
+    let mut text = lines(&[
+        ("rule", rule.id()),
+        ("category", &category),
+        ("file", rule.file()),
+        ("source", rule.source()),
+        ("text", rule.pattern()),
+        ("unless", rule.unless().unwrap_or_default()),
+    ]);
+    for sample in rule.wins() {
+        text.push_str(&format!("{:<11} {}\n", "wins", printable(sample)));
+    }
+    for (to, sample) in rule.loses() {
+        text.push_str(&format!("{:<11} {} (to {})\n", "loses", printable(sample), printable(to.as_bytes())));
+    }
+    text
+}
+
+fn category_shown(classifier: &Classifier, category: Category) -> (Value, String) {
+    let rules: Vec<_> = classifier.rules().filter(|rule| rule.category() == category).map(Rule::id).collect();
+    let value = json!({
+        "category": category.id(),
+        "family": category.family(),
+        "polarity": category.polarity().word(),
+        "description": category.description(),
+        "resolution": category.resolution(),
+        "who_acts_said_to_us": category.acts_to_us().word(),
+        "who_acts_said_by_us": category.acts_by_us().word(),
+        "rules": rules,
+    });
+    let text = lines(&[
+        ("category", category.id()),
+        ("family", category.family()),
+        ("polarity", category.polarity().word()),
+        ("meaning", category.description()),
+        ("do", category.resolution()),
+        ("who acts", &format!("{} when said to us, {} when said by us", category.acts_to_us(), category.acts_by_us())),
+        ("rules", &rules.join(" ")),
+    ]);
+    (value, text)
+}
+
+fn list_shown(list: &List) -> (Value, String) {
+    let value = json!({
+        "list": list.id(),
+        "kind": list.kind().word(),
+        "category": list.category().id(),
+        "removal": list.removal(),
+        "part_of": list.part_of(),
+    });
+    let text = lines(&[
+        ("list", list.id()),
+        ("kind", list.kind().word()),
+        ("category", list.category().id()),
+        ("part of", list.part_of().unwrap_or_default()),
+        ("removal", list.removal()),
+    ]);
+    (value, text)
+}
