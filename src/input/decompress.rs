@@ -94,8 +94,11 @@ impl Raw {
             return Ok(self.stream.buffer());
         }
         let missing = MAGIC_BYTES.saturating_sub(self.ahead.len());
-        self.stream.by_ref().take(missing as u64).read_to_end(&mut self.ahead)?;
-        Ok(&self.ahead)
+        match self.stream.by_ref().take(missing as u64).read_to_end(&mut self.ahead) {
+            Err(error) if self.ahead.is_empty() => Err(error),
+            // An error behind the last bytes is met again when they are used up.
+            _ => Ok(&self.ahead),
+        }
     }
 
     /// Bytes taken from the stream and used.
