@@ -2,20 +2,24 @@
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use memchr::memchr;
+
 use super::Problem;
-use super::decompress::{BytesRead, Text};
+use super::decompress::{self, BytesRead, Format, Text};
 
 /// One input: a file, a pipe, or standard input.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// As the user wrote it, a file found in a directory with the directory in front; `-` is standard input.
     pub name: String,
-    /// `None` for standard input.
+    /// `None` for standard input. Links are followed when a file is found, not when it is read.
     path: Option<PathBuf>,
+    /// Device and inode of a regular file, as it was found.
+    identity: Option<Identity>,
     /// Compressed size, 0 where it is not known beforehand.
     pub bytes: u64,
     /// Seconds since 1970.
@@ -29,12 +33,22 @@ pub struct Source {
 impl Source {
     /// The text of this input from its beginning.
     ///
+    /// A regular file is the one that was found, whatever its name is by now. Of a plain one that grows, what was there
+    /// now is read, and the rest of the line that was begun.
+    ///
     /// # Errors
-    /// What opening or the first read gives.
+    /// What opening or the first read gives; `NotFound` for a file that is gone since it was found.
     pub fn open(&self, all: BytesRead) -> io::Result<Text> {
-        match &self.path {
-            Some(path) => Text::open(File::open(path)?, all),
-            None => Text::new(Box::new(io::stdin()) as Box<dyn Read + Send>, all),
+        let Some(path) = &self.path else {
+            return Text::new(Box::new(io::stdin()) as Box<dyn Read + Send>, all);
+        };
+        let Some(wanted) = self.identity else { return Text::open(File::open(path)?, all) };
+        let (file, len) = opened(path, wanted)?;
+        let mut head = [0; 16];
+        let filled = file.read_at(&mut head, 0)?;
+        match decompress::format(head.get(..filled).unwrap_or_default()) {
+            Format::Plain => Text::new(Box::new(Snapshot::new(file, len.max(self.bytes), len)), all),
+            _ => Text::open(file, all),
         }
     }
 
@@ -46,6 +60,97 @@ impl Source {
     /// The directory part of the name, empty without one.
     pub fn directory(&self) -> &str {
         self.name.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
+}
+
+/// Device and inode: a file under whatever name.
+type Identity = (u64, u64);
+
+/// The file `wanted`, and its length. Where its name belongs to another by now, or to none, rotation has renamed it: it is
+/// looked for among the files beside it.
+fn opened(path: &Path, wanted: Identity) -> io::Result<(File, u64)> {
+    match open_if(path, wanted) {
+        Ok(Some(found)) => return Ok(found),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A rotation that goes on meanwhile may rename it once more.
+    for _ in 0..3 {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.metadata().is_ok_and(|m| m.is_file() && (m.dev(), m.ino()) == wanted)
+                && let Ok(Some(found)) = open_if(&entry.path(), wanted)
+            {
+                return Ok(found);
+            }
+        }
+    }
+    let what =
+        "the file that was found is gone (rotated and compressed or removed since); run again for what took its place";
+    Err(io::Error::new(io::ErrorKind::NotFound, what))
+}
+
+fn open_if(path: &Path, wanted: Identity) -> io::Result<Option<(File, u64)>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    Ok(((metadata.dev(), metadata.ino()) == wanted).then_some((file, metadata.len())))
+}
+
+/// A plain file as it was when it was opened: what is appended afterwards does not count, but for the end of the line
+/// that was begun.
+struct Snapshot {
+    file: File,
+    read: u64,
+    /// Its length when it was opened.
+    len: u64,
+    /// Its greatest length that was seen.
+    known: u64,
+    is_at_line_end: bool,
+    is_done: bool,
+}
+
+impl Snapshot {
+    fn new(file: File, known: u64, len: u64) -> Self {
+        Self { file, read: 0, len, known, is_at_line_end: true, is_done: false }
+    }
+
+    /// The end, or that it came too early.
+    fn end(&mut self) -> io::Result<usize> {
+        if self.read >= self.known {
+            self.is_done = true;
+            return Ok(0);
+        }
+        let what = format!("the file became shorter while it was read (it had {} bytes)", self.known);
+        Err(io::Error::other(what))
+    }
+}
+
+impl Read for Snapshot {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.is_done || into.is_empty() {
+            return Ok(0);
+        }
+        if self.read >= self.len && self.is_at_line_end {
+            return self.end();
+        }
+        let left = self.len.saturating_sub(self.read);
+        let read = match usize::try_from(left) {
+            Ok(wanted @ 1..) if wanted < into.len() => self.file.read(into.get_mut(..wanted).unwrap_or_default())?,
+            _ => self.file.read(into)?,
+        };
+        if read == 0 {
+            return self.end();
+        }
+        let mut new = into.get(..read).unwrap_or_default();
+        if left == 0
+            && let Some(end) = memchr(b'\n', new)
+        {
+            new = new.get(..=end).unwrap_or_default();
+        }
+        self.read += new.len() as u64;
+        self.is_at_line_end = new.last().is_some_and(|byte| *byte == b'\n');
+        Ok(new.len())
     }
 }
 
@@ -68,6 +173,7 @@ pub fn find(arguments: &[String]) -> Found {
                 found.sources.push(Source {
                     name: "-".into(),
                     path: None,
+                    identity: None,
                     bytes: 0,
                     modified: None,
                     is_named: true,
@@ -147,13 +253,16 @@ fn add(path: &Path, is_named: bool, found: &mut Found, seen: &mut Seen) {
         return;
     }
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let is_file = metadata.is_file();
+    let path = if is_file { fs::canonicalize(path).ok() } else { None }.unwrap_or_else(|| path.to_path_buf());
     found.sources.push(Source {
         name,
-        path: Some(path.to_path_buf()),
-        bytes: if metadata.is_file() { metadata.len() } else { 0 },
+        path: Some(path),
+        identity: is_file.then(|| (metadata.dev(), metadata.ino())),
+        bytes: if is_file { metadata.len() } else { 0 },
         modified: modified.and_then(|since| i64::try_from(since.as_secs()).ok()),
         is_named,
-        is_stream: !metadata.is_file(),
+        is_stream: !is_file,
     });
 }
 
@@ -200,4 +309,112 @@ fn stands_in_for(name: &str, names: &[String]) -> Option<&'static str> {
 /// True when standard input is a person's terminal: nothing will come from there by itself.
 pub fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A directory of a test's own, gone when it is dropped.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("mailsleuth-source-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: &str) -> String {
+            let path = self.0.join(name);
+            fs::write(&path, text).unwrap();
+            path.display().to_string()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn found(path: &str) -> Source {
+        find(&[path.to_string()]).sources.remove(0)
+    }
+
+    fn append(path: &str, text: &str) {
+        fs::OpenOptions::new().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn text(source: &Source) -> io::Result<String> {
+        let mut text = String::new();
+        source.open(BytesRead::default())?.read_to_string(&mut text).map(|_| text)
+    }
+
+    #[test]
+    fn a_file_that_was_renamed_is_still_the_one_that_is_read() {
+        let place = Place::new("renamed");
+        let log = place.write("mail.log", "old\n");
+        let source = found(&log);
+        fs::rename(&log, place.0.join("mail.log.1")).unwrap();
+        assert_eq!(text(&source).unwrap(), "old\n", "no file has its name");
+        place.write("mail.log", "new\n");
+        assert_eq!(text(&source).unwrap(), "old\n", "another file has its name");
+        fs::remove_file(place.0.join("mail.log.1")).unwrap();
+        let error = text(&source).unwrap_err();
+        assert!(error.kind() == io::ErrorKind::NotFound && error.to_string().contains("gone"), "{error}");
+    }
+
+    #[test]
+    fn a_link_that_goes_elsewhere_by_now_is_read_as_it_was() {
+        let place = Place::new("link");
+        let old = place.write("mail.log-1", "old\n");
+        let new = place.write("mail.log-2", "new\n");
+        let link = place.0.join("current");
+        std::os::unix::fs::symlink(&old, &link).unwrap();
+        let source = found(&link.display().to_string());
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(new, &link).unwrap();
+        assert_eq!(text(&source).unwrap(), "old\n");
+    }
+
+    #[test]
+    fn a_file_that_grows_is_read_as_it_was_and_to_the_end_of_its_line() {
+        let place = Place::new("grows");
+        let log = place.write("mail.log", "one\n");
+        let source = found(&log);
+        let mut stream = source.open(BytesRead::default()).unwrap();
+        append(&log, "two\n");
+        let mut all = String::new();
+        stream.read_to_string(&mut all).unwrap();
+        assert_eq!(all, "one\n");
+        append(&log, "thr");
+        let file = || File::open(&log).unwrap();
+        let cut = |len: u64| {
+            let mut all = String::new();
+            Snapshot::new(file(), len, len).read_to_string(&mut all).unwrap();
+            all
+        };
+        assert_eq!(cut(11), "one\ntwo\nthr", "it does not grow");
+        append(&log, "ee\nfour\n");
+        assert_eq!(cut(11), "one\ntwo\nthree\n");
+        assert_eq!(cut(5), "one\ntwo\n");
+        assert_eq!(cut(0), "");
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_is_a_problem() {
+        let place = Place::new("shorter");
+        let log = place.write("mail.log", "one\ntwo\n");
+        let source = found(&log);
+        fs::write(&log, "new\n").unwrap();
+        let mut all = String::new();
+        let error = source.open(BytesRead::default()).unwrap().read_to_string(&mut all).unwrap_err();
+        assert_eq!(all, "new\n");
+        assert!(error.to_string().contains("shorter"), "{error}");
+        fs::write(&log, "").unwrap();
+        assert!(source.open(BytesRead::default()).is_err_and(|error| error.to_string().contains("shorter")));
+    }
 }
