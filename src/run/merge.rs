@@ -18,7 +18,7 @@ use crate::framing::lines::{BLOCK_BYTES, Block, Blocks};
 use crate::framing::year::Clock;
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
-use crate::mail::time::Timestamp;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
 /// How far an input may run past the beginning of the next one and still be its predecessor: daemons and hosts write
 /// their lines that much out of order.
@@ -27,6 +27,8 @@ const SEAM_S: i64 = 5;
 const COMPARED_S: i64 = 600;
 /// Lines that are remembered at the most; beyond it the oldest minute is let go.
 const COMPARED_LINES: usize = 1_000_000;
+/// A stamp this much later than the line before is not believed without a second.
+const FAR_S: i64 = 60 * SECONDS_PER_DAY;
 /// How many lines of a block's end are looked at for the moment it ends with.
 const LOOKED_BACK: usize = 64;
 
@@ -55,6 +57,8 @@ struct Active {
     clock: Clock,
     /// The latest moment so far: lines are merged by it, so that an input's own order stays.
     key: Timestamp,
+    /// A moment days ahead that no second line has confirmed.
+    ahead: Option<Timestamp>,
     /// Decides between equal moments.
     rank: usize,
     /// Lines are compared with those of other chains only: inputs that continue one another are one chain.
@@ -260,7 +264,8 @@ impl<'a> Reader<'a> {
             source,
             blocks: Blocks::new(text, BLOCK_BYTES),
             clock: input.clock(),
-            key: Timestamp(i64::MIN),
+            key: input.first.unwrap_or(Timestamp(i64::MIN)),
+            ahead: None,
             rank: self.begun,
             chain: self.begun,
             loaded: Loaded::default(),
@@ -275,7 +280,8 @@ impl<'a> Reader<'a> {
                 first < ended.key && self.seen.has(&input.host, input.first_line.trim_ascii_end(), first)
             });
             if !overlaps {
-                (active.key, active.chain, active.continues) = (ended.key, ended.chain, Some(ended.source));
+                active.key = active.key.max(ended.key);
+                (active.chain, active.continues) = (ended.chain, Some(ended.source));
                 active.clock.follow(&ended.clock);
             }
         }
@@ -317,18 +323,35 @@ impl Active {
         }
     }
 
-    /// The moment of the last line with a stamp; the latest so far where the end has none.
+    /// The moment that a block ends with, by its last two lines with a stamp: the later of one of them may be an absurd
+    /// one. The latest moment so far where the end has none.
     fn moment_at_end(&mut self, block: &Block) -> Timestamp {
         let mut rest = block.bytes.strip_suffix(b"\n").unwrap_or(&block.bytes);
+        let mut last = None;
         for _ in 0..LOOKED_BACK {
             let start = memrchr(b'\n', rest).map_or(0, |at| at + 1);
             if let Some(raw) = rest.get(start..).and_then(frame) {
-                return self.clock.moment(&raw.stamp);
+                match last {
+                    None => last = Some(self.clock.moment(&raw.stamp)),
+                    Some(last) => return self.clock.moment(&raw.stamp).min(last),
+                }
             }
             let Some(before) = rest.get(..start.saturating_sub(1)).filter(|b| !b.is_empty()) else { break };
             rest = before;
         }
-        self.key
+        last.unwrap_or(self.key)
+    }
+
+    /// Moves the latest moment on. One far ahead counts only when a second line agrees: an absurd stamp must not put what
+    /// follows it behind all that other inputs have.
+    fn advance(&mut self, moment: Timestamp) {
+        let is_near = |other: Timestamp| moment.seconds_since(other).abs() <= FAR_S;
+        if moment <= self.key || is_near(self.key) || self.key.0 == i64::MIN || self.ahead.is_some_and(is_near) {
+            self.key = self.key.max(moment);
+            self.ahead = None;
+        } else {
+            self.ahead = Some(moment);
+        }
     }
 
     /// Makes a block's lines ready to be taken one by one.
@@ -339,7 +362,9 @@ impl Active {
             let rest = block.bytes.get(end..).unwrap_or_default();
             end += memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let moment = frame(line.bytes).map(|raw| self.clock.moment(&raw.stamp));
-            self.key = self.key.max(moment.unwrap_or(self.key));
+            if let Some(moment) = moment {
+                self.advance(moment);
+            }
             lines.push_back(LineAt { end, key: self.key, moment });
         }
         self.loaded = Loaded { bytes: block.bytes, lines, start: 0 };

@@ -177,11 +177,11 @@ fn look(source: Source, read: &BytesRead) -> Result<Looked, Problem> {
         has_frames: false,
         has_hostless: false,
     };
+    let mut stamps: Vec<(Stamp, &[u8])> = Vec::new();
     for line in head.split(|b| *b == b'\n') {
         let Some(raw) = frame(line) else { continue };
-        if seen.first_stamp.is_none() {
-            seen.first_stamp = Some(raw.stamp);
-            seen.first_line = line.to_vec();
+        if stamps.len() < 3 {
+            stamps.push((raw.stamp, line));
         }
         let is_native = raw.program == Program::Exim && raw.host.is_empty();
         // Many programs date their lines as Exim does.
@@ -191,6 +191,9 @@ fn look(source: Source, read: &BytesRead) -> Result<Looked, Problem> {
         seen.has_hostless |= raw.host.is_empty();
         seen.has_frames = true;
     }
+    if let Some((stamp, line)) = beginning(&stamps) {
+        (seen.first_stamp, seen.first_line) = (Some(*stamp), line.to_vec());
+    }
     if seen.source.is_stream {
         seen.begun = Some(Begun { head: Cursor::new(head), text });
     } else {
@@ -199,6 +202,24 @@ fn look(source: Source, read: &BytesRead) -> Result<Looked, Problem> {
         seen.head = head;
     }
     Ok(seen)
+}
+
+/// The line that tells when a log begins: the first one, unless its stamp is far from the next two, which agree. A host
+/// that boots writes its first line before it knows the time.
+fn beginning<'a, 'l>(stamps: &'a [(Stamp, &'l [u8])]) -> Option<&'a (Stamp, &'l [u8])> {
+    const FAR_S: i64 = 30 * SECONDS_PER_DAY;
+    let apart = |a: &Stamp, b: &Stamp| {
+        let year = a.year.or(b.year).unwrap_or(2000);
+        (a.naive_seconds(a.year.unwrap_or(year)) - b.naive_seconds(b.year.unwrap_or(year))).abs()
+    };
+    match stamps {
+        [(first, _), (second, _), (third, _)]
+            if apart(first, second) > FAR_S && apart(second, third) < SECONDS_PER_DAY =>
+        {
+            stamps.get(1)
+        }
+        _ => stamps.first(),
+    }
 }
 
 /// Drops files whose text is another's, or the beginning of another's: a fresh copy beside its original. Only files that
@@ -535,6 +556,17 @@ mod tests {
         assert_eq!(years_backward(&firsts, &[copied; 5]), [2026, 2026, 2025, 2025, 2025].map(Some));
         assert_eq!(years_forward(&firsts, 2019), [2020, 2020, 2019, 2019, 2019].map(Some));
         assert_eq!(years_backward(&[stamp("Mar  1"), None], &[at(2024, 2, 1), copied]), [Some(2023), None]);
+    }
+
+    #[test]
+    fn a_first_line_without_the_time_does_not_date_a_file() {
+        let begins = |texts: [&str; 3]| {
+            let stamps = texts.map(|text| (stamp(text).unwrap(), text.as_bytes()));
+            String::from_utf8_lossy(beginning(&stamps).unwrap().1).into_owned()
+        };
+        assert_eq!(begins(["Jan  1", "Nov 20", "Nov 20"]), "Nov 20");
+        assert_eq!(begins(["Nov 19", "Nov 20", "Nov 20"]), "Nov 19");
+        assert_eq!(begins(["Jan  1", "Apr  2", "Jul  3"]), "Jan  1");
     }
 
     #[test]
