@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::sources::Ordered;
 use crate::framing::lines::{BLOCK_BYTES, Block, Blocks};
 use crate::framing::parts::{self, Part};
-use crate::framing::{Program, RawLine, frame, is_continuation};
+use crate::framing::{Program, RawLine, Unwrapped, frame, is_continuation, unwrapped};
 use crate::input::Problem;
 use crate::input::decompress::{BytesRead, Text};
 use crate::mail::status::Mta;
@@ -86,7 +86,7 @@ pub fn scan(inputs: &[Ordered], only: Option<Mta>, pool: &ThreadPool, read: &Byt
 struct Reader<'a> {
     inputs: &'a [Ordered],
     next: usize,
-    open: Option<(usize, Blocks<Text>)>,
+    open: Option<(usize, Blocks<Unwrapped<Text>>)>,
     read: &'a BytesRead,
     problems: Vec<Problem>,
 }
@@ -105,7 +105,7 @@ impl Reader<'_> {
             match stream.next_block() {
                 Some(Ok(block)) => batch.push((*source, block)),
                 Some(Err(error)) => {
-                    let what = damage(&error, stream.stream().offset());
+                    let what = damage(&error, stream.stream().get_ref().offset());
                     batch.extend(stream.rest().map(|rest| (*source, rest)));
                     let name = self.inputs.get(*source).map_or_else(String::new, |i| i.source.name.clone());
                     self.problems.push(Problem { source: name, what, is_unreadable: false });
@@ -124,7 +124,7 @@ impl Reader<'_> {
             self.next += 1;
             match input.source.open(self.read.clone()) {
                 Ok(text) => {
-                    self.open = Some((source, Blocks::new(text, BLOCK_BYTES)));
+                    self.open = Some((source, Blocks::new(unwrapped(text), BLOCK_BYTES)));
                     return true;
                 }
                 Err(error) => self.problems.push(Problem {

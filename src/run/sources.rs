@@ -7,7 +7,7 @@ use std::io::Read;
 use jiff::tz::TimeZone;
 
 use crate::framing::year::{Clock, YearSource, year_before};
-use crate::framing::{Program, frame};
+use crate::framing::{Program, frame, unwrapped};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source::{Found, Source};
@@ -94,7 +94,7 @@ fn is_named_like_a_log(seen: &Looked) -> bool {
 
 /// Reads the head of a file. A head that is damaged is no problem yet: reading it all will tell.
 fn look(source: Source) -> Result<Looked, Problem> {
-    let mut text = source.open(BytesRead::default()).map_err(|error| Problem {
+    let text = source.open(BytesRead::default()).map_err(|error| Problem {
         source: source.name.clone(),
         what: error.to_string(),
         is_unreadable: true,
@@ -102,7 +102,7 @@ fn look(source: Source) -> Result<Looked, Problem> {
     let gzip_time = text.gzip_time;
     let mut head = Vec::new();
     // An error in the head is met again, and reported, when the file is read.
-    _ = text.by_ref().take(HEAD_BYTES).read_to_end(&mut head);
+    _ = unwrapped(text).take(HEAD_BYTES).read_to_end(&mut head);
     let mut seen =
         Looked { source, head: Vec::new(), gzip_time, first_stamp: None, has_frames: false, has_hostless: false };
     for line in head.split(|b| *b == b'\n') {
