@@ -2,6 +2,7 @@
 //! `log_timezone` have it.
 
 use super::{Program, RawLine, stamp};
+use crate::mail::queue_id::is_exim_id;
 
 /// A line of Exim's main log; `None` when the line is something else, a syslog line with such a stamp among it.
 pub fn frame(line: &[u8]) -> Option<RawLine<'_>> {
@@ -30,6 +31,11 @@ pub fn without_stamp(body: &[u8]) -> &[u8] {
         Some(rest) => pid_in_brackets(rest).map_or(rest, |(_, rest)| rest),
         None => body,
     }
+}
+
+/// True for a message of Exim about one message of the queue.
+pub fn begins_with_exim_id(text: &[u8]) -> bool {
+    is_exim_id(text.split(|byte| *byte == b' ').next().unwrap_or_default())
 }
 
 /// `[4321] `: the pid, and what follows.

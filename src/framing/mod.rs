@@ -1,12 +1,17 @@
 //! Whole lines, and what stands in front of a line's message: stamp, host, program, pid. What a message means is not
 //! known here.
 
+mod journal;
 pub mod lines;
 mod mainlog;
 pub mod parts;
+mod prefix;
 mod stamp;
 mod syslog;
+mod wrapped;
 pub mod year;
+
+pub use wrapped::{Unwrapped, unwrapped};
 
 use crate::mail::time::Stamp;
 
@@ -45,14 +50,36 @@ pub fn frame(line: &[u8]) -> Option<RawLine<'_>> {
     let nuls = line.iter().take_while(|b| **b == 0).count();
     let line = line.get(nuls..)?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
+    bare(line).or_else(|| contained(line))
+}
+
+fn bare(line: &[u8]) -> Option<RawLine<'_>> {
     match line.first()? {
         b'0'..=b'9' => mainlog::frame(line).or_else(|| syslog::frame(line)),
         _ => syslog::frame(line),
     }
 }
 
+/// A line behind what container tools put in front of it: the container's name, the time of arrival. The time serves where
+/// the line has none.
+fn contained(line: &[u8]) -> Option<RawLine<'_>> {
+    let inner = prefix::without_name(line);
+    if let Some(raw) = inner.and_then(bare) {
+        return Some(raw);
+    }
+    let (stamp, inner) = prefix::without_time(inner.unwrap_or(line))?;
+    bare(inner).or_else(|| {
+        let is_message = mainlog::begins_with_exim_id(inner);
+        is_message.then_some(RawLine { stamp, host: &[], program: Program::Exim, pid: None, body: inner, times: 1 })
+    })
+}
+
 /// True for a line that belongs to the one above it: it begins with a blank and has no stamp (rejectlog headers,
 /// multi-line answers of a peer).
 pub fn is_continuation(line: &[u8]) -> bool {
-    matches!(line.first(), Some(b' ' | b'\t'))
+    let begins_blank = |line: &[u8]| matches!(line.first(), Some(b' ' | b'\t'));
+    let inner = prefix::without_name(line).unwrap_or(line);
+    begins_blank(line)
+        || begins_blank(inner)
+        || prefix::without_time(inner).is_some_and(|(_, inner)| begins_blank(inner))
 }

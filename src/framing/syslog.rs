@@ -82,9 +82,14 @@ fn structured_data(text: &[u8]) -> Option<&[u8]> {
     Some(rest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(rest))
 }
 
-/// `tag[pid]: message`; the pid may be absent.
 fn tagged<'a>(stamp: Stamp, host: &'a [u8], rest: &'a [u8]) -> Option<RawLine<'a>> {
-    let (tag, body) = word(rest);
+    let (name, pid, body) = tag(rest)?;
+    Some(finished(RawLine { stamp, host, program: program(name), pid, body, times: 1 }))
+}
+
+/// `tag[pid]: message`; the pid may be absent.
+fn tag(text: &[u8]) -> Option<(&[u8], Option<u32>, &[u8])> {
+    let (tag, body) = word(text);
     let tag = tag.strip_suffix(b":")?;
     let (name, pid) = match memchr::memchr(b'[', tag) {
         Some(at) => {
@@ -93,10 +98,12 @@ fn tagged<'a>(stamp: Stamp, host: &'a [u8], rest: &'a [u8]) -> Option<RawLine<'a
         }
         None => (tag, None),
     };
-    if name.is_empty() {
-        return None;
-    }
-    Some(finished(RawLine { stamp, host, program: program(name), pid, body, times: 1 }))
+    (!name.is_empty()).then_some((name, pid, body))
+}
+
+/// True for a message that has its tag, and no stamp.
+pub fn has_tag(text: &[u8]) -> bool {
+    tag(text).is_some()
 }
 
 /// Takes off what syslog daemons put around a message: Solaris's message id, repetition counts, Exim's second stamp.
@@ -122,7 +129,7 @@ fn finished(mut line: RawLine<'_>) -> RawLine<'_> {
 
 /// The program a tag names: `postfix/smtpd`, `postfix-out/submission/smtpd`, `amavis/smtp` (a Postfix service under
 /// another syslog name), `exim4`.
-fn program(tag: &[u8]) -> Program<'_> {
+pub fn program(tag: &[u8]) -> Program<'_> {
     let slash = memchr::memrchr(b'/', tag);
     if let Some(at) = slash {
         let (front, last) = (tag.get(..at).unwrap_or_default(), tag.get(at + 1..).unwrap_or_default());

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use crate::framing::lines::{BLOCK_BYTES, Blocks};
 use crate::framing::year::{Clock, YearSource, year_before};
-use crate::framing::{Program, frame};
+use crate::framing::{Program, Unwrapped, frame, unwrapped};
 use crate::input::Problem;
 use crate::input::decompress::{BytesRead, Text};
 use crate::input::source::{Found, Source};
@@ -51,13 +51,13 @@ pub struct Ordered {
 /// An opened input, from its beginning.
 pub struct Begun {
     head: Cursor<Vec<u8>>,
-    text: Text,
+    text: Unwrapped<Text>,
 }
 
 impl Begun {
     /// Bytes taken from the compressed stream and used so far.
     pub fn offset(&self) -> u64 {
-        self.text.offset()
+        self.text.get_ref().offset()
     }
 }
 
@@ -78,7 +78,7 @@ impl Ordered {
     pub fn open(&self, read: &BytesRead) -> io::Result<Begun> {
         match self.begun.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(begun) => Ok(begun),
-            None => Ok(Begun { head: Cursor::default(), text: self.source.open(read.clone())? }),
+            None => Ok(Begun { head: Cursor::default(), text: unwrapped(self.source.open(read.clone())?) }),
         }
     }
 
@@ -92,7 +92,7 @@ impl Ordered {
         if self.source.is_stream {
             return None;
         }
-        let text = self.source.open(BytesRead::default()).ok()?;
+        let text = unwrapped(self.source.open(BytesRead::default()).ok()?);
         let mut clock = self.clock();
         let mut blocks = Blocks::new(text, BLOCK_BYTES);
         let mut last = None;
@@ -158,12 +158,13 @@ fn is_named_like_a_log(seen: &Looked) -> bool {
 /// Reads the head of an input. A head that is damaged is no problem yet: reading it all will tell.
 fn look(source: Source, read: &BytesRead) -> Result<Looked, Problem> {
     let counter = if source.is_stream { read.clone() } else { BytesRead::default() };
-    let mut text = source.open(counter).map_err(|error| Problem {
+    let text = source.open(counter).map_err(|error| Problem {
         source: source.name.clone(),
         what: error.to_string(),
         is_unreadable: true,
     })?;
     let gzip_time = text.gzip_time;
+    let mut text = unwrapped(text);
     let mut head = Vec::new();
     // An error in the head is met again, and reported, when the file is read.
     _ = text.by_ref().take(HEAD_BYTES).read_to_end(&mut head);
