@@ -5,6 +5,8 @@
 //! the log, and the id may be used again. A message that leaves one queue and enters another keeps the identity of its
 //! first hop.
 
+mod answers;
+mod hints;
 mod hops;
 mod queue;
 mod recipients;
@@ -22,6 +24,8 @@ use crate::mail::queue_id::QueueId;
 use crate::mail::status::{Action, Direction, EnhancedCode, Mta, SmtpCode, Stage};
 use crate::mail::time::Timestamp;
 use crate::parse::{self, Entry};
+use answers::Answers;
+use hints::Hints;
 use queue::OpenMessage;
 use session::Sessions;
 use twins::Twins;
@@ -80,6 +84,8 @@ pub struct Origin {
     pub local_user: Option<Octets>,
     pub client: Option<ClientFacts>,
     pub sender: Option<Octets>,
+    /// The directory that a local user's program ran in (Exim `cwd=`).
+    pub directory: Option<Octets>,
 }
 
 /// Who is responsible, and on which host.
@@ -137,8 +143,22 @@ pub struct Attempt {
     pub delay_s: Option<f64>,
     pub enhanced_code: Option<EnhancedCode>,
     pub response: Arc<[u8]>,
+    /// What other servers had answered before, each as `mx.example[192.0.2.8]:25: 451 4.7.1 later`.
+    pub earlier_answers: Box<[Octets]>,
     pub place: Place,
     pub times: u32,
+}
+
+/// Put on hold, once for each time.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    pub at: Timestamp,
+    pub sender: Option<Octets>,
+    pub recipient: Option<Octets>,
+    pub stage: Stage,
+    pub direction: Direction,
+    pub response: Octets,
+    pub place: Place,
 }
 
 /// One queue entry with all that the log says of it.
@@ -159,6 +179,9 @@ pub struct Message {
     pub unnamed_recipients: u64,
     pub unnamed_state: RecipientState,
     pub attempts: Vec<Attempt>,
+    pub holds: Vec<Hold>,
+    /// The message that this one is a notice about.
+    pub parent_queue_id: Option<QueueId>,
     /// A later hop of a mail that is counted at its first one.
     pub is_continuation: bool,
     /// Its end is not in the log.
@@ -187,6 +210,10 @@ pub struct Rejection {
     pub smtp_code: Option<SmtpCode>,
     pub enhanced_code: Option<EnhancedCode>,
     pub response: Octets,
+    /// The DNS list that named the client just before, for a refusal that does not say which it was.
+    pub listed_by: Option<Octets>,
+    /// The directory that a local user's program ran in.
+    pub directory: Option<Octets>,
     pub place: Place,
     pub times: u32,
 }
@@ -237,6 +264,8 @@ struct Host {
     /// Mails that a pipe or filter took, by message id: the entry that carries them on has not said its own yet.
     awaited: HashMap<u64, (Timestamp, QueueId, usize)>,
     twins: Twins,
+    answers: Answers,
+    hints: Hints,
 }
 
 /// Entries in, messages and refusals out. Feed each host's entries in the order of its log.
@@ -271,6 +300,8 @@ impl Correlator {
             links: HashMap::new(),
             awaited: HashMap::new(),
             twins: Twins::default(),
+            answers: Answers::default(),
+            hints: Hints::default(),
         });
         self.by_name.insert(name.into(), id);
         id
@@ -344,6 +375,7 @@ impl Host {
         if context.at.seconds_since(self.swept) > SWEEP_EVERY_S {
             self.swept = context.at;
             self.sessions.sweep(context.at, sink);
+            self.answers.sweep(context.at);
             self.links.retain(|_, link| context.at.seconds_since(link.at) <= SWEEP_EVERY_S);
             self.awaited.retain(|_, (at, ..)| context.at.seconds_since(*at) <= SWEEP_EVERY_S);
             let mut forgotten: Vec<_> = self
@@ -389,11 +421,21 @@ impl Host {
     fn take(&mut self, context: Context, entry: &Entry<'_>, sink: &mut dyn Sink) {
         match entry {
             Entry::Arrival(arrival) => self.arrival(context, arrival, sink),
-            Entry::MessageId { queue_id, message_id } => self.message_id(context, *queue_id, message_id),
+            Entry::MessageId { queue_id, message_id } => {
+                self.end_old_life(context, *queue_id, sink);
+                self.message_id(context, *queue_id, message_id);
+            }
             Entry::Queued { queue_id, sender, size, recipients } => {
+                self.end_old_life(context, *queue_id, sink);
                 self.message(context, *queue_id).queued(sender, *size, *recipients);
             }
-            Entry::Held { queue_id, sender } => self.message(context, *queue_id).held(*sender),
+            Entry::Interim(interim) => self.answers.add(context, interim),
+            Entry::Held(hold) => match hold.queue_id {
+                Some(id) => self.message(context, id).held(queue::hold(context, hold)),
+                None => self.sessions.held(context, hold.client, queue::hold(context, hold), sink),
+            },
+            Entry::Released { queue_id } => self.message(context, *queue_id).released(),
+            Entry::Blackholed { queue_id } => self.message(context, *queue_id).blackholed(),
             Entry::Expired { queue_id } => self.message(context, *queue_id).expired(context),
             Entry::GivenUp { queue_id } => self.message(context, *queue_id).given_up(),
             Entry::Closed { queue_id } => self.end(context, *queue_id),
@@ -409,27 +451,23 @@ impl Host {
                     self.end(context, *queue_id);
                 }
             }
-            Entry::Notice { child, .. } => self.message(context, *child).is_notice = true,
+            Entry::Notice { parent, child } => {
+                self.end_old_life(context, *child, sink);
+                self.message(context, *child).notice_about(*parent);
+            }
             Entry::Rejection(_) | Entry::AuthFailure(_) if self.twins.is_second(context, &self.name, entry) => {}
             Entry::Rejection(rejection) => self.rejection(context, rejection, sink),
-            Entry::AuthFailure(failure) => sink.auth_failure(AuthFailure {
-                at: context.at,
-                mta: context.mta,
-                host: context.host,
-                client: failure.client.into(),
-                sasl_username: failure.sasl_username.map(login),
-                is_permanent: failure.is_permanent,
-                service: failure.service.into(),
-                smtp_code: failure.smtp_code,
-                response: failure.response.into(),
-                place: context.place,
-                times: context.times,
-            }),
+            Entry::AuthFailure(failure) => self.auth_failure(context, failure, sink),
             Entry::Connected { client } => self.sessions.connected(context, *client, sink),
-            Entry::Disconnected { client } => self.sessions.disconnected(context, *client, sink),
+            Entry::Disconnected { client, failed_logins } => {
+                self.disconnected(context, *client, *failed_logins, sink);
+            }
             Entry::Session { client, sasl_username } => {
                 self.sessions.login(context, *client, *sasl_username, sink);
             }
+            Entry::Invoked { directory } => self.hints.called(context, directory),
+            Entry::Listed { ip, list } => self.hints.listed(context, ip, list),
+            Entry::LoginRefused { ip, sasl_username } => self.hints.login_refused(context, ip, sasl_username),
             Entry::Delivery(_) | Entry::Handover { .. } => {}
         }
     }
@@ -441,6 +479,59 @@ impl Host {
         message
     }
 
+    /// A line that begins a message, after the end of one with the same id: the id is used again.
+    fn end_old_life(&mut self, context: Context, id: QueueId, sink: &mut dyn Sink) {
+        if self.messages.get(&id).is_some_and(|old| old.is_over(context)) {
+            self.give_out(id, sink);
+        }
+    }
+
+    fn auth_failure(&mut self, context: Context, failure: &parse::AuthFailure<'_>, sink: &mut dyn Sink) {
+        let mut sasl_username = failure.sasl_username.map(login);
+        if context.mta == Mta::Postfix {
+            self.sessions.login_failed(context, failure.client, sink);
+            sasl_username =
+                sasl_username.or_else(|| self.hints.login_of(context, failure.client.ip).map(|name| login(&name)));
+        }
+        sink.auth_failure(AuthFailure {
+            at: context.at,
+            mta: context.mta,
+            host: context.host,
+            client: failure.client.into(),
+            sasl_username,
+            is_permanent: failure.is_permanent,
+            service: failure.service.into(),
+            smtp_code: failure.smtp_code,
+            response: failure.response.into(),
+            place: context.place,
+            times: context.times,
+        });
+    }
+
+    /// Logins that failed by the session's counters and that no line of it told of: the log says no more of them.
+    fn disconnected(&mut self, context: Context, client: parse::Client<'_>, failed: u32, sink: &mut dyn Sink) {
+        /// Sessions end long before: after 20 errors by default (`smtpd_hard_error_limit`).
+        const MOST: u32 = 1_000;
+        let Some(told) = self.sessions.disconnected(context, client, sink) else { return };
+        let untold = failed.saturating_sub(told).min(MOST);
+        if untold == 0 {
+            return;
+        }
+        sink.auth_failure(AuthFailure {
+            at: context.at,
+            mta: context.mta,
+            host: context.host,
+            client: client.into(),
+            sasl_username: None,
+            is_permanent: true,
+            service: b"smtpd"[..].into(),
+            smtp_code: None,
+            response: b"authentication failed (known from the session's counters only)"[..].into(),
+            place: context.place,
+            times: untold.saturating_mul(context.times),
+        });
+    }
+
     fn arrival(&mut self, context: Context, arrival: &parse::Arrival<'_>, sink: &mut dyn Sink) {
         let id = arrival.queue_id;
         if self.messages.get(&id).is_some_and(|old| old.is_another(context)) {
@@ -449,13 +540,19 @@ impl Host {
         self.message(context, id).arrived(context, arrival);
         if let Some(client) = arrival.client {
             self.sessions.login(context, client, arrival.sasl_username, sink);
+            if let Some(hold) = self.sessions.take_hold(context) {
+                self.message(context, id).held(hold);
+            }
+        } else if let (Mta::Exim, Some(user), None) = (context.mta, arrival.local_user, arrival.parent) {
+            let directory = self.hints.directory_of(context, user);
+            self.message(context, id).called_from(directory);
         }
         if let Some(message_id) = arrival.message_id {
             self.message_id(context, id, message_id);
         }
         match arrival.parent {
             Some(parse::Parent::Hop(parent)) => self.link(parent, id),
-            Some(parse::Parent::Bounced(_)) => self.message(context, id).is_notice = true,
+            Some(parse::Parent::Bounced(parent)) => self.message(context, id).notice_about(parent),
             None => {}
         }
         self.take_pending_link(context, id);
@@ -481,7 +578,8 @@ impl Host {
 
     /// The number of the recipient, `None` for an address probe.
     fn delivery(&mut self, context: Context, delivery: &parse::Delivery<'_>) -> Option<usize> {
-        let recipient = self.message(context, delivery.queue_id).delivery(context, delivery)?;
+        let earlier_answers = self.answers.before(context, delivery);
+        let recipient = self.message(context, delivery.queue_id).delivery(context, delivery, earlier_answers)?;
         let went_through_a_filter = delivery.outcome == parse::Outcome::Delivered
             && delivery.next.is_none()
             && (is_pipe(delivery.service) || (is_loopback(delivery.relay_ip) && delivery.service != b"lmtp"));
@@ -514,14 +612,30 @@ impl Host {
             smtp_code: rejection.smtp_code,
             enhanced_code: rejection.enhanced_code,
             response: rejection.response.into(),
+            listed_by: None,
+            directory: None,
             place: context.place,
             times: context.times,
         };
         if let Some(message) = rejection.queue_id.and_then(|id| self.messages.get_mut(&id)) {
+            // smtpd says so too, and first.
+            if rejection.service == b"cleanup" && rejection.is_too_big && message.is_refused() {
+                return;
+            }
             message.lend_origin(&mut found);
             if rejection.ends_message {
                 message.refused();
             }
+        }
+        if rejection.service == b"postscreen" {
+            found.listed_by = self.hints.list_of(context, rejection.client.ip);
+        }
+        if context.mta == Mta::Exim && rejection.client == parse::Client::default() {
+            let user = rejection.local_user.unwrap_or_default();
+            found.directory = self.hints.directory_of(context, user);
+        }
+        if rejection.service == b"smtpd" && rejection.stage == Stage::Auth {
+            self.sessions.login_failed(context, rejection.client, sink);
         }
         // postscreen and cleanup have no sessions of their own.
         if context.mta == Mta::Exim || rejection.service == b"smtpd" {

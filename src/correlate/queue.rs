@@ -4,19 +4,36 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::answers::may_concern;
 use super::recipients::Recipients;
 use super::{
-    Attempt, ClientFacts, Context, Identity, Message, Octets, Origin, RecipientState, Rejection, Sink, is_own_network,
+    Attempt, ClientFacts, Context, Hold, Identity, Message, Octets, Origin, RecipientState, Rejection, Sink,
+    is_own_network,
 };
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::{Action, Direction, Mta};
 use crate::mail::time::Timestamp;
-use crate::parse::{Arrival, Delivery, Outcome};
+use crate::parse::{self, Arrival, Delivery, Outcome};
 
 /// Lines of several processes about one message swap places by this much at most.
 const SWAP_S: i64 = 5;
+/// How often one message is seen to be put on hold.
+const HOLDS: usize = 10;
+
+/// A line that puts a message on hold, owned.
+pub fn hold(context: Context, hold: &parse::Hold<'_>) -> Hold {
+    Hold {
+        at: context.at,
+        sender: hold.sender.map(Octets::from),
+        recipient: hold.recipient.map(|r| address::with_lower_domain(r).into_owned().into()),
+        stage: hold.stage,
+        direction: Direction::Outbound,
+        response: hold.response.into(),
+        place: context.place,
+    }
+}
 
 /// A queue entry of which more lines may come.
 pub struct OpenMessage {
@@ -27,8 +44,9 @@ pub struct OpenMessage {
     has_arrival: bool,
     /// It was seen in the queue, so it is mail: a queue manager's or delivery's line, or Exim's arrival.
     is_queued: bool,
-    /// A bounce or delay notice.
-    pub is_notice: bool,
+    /// A bounce or delay notice, and what about.
+    is_notice: bool,
+    notice_about: Option<QueueId>,
     is_refused: bool,
     is_deleted: bool,
     is_continued: bool,
@@ -52,6 +70,10 @@ pub struct OpenMessage {
     asked: u32,
     recipients: Recipients,
     attempts: Vec<Attempt>,
+    holds: Vec<Hold>,
+    is_held: bool,
+    /// The client that an earlier hop saw, which may be in another host's log.
+    orig_client: Option<ClientFacts>,
 }
 
 impl OpenMessage {
@@ -64,12 +86,20 @@ impl OpenMessage {
             has_arrival: false,
             is_queued: false,
             is_notice: false,
+            notice_about: None,
             is_refused: false,
             is_deleted: false,
             is_continued: false,
             is_requeued: false,
             is_probe: false,
-            own: Origin { host: context.host, sasl_username: None, local_user: None, client: None, sender: None },
+            own: Origin {
+                host: context.host,
+                sasl_username: None,
+                local_user: None,
+                client: None,
+                sender: None,
+                directory: None,
+            },
             inherited: None,
             parent: None,
             children: Vec::new(),
@@ -81,6 +111,9 @@ impl OpenMessage {
             asked: 0,
             recipients: Recipients::default(),
             attempts: Vec::new(),
+            holds: Vec::new(),
+            is_held: false,
+            orig_client: None,
         }
     }
 
@@ -112,12 +145,28 @@ impl OpenMessage {
             || (self.is_queued && context.at.seconds_since(self.first_seen) > SWAP_S)
     }
 
+    /// True when a line that begins a message must be another one's.
+    pub fn is_over(&self, context: Context) -> bool {
+        self.ended.is_some_and(|ended| context.at.seconds_since(ended) > SWAP_S)
+    }
+
+    pub fn notice_about(&mut self, parent: QueueId) {
+        self.is_notice = true;
+        self.notice_about = Some(parent);
+    }
+
+    /// Where the program ran that handed it in.
+    pub fn called_from(&mut self, directory: Option<Octets>) {
+        self.own.directory = directory;
+    }
+
     pub fn arrived(&mut self, context: Context, arrival: &Arrival<'_>) {
         self.has_arrival = true;
         self.is_queued |= context.mta == Mta::Exim;
         self.own.sasl_username = arrival.sasl_username.map(super::login);
         self.own.local_user = arrival.local_user.map(Octets::from);
         self.own.client = arrival.client.map(ClientFacts::from);
+        self.orig_client = arrival.orig_client.as_deref().map(|client| ClientFacts::from(*client));
         if let Some(sender) = arrival.sender {
             self.set_sender(sender);
         }
@@ -145,6 +194,7 @@ impl OpenMessage {
 
     pub fn queued(&mut self, sender: &[u8], size: Option<u64>, recipients: u32) {
         self.is_queued = true;
+        self.is_held = false;
         // Behind cleanup's rewriting: pickup's `www-data` is `www-data@host` here.
         self.set_sender(sender);
         self.size = self.size.or(size);
@@ -152,7 +202,12 @@ impl OpenMessage {
     }
 
     /// Takes a delivery line; gives the recipient's number, `None` for an address probe.
-    pub fn delivery(&mut self, context: Context, delivery: &Delivery<'_>) -> Option<usize> {
+    pub fn delivery(
+        &mut self,
+        context: Context,
+        delivery: &Delivery<'_>,
+        earlier_answers: Box<[Octets]>,
+    ) -> Option<usize> {
         if delivery.outcome == Outcome::Probed {
             self.is_probe = true;
             return None;
@@ -190,6 +245,7 @@ impl OpenMessage {
             delay_s: delivery.delay_s,
             enhanced_code: delivery.enhanced_code,
             response,
+            earlier_answers,
             place: context.place,
             times: context.times,
         });
@@ -213,6 +269,7 @@ impl OpenMessage {
                 place: context.place,
                 times: 1,
                 delay_s: None,
+                earlier_answers: Box::default(),
                 ..last.clone()
             };
             self.attempts.push(expiry);
@@ -220,12 +277,25 @@ impl OpenMessage {
     }
 
     /// In the hold queue: no line has counted its recipients yet, of which there is one at least.
-    pub fn held(&mut self, sender: Option<&[u8]>) {
-        if let (None, Some(sender)) = (&self.sender, sender) {
-            self.set_sender(sender);
+    pub fn held(&mut self, hold: Hold) {
+        if let (None, Some(sender)) = (&self.sender, &hold.sender) {
+            self.set_sender(&sender.clone());
+        }
+        if !std::mem::replace(&mut self.is_held, true) && self.holds.len() < HOLDS {
+            self.holds.push(hold);
         }
         self.is_queued = true;
         self.asked = self.asked.max(1);
+    }
+
+    pub fn released(&mut self) {
+        self.is_held = false;
+    }
+
+    /// Thrown away as soon as it was taken. Its recipients are not all logged; there is one at least.
+    pub fn blackholed(&mut self) {
+        self.asked = self.asked.max(1);
+        self.is_deleted = true;
     }
 
     /// Bounced by hand: every recipient that was put off is lost.
@@ -245,6 +315,10 @@ impl OpenMessage {
     /// The whole message was refused after its data: it is no mail of this host.
     pub fn refused(&mut self) {
         self.is_refused = true;
+    }
+
+    pub const fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// Fills a refusal's gaps with what the message's arrival told.
@@ -351,6 +425,9 @@ impl OpenMessage {
         if self.is_refused || !self.is_queued {
             return sink.aborted();
         }
+        if let (None, Some(client)) = (&self.inherited, self.orig_client.take()) {
+            self.own.client = Some(client);
+        }
         let unnamed_state = self.settle_rest();
         let unnamed = u64::from(self.asked).saturating_sub(self.recipients.len() as u64);
         let identity = self.identity(host_name);
@@ -358,8 +435,21 @@ impl OpenMessage {
             || (identity.kind == IdentityKind::Client)
             || (identity.kind == IdentityKind::Null && self.origin().client.is_none())
             || self.origin().client.as_ref().is_some_and(|c| is_own_network(&c.ip));
+        let is_one_domain = self.recipients.is_one_domain();
         for attempt in &mut self.attempts {
             attempt.direction = direction(attempt, is_ours);
+            if self.mta == Mta::Exim
+                && !attempt.earlier_answers.is_empty()
+                && !is_one_domain
+                && let Some(recipient) = self.recipients.get(attempt.recipient)
+            {
+                let mut answers = std::mem::take(&mut attempt.earlier_answers).into_vec();
+                answers.retain(|answer| may_concern(answer, &recipient.address, &attempt.relay_host));
+                attempt.earlier_answers = answers.into();
+            }
+        }
+        for hold in &mut self.holds {
+            hold.direction = if is_ours { Direction::Outbound } else { Direction::Inbound };
         }
         let is_ended = self.ended.is_some();
         sink.message(Message {
@@ -380,6 +470,8 @@ impl OpenMessage {
             is_orphan: !self.has_arrival && !self.is_notice && self.inherited.is_none(),
             recipients: self.recipients.into_inner(),
             attempts: self.attempts,
+            holds: self.holds,
+            parent_queue_id: self.notice_about,
         });
     }
 

@@ -29,6 +29,13 @@ impl Recipients {
         self.list.get(at)
     }
 
+    /// True where all addresses have the same domain.
+    pub fn is_one_domain(&self) -> bool {
+        let mut domains = self.list.iter().map(|recipient| address::split(&recipient.address).1);
+        let first = domains.next();
+        domains.all(|domain| Some(domain) == first)
+    }
+
     pub fn into_inner(self) -> Vec<Recipient> {
         self.list
     }

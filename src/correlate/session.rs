@@ -3,7 +3,7 @@
 
 use hashbrown::HashMap;
 
-use super::{ClientFacts, Context, Octets, Origin, Rejection, Sink};
+use super::{ClientFacts, Context, Hold, Octets, Origin, Rejection, Sink};
 use crate::mail::time::Timestamp;
 use crate::parse::Client;
 
@@ -40,6 +40,12 @@ struct Session {
     port: Option<u16>,
     sasl_username: Option<Octets>,
     waiting: Vec<Rejection>,
+    /// Failed logins that a line told of.
+    failed_logins: u32,
+    /// Its beginning is in the log.
+    is_whole: bool,
+    /// What the message that comes next is put on hold for.
+    hold: Option<Hold>,
     last_seen: Timestamp,
 }
 
@@ -50,6 +56,9 @@ impl Session {
             port: client.port,
             sasl_username: None,
             waiting: Vec::new(),
+            failed_logins: 0,
+            is_whole: false,
+            hold: None,
             last_seen: context.at,
         }
     }
@@ -71,15 +80,36 @@ fn with_login(mut rejection: Rejection, login: Option<&Octets>) -> Rejection {
 impl Sessions {
     pub fn connected(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) {
         let Some(key) = Key::new(context, client) else { return };
-        if let Some(old) = self.by_key.insert(key, Session::new(context, client)) {
+        let session = Session { is_whole: true, ..Session::new(context, client) };
+        if let Some(old) = self.by_key.insert(key, session) {
             old.end(sink);
         }
     }
 
-    pub fn disconnected(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) {
-        if let Some(session) = Key::new(context, client).and_then(|key| self.by_key.remove(&key)) {
-            session.end(sink);
+    /// Ends the session. Gives how many failed logins its lines told of; `None` where they are not all in the log.
+    pub fn disconnected(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) -> Option<u32> {
+        let session = Key::new(context, client).and_then(|key| self.by_key.remove(&key))?;
+        let told = (session.is_whole && *session.client.ip == *client.ip).then_some(session.failed_logins);
+        session.end(sink);
+        told
+    }
+
+    /// A line told of a failed login.
+    pub fn login_failed(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) {
+        if let Some(session) = self.session(context, client, sink) {
+            session.failed_logins = session.failed_logins.saturating_add(context.times);
         }
+    }
+
+    /// The message that comes next in this session goes on hold.
+    pub fn held(&mut self, context: Context, client: Client<'_>, hold: Hold, sink: &mut dyn Sink) {
+        if let Some(session) = self.session(context, client, sink) {
+            session.hold.get_or_insert(hold);
+        }
+    }
+
+    pub fn take_hold(&mut self, context: Context) -> Option<Hold> {
+        self.by_key.get_mut(&Key::Process(context.pid?))?.hold.take()
     }
 
     /// A line names the session's client, and its login where it has one.
@@ -108,6 +138,7 @@ impl Sessions {
             local_user: None,
             client: Some(session.client.clone()),
             sender: None,
+            directory: None,
         })
     }
 

@@ -2,8 +2,8 @@
 //! Fields are read from the left, one by one, quotes honoured: what a client wrote cannot pass for a field.
 
 use super::fields::{address, next_queue_id, number, unquoted_end, until, until_last, word};
-use super::{Arrival, AuthFailure, Client, Delivery, Entry, Outcome, Parent, Parsed, Rejection};
-use crate::mail::address::{split, unbracketed};
+use super::{Arrival, AuthFailure, Client, Delivery, Entry, Interim, Outcome, Parent, Parsed, Rejection};
+use crate::mail::address::{ip, split, unbracketed};
 use crate::mail::queue_id::{QueueId, take_exim_id};
 use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
 
@@ -23,6 +23,12 @@ pub fn line(body: &[u8]) -> Parsed<'_> {
     }
     if let Some(entry) = refusal(queue_id, rest) {
         return Parsed::Entry(Entry::Rejection(entry));
+    }
+    if let Some(found) = queue_id.and_then(|id| interim(id, rest)) {
+        return Parsed::Entry(Entry::Interim(found));
+    }
+    if let Some(entry) = rest.strip_prefix(b"cwd=").and_then(invoked) {
+        return Parsed::Entry(entry);
     }
     kind_without_effect(queue_id.is_some(), rest).map_or(Parsed::Unknown, Parsed::Ignored)
 }
@@ -73,9 +79,9 @@ fn host(text: &[u8]) -> Option<(Host<'_>, &[u8])> {
         (found.name, rest) = word(rest);
     }
     if let Some(inner) = rest.strip_prefix(b"(") {
-        let (helo, after) = until(inner, b") [")?;
+        let (helo, after) = inner.split_at_checked(helo_len(inner)?)?;
         found.helo = helo;
-        rest = inner.get(inner.len() - after.len() - 1..)?;
+        rest = after.strip_prefix(b") ")?;
     }
     let (ip, after) = until(rest.strip_prefix(b"[")?, b"]")?;
     if ip.contains(&b' ') {
@@ -90,6 +96,31 @@ fn host(text: &[u8]) -> Option<(Host<'_>, &[u8])> {
         rest = tail;
     }
     Some((found, rest.strip_prefix(b"*").unwrap_or(rest)))
+}
+
+/// Length of a HELO name in parentheses. Where any name is let pass (`helo_accept_junk_hosts`) it may itself hold `) [`:
+/// it ends at the last address before the fields that follow a host.
+fn helo_len(text: &[u8]) -> Option<usize> {
+    const CANDIDATES: usize = 8;
+    const NEXT: &[&[u8]] = &[b" F=<", b" P=", b" U=", b" I=[", b" X=", b" A=", b" rejected ", b": ", b" D="];
+    let has_address = |at: usize| {
+        let inner = text.get(at + 3..).unwrap_or_default();
+        let inner = inner.get(..48).unwrap_or(inner);
+        until(inner, b"]").is_some_and(|(address, _)| ip(address).is_some())
+    };
+    let mut found = None;
+    for at in memchr::memmem::find_iter(text, b") [").take(CANDIDATES) {
+        if let Some(last) = found
+            && let Some(between) = text.get(last..at)
+            && NEXT.iter().any(|mark| memchr::memmem::find(between, mark).is_some())
+        {
+            break;
+        }
+        if has_address(at) {
+            found = Some(at);
+        }
+    }
+    found.or_else(|| memchr::memmem::find(text, b") ["))
 }
 
 /// The next field at the start of `text`, and what follows it (from the blank or colon behind it on).
@@ -107,6 +138,8 @@ fn field(text: &[u8]) -> Option<(Field<'_>, &[u8])> {
         return (end > 0).then_some((Field::Flag(flag), rest));
     };
     let end = match value.first() {
+        // A name out of a certificate, or asked for in a handshake, is printed as it is: with its quotes.
+        Some(b'"') if matches!(key, b"DN" | b"SNI") => name_end(value),
         Some(b'"') => quoted_end(value),
         Some(b'<') => unquoted_end(value, |_, byte| byte == b'>').map_or(value.len(), |end| end + 1),
         _ => value.iter().position(|b| *b == b' ').unwrap_or(value.len()),
@@ -135,6 +168,14 @@ fn quoted_end(text: &[u8]) -> usize {
     text.len()
 }
 
+/// Length of a quoted value whose inner quotes are not marked: up to a quote with a blank, a colon or nothing behind it.
+fn name_end(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'"', text)
+        .skip(1)
+        .find(|at| matches!(text.get(at + 1), None | Some(b' ' | b':')))
+        .map_or(text.len(), |at| at + 1)
+}
+
 fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").map_or(value, |v| v.strip_suffix(b"\"").unwrap_or(v))
 }
@@ -146,6 +187,7 @@ fn arrival(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
     let (sender, mut rest) = text.split_at_checked(end)?;
     let mut found = Arrival { sender: Some(unbracketed(sender)), ..Arrival::new(queue_id) };
     let mut is_sealed = false;
+    let mut has_login = true;
     while let Some(tail) = rest.strip_prefix(b" ") {
         if !is_sealed && let Some(user) = tail.strip_prefix(b"U=") {
             let end = local_user_len(user);
@@ -155,7 +197,11 @@ fn arrival(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
         let Some((field, after)) = field(tail) else { break };
         match field {
             Field::Host(host) if !is_sealed => found.client = Some(host.client()),
-            Field::Pair { key: b"A", value } if !is_sealed => found.sasl_username = login(value),
+            // An `a` in the protocol's name is Exim's word for AUTH: what looks like a login elsewhere is a peer's.
+            Field::Pair { key: b"P", value } if !is_sealed => {
+                has_login = value.ends_with(b"a") || value.starts_with(b"a");
+            }
+            Field::Pair { key: b"A", value } if !is_sealed && has_login => found.sasl_username = login(value),
             Field::Pair { key: b"R", value } if !is_sealed => found.parent = QueueId::new(value).map(Parent::Bounced),
             Field::Pair { key: b"S", value } if !is_sealed => {
                 found.size = number(value).map(|(n, _)| n);
@@ -279,8 +325,8 @@ fn is_smtp_transport(name: &[u8]) -> bool {
 
 /// `bo <bo@a.example> F=<al@b.example> R=dnslookup T=remote_smtp H=mx [192.0.2.8]:25 C="250 OK id=1tX..." QT=4s`
 fn delivered(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
-    if text.starts_with(b"blackhole (") || text == b"blackhole" {
-        return None;
+    if text.starts_with(b"blackhole (") || text.starts_with(b"discarded (") || text == b"blackhole" {
+        return Some(Entry::Blackholed { queue_id });
     }
     let (address_part, rest) = recipient_part(text, AFTER_ADDRESS);
     let is_blackhole = address_part.starts_with(b":blackhole:");
@@ -408,6 +454,9 @@ fn refusal(queue_id: Option<QueueId>, text: &[u8]) -> Option<Rejection<'_>> {
     if let Some(from) = text.strip_prefix(b"too many recipients: excess ") {
         return excess_recipients(found, from);
     }
+    if let Some(what) = text.strip_prefix(b"unqualified ") {
+        return unqualified(found, what);
+    }
     if let Some(refused) =
         text.strip_prefix(b"refused connection from ").or_else(|| text.strip_prefix(b"Connection from "))
     {
@@ -438,8 +487,8 @@ fn refusal(queue_id: Option<QueueId>, text: &[u8]) -> Option<Rejection<'_>> {
             Field::Pair { key: b"A", value } => found.sasl_username = login(value),
             Field::Pair { key: b"U", value } => found.local_user = Some(value),
             Field::Pair { .. } => {}
-            // Flags such as K, L, PRDR; any other word begins another kind of line.
-            Field::Flag(flag) if flag.len() <= 4 && flag.iter().all(u8::is_ascii_uppercase) => {}
+            // Flags such as K, L, PRDR, TFO*; any other word begins another kind of line.
+            Field::Flag(flag) if flag.len() <= 8 && flag.iter().all(|b| b.is_ascii_uppercase() || *b == b'*') => {}
             Field::Flag(_) => return None,
         }
         rest = after.strip_prefix(b" ")?;
@@ -458,6 +507,22 @@ fn excess_recipients<'a>(mut found: Rejection<'a>, text: &'a [u8]) -> Option<Rej
     if let Some((host, _)) = rest.strip_prefix(b" H=").and_then(host) {
         found.client = host.client();
     }
+    Some(found)
+}
+
+/// `unqualified sender rejected: <al> H=pc7 (helo) [198.51.100.7]` (`smtp_in.c`): an address without a domain.
+fn unqualified<'a>(mut found: Rejection<'a>, text: &'a [u8]) -> Option<Rejection<'a>> {
+    let (whose, rest) = until(text, b" rejected: ")?;
+    let (address, rest) = address(rest, &[b" "])?;
+    match whose {
+        b"sender" => (found.stage, found.sender) = (Stage::Mail, Some(address)),
+        b"recipient" => (found.stage, found.recipient) = (Stage::Rcpt, Some(address)),
+        _ => return None,
+    }
+    found.smtp_code = SmtpCode::new(501);
+    found.response = text;
+    found.ends_message = false;
+    found.client = rest.strip_prefix(b" H=").and_then(host)?.0.client();
     Some(found)
 }
 
@@ -506,6 +571,7 @@ const STAGES: &[(&[u8], Stage)] = &[
     (b"VRFY", Stage::Rcpt),
     (b"EXPN", Stage::Rcpt),
     (b"ETRN", Stage::Rcpt),
+    (b"ATRN", Stage::Rcpt),
     (b"MAIL", Stage::Mail),
     (b"EHLO or HELO", Stage::Helo),
     (b"EHLO", Stage::Helo),
@@ -519,6 +585,8 @@ const STAGES: &[(&[u8], Stage)] = &[
     (b"by non-SMTP ACL", Stage::Eod),
     (b"by not-SMTP ACL", Stage::Eod),
     (b"PRDR", Stage::Eod),
+    (b"DKIM", Stage::Eod),
+    (b"MIME", Stage::Eod),
     (b"PREDATA", Stage::Data),
     (b"DATA", Stage::Data),
     (b"from", Stage::Eod),
@@ -548,105 +616,245 @@ fn auth_failure(text: &[u8]) -> Option<Entry<'_>> {
     }))
 }
 
-/// What the remaining lines are about: known, and without effect on a message or its outcome.
-fn kind_without_effect(of_message: bool, text: &[u8]) -> Option<&'static str> {
-    if let Some((_, kind)) = WITHOUT_EFFECT.iter().find(|(start, _)| text.starts_with(start)) {
-        return Some(kind);
-    }
-    if of_message {
-        return Some(match text {
-            t if t.starts_with(b"H=") || t.starts_with(b"SMTP ") || t.starts_with(b"Remote host ") => "interim answer",
-            t if t.starts_with(b"=>") => "delivery not made",
-            _ => return None,
-        });
-    }
-    if text.starts_with(b"H=") || text.starts_with(b"U=") {
-        let names = [
-            (&b" sender verify "[..], "interim answer"),
-            (b" Warning: ", "advice"),
-            (b": discarded by ", "advice"),
-            (b" incomplete transaction", "connection"),
-            (b" TLS error", "tls"),
-        ];
-        return Some(
-            names
-                .iter()
-                .find_map(|(mark, kind)| Some((memchr::memmem::find(text, mark)?, *kind)))
-                .map_or("connection", |(_, kind)| kind),
-        );
-    }
-    let starts_with_digit = text.first().is_some_and(u8::is_ascii_digit);
-    if starts_with_digit && (memchr::memmem::find(text, b"SMTP").is_some()) {
-        return Some("connection");
-    }
-    None
+/// What one server said, or that it could not be reached, before the next one is tried: `H=mx [192.0.2.8] Connection
+/// refused`, `H=mx [192.0.2.8]: SMTP error from remote mail server after RCPT TO:<bo@a.example>: 451 later`; before 4.85
+/// without `H=` (`transports/smtp.c`).
+fn interim(queue_id: QueueId, text: &[u8]) -> Option<Interim<'_>> {
+    let (host, answer) = match text.strip_prefix(b"H=") {
+        Some(named) => {
+            let (host, mut rest) = host(named).filter(|(host, _)| host.helo.is_empty())?;
+            while let Some((Field::Pair { .. }, after)) = rest.strip_prefix(b" ").and_then(field) {
+                rest = after;
+            }
+            let answer = rest.strip_prefix(b": ").or_else(|| rest.strip_prefix(b" "))?;
+            let is_inbound = OF_CLIENT.iter().any(|(mark, _)| memchr::memmem::find(rest, mark).is_some());
+            (host, Some(answer).filter(|a| !is_inbound && !a.is_empty())?)
+        }
+        None => of_named_host(text)?,
+    };
+    let recipient =
+        until(answer, b" after RCPT TO:<").and_then(|(_, rest)| until(rest, b">")).map(|(address, _)| address);
+    Some(Interim {
+        queue_id: Some(queue_id),
+        relay_host: host.name,
+        relay_ip: host.ip,
+        relay_port: host.port,
+        recipient,
+        response: answer,
+        answer,
+    })
 }
 
-const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
+/// The older forms: `SMTP error from remote mail server after DATA: host mx [192.0.2.8]: 451 later`, `Remote host mx
+/// [192.0.2.8] closed connection in response to RCPT TO:<bo@a.example>`, `mx.a.example [192.0.2.8] Connection refused`.
+fn of_named_host(text: &[u8]) -> Option<(Host<'_>, &[u8])> {
+    let with_ip = |named| host(named).filter(|(host, _)| host.helo.is_empty() && ip(host.ip).is_some());
+    for (start, mark) in [
+        (&b"SMTP error from remote "[..], &b": host "[..]),
+        (b"LMTP error ", b": host "),
+        (b"SMTP timeout while connected to ", b"SMTP timeout while connected to "),
+        (b"Remote host ", b"Remote host "),
+        (b"Malformed SMTP reply from ", b"Malformed SMTP reply from "),
+    ] {
+        if text.starts_with(start) {
+            let (_, named) = until(text, mark)?;
+            return Some((with_ip(named)?.0, text));
+        }
+    }
+    let (driver, rest) = word(text);
+    if let Some(named) = rest.strip_prefix(b"authenticator failed H=") {
+        return Some((with_ip(named)?.0, text));
+    }
+    if let Some(named) = rest.strip_prefix(b"authenticator cancelled authentication H=") {
+        return Some((with_ip(named)?.0, text));
+    }
+    let is_name = driver.contains(&b'.') && driver.iter().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(b));
+    let (host, rest) = with_ip(text).filter(|_| is_name)?;
+    Some((host, rest.strip_prefix(b": ").or_else(|| rest.strip_prefix(b" "))?))
+}
+
+/// `/home/al/public_html 4 args: /usr/sbin/sendmail -t -i` (`exim.c`, selector `arguments`): where Exim was called from
+/// to take a message in. `None` for calls of other purposes: queue runs, deliveries, lists.
+fn invoked(text: &[u8]) -> Option<Entry<'_>> {
+    let (front, arguments) = until(text, b" args: ")?;
+    let (directory, count) = until_last(front, b" ")?;
+    if !count.iter().all(u8::is_ascii_digit) || directory.is_empty() {
+        return None;
+    }
+    let mut words = arguments.split(|b| *b == b' ');
+    let program = words.next()?;
+    let name = program.rsplit(|b| *b == b'/').next()?;
+    if matches!(name, b"mailq" | b"runq" | b"newaliases") {
+        return None;
+    }
+    let mut takes_value = false;
+    for word in words {
+        if word == b"--" {
+            break;
+        }
+        if std::mem::take(&mut takes_value) {
+            continue;
+        }
+        takes_value = matches!(word, b"-f" | b"-F" | b"-r" | b"-C");
+        // exim(8): queue runs, actions on messages, Exim's own calls for notices, daemons, tests and lists.
+        let is_other = [&b"-q"[..], b"-M", b"-E", b"-R", b"-S"].iter().any(|start| word.starts_with(start))
+            || (word.starts_with(b"-b") && !matches!(word, b"-bs" | b"-bS" | b"-bm"));
+        if is_other {
+            return None;
+        }
+    }
+    Some(Entry::Invoked { directory })
+}
+
+/// Marks of lines about a client in which its host stands first, and what they are about.
+const OF_CLIENT: &[(&[u8], &str)] = &[
+    (b" sender verify ", "verification"),
+    (b" recipient verify ", "verification"),
+    (b" Warning: ", "advice"),
+    (b": discarded by ", "advice"),
+    (b" incomplete transaction", "incomplete transaction"),
+    (b" TLS error on connection from", "tls"),
+    (b" lost input connection", "connection"),
+    (b" closed connection", "connection"),
+    (b" ignoring AUTH=", "connection"),
+    (b" F=<", "connection"),
+];
+
+/// What the remaining lines are about: known, and without effect on a message or its outcome.
+fn kind_without_effect(of_message: bool, text: &[u8]) -> Option<&'static str> {
+    let known = |table: &[(&[u8], &'static str)]| {
+        table.iter().find(|(start, _)| text.starts_with(start)).map(|(_, kind)| *kind)
+    };
+    if let Some(kind) = known(ALWAYS_WITHOUT_EFFECT) {
+        return Some(kind);
+    }
+    if text.starts_with(b"H=") || text.starts_with(b"U=") {
+        return OF_CLIENT.iter().find(|(mark, _)| memchr::memmem::find(text, mark).is_some()).map(|(_, kind)| *kind);
+    }
+    if of_message {
+        return known(OF_MESSAGE).or_else(|| {
+            // `al@b.example <bo@a.example>: error ignored`: the bounce of a bounce (`deliver.c`).
+            memchr::memmem::find(text, b": error ignored").is_some().then_some("queue state")
+        });
+    }
+    let starts_with_digit = text.first().is_some_and(u8::is_ascii_digit);
+    if starts_with_digit && memchr::memmem::find(text, b" SMTP accept process").is_some() {
+        return Some("service");
+    }
+    if memchr::memmem::find(text, b" authenticator ")
+        .is_some_and(|at| at < 64 && !text.get(..at).is_some_and(|t| t.contains(&b' ')))
+    {
+        return Some("connection");
+    }
+    known(WITHOUT_EFFECT)
+}
+
+/// Lines with and without a message's id.
+const ALWAYS_WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"SMTP connection ", "connection"),
     (b"SMTP command timeout", "connection"),
     (b"SMTP data timeout", "connection"),
-    (b"SMTP syntax error", "connection"),
-    (b"SMTP protocol error", "connection"),
-    (b"SMTP protocol violation", "connection"),
-    (b"SMTP call from", "connection"),
-    (b"no MAIL in SMTP connection", "connection"),
-    (b"no host name found", "connection"),
-    (b"no IP address found", "connection"),
-    (b"host name alias list truncated", "connection"),
+    (b"SMTP syntax error", "protocol error"),
+    (b"SMTP protocol error", "protocol error"),
+    (b"SMTP protocol violation", "protocol error"),
+    (b"SMTP call from", "connection dropped"),
+    (b"no host name found", "client name"),
+    (b"no IP address found", "client name"),
+    (b"host name alias list truncated", "client name"),
     (b"unexpected disconnection", "connection"),
-    (b"unexpected ", "connection"),
-    (b"lost ", "connection"),
-    (b"Connection from", "connection"),
-    (b"ident connection", "connection"),
-    (b"could not connect", "connection"),
-    (b"unqualified ", "connection"),
     (b"TLS ", "tls"),
-    (b"tls", "tls"),
+    (b"TLS: ", "tls"),
+    (b"A TLS ", "tls"),
+    (b"a TLS session is required", "tls"),
+    (b"DANE ", "tls"),
+    (b"tls_", "tls"),
+    (b"GnuTLS", "tls"),
+    (b"SSL_", "tls"),
     (b"DKIM", "authentication result"),
     (b"DMARC", "authentication result"),
     (b"SPF", "authentication result"),
+    (b"ARC: ", "authentication result"),
+    (b"PDKIM", "authentication result"),
     (b"SA: ", "content scan"),
     (b"spamassassin ", "content scan"),
+    (b"spam acl condition", "content scan"),
     (b"malware ", "content scan"),
+    (b"mime acl condition", "content scan"),
+    (b"regex acl condition", "content scan"),
     (b"demime ", "content scan"),
-    (b"cwd=", "arguments"),
-    (b"Start queue run", "queue run"),
-    (b"End queue run", "queue run"),
-    (b"exim ", "service"),
-    (b"Exim", "service"),
-    (b"pid ", "service"),
-    (b"daemon", "service"),
-    (b"SIGHUP", "service"),
-    (b"socket bind()", "service"),
-    (b"listening ", "service"),
     (b"Warning: ", "warning"),
     (b"warning: ", "warning"),
     (b"ALERT: ", "warning"),
     (b"panic", "warning"),
     (b"Failed to ", "warning"),
-    (b"failed to ", "warning"),
+    (b"failed to expand ", "warning"),
+    (b"failed to open ", "warning"),
+    (b"failed to read ", "warning"),
+    (b"failed to write ", "warning"),
+    (b"failed to create ", "warning"),
+    (b"failed to find ", "warning"),
+    (b"failed to lock ", "warning"),
+    (b"failed to set ", "warning"),
+    (b"failed to get ", "warning"),
+    (b"failed to stat ", "warning"),
+    (b"failed to fstat ", "warning"),
+    (b"failed to unlink ", "warning"),
+    (b"failed to rename ", "warning"),
+    (b"failed to move ", "warning"),
+    (b"failed to fork ", "warning"),
+    (b"failed to connect ", "warning"),
+    (b"failed to bind ", "warning"),
+    (b"failed to initiate ", "warning"),
+    (b"failed to initialize ", "warning"),
+    (b"failed to update ", "warning"),
+    (b"failed to parse ", "warning"),
+    (b"failed to chdir ", "warning"),
+    (b"failed to dup ", "warning"),
+    (b"failed to fsync ", "warning"),
+    (b"failed to interpret ", "warning"),
     (b"Cannot ", "warning"),
     (b"cannot ", "warning"),
+    (b"Couldn't ", "warning"),
     (b"Unable to ", "warning"),
+    (b"unable to ", "warning"),
     (b"LOG: ", "warning"),
+    (b"Tainted ", "warning"),
+    (b"Taint mismatch", "warning"),
+    (b"attempt to use tainted ", "warning"),
+    (b"expansion of ", "warning"),
+    (b"Expansion of ", "warning"),
+    (b"error in ", "warning"),
+    (b"Error in ", "warning"),
+    (b"Error while ", "warning"),
+    (b"qualify/rewrite: ", "warning"),
+    (b"local_scan() ", "warning"),
+    (b"DNS list lookup defer", "warning"),
+    (b"dnslists ", "warning"),
+    (b"callout ", "verification"),
+    (b"exim: ", "service"),
+    (b"exim ", "service"),
+    (b"Exim", "service"),
+];
+
+/// Lines about a message.
+const OF_MESSAGE: &[(&[u8], &str)] = &[
     (b"Message is frozen", "queue state"),
+    (b"Message ", "queue state"),
     (b"Frozen", "queue state"),
     (b"frozen", "queue state"),
     (b"*** Frozen", "queue state"),
+    (b"*** ", "queue state"),
     (b"Unfrozen", "queue state"),
     (b"unfrozen", "queue state"),
-    (b"Spool file is locked", "queue state"),
-    (b"Spool file ", "queue state"),
-    (b"Spool read error", "queue state"),
+    (b"Spool ", "queue state"),
     (b"no immediate delivery", "queue state"),
     (b"no recipients found", "queue state"),
     (b"retry time not reached", "queue state"),
     (b"error ignored", "queue state"),
-    (b"Delivery status for ", "queue state"),
     (b"Delivery ", "queue state"),
     (b"delivery ", "queue state"),
     (b"blackhole", "queue state"),
+    (b"recipient <", "queue state"),
     (b"recipients ", "queue state"),
     (b"sender address changed", "queue state"),
     (b"Sender identification", "queue state"),
@@ -657,16 +865,52 @@ const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"skipped ", "queue state"),
     (b"locked by ", "queue state"),
     (b"marked ", "queue state"),
+    (b"address <", "queue state"),
+    (b"=> ", "delivery not made"),
+    (b"=>", "delivery not made"),
     (b"re-used SMTP", "interim answer"),
     (b"host ", "interim answer"),
+    (b"Host ", "interim answer"),
+    (b"SMTP ", "interim answer"),
+    (b"LMTP ", "interim answer"),
+    (b"Remote host ", "interim answer"),
     (b"all relevant MX", "interim answer"),
-    (b"configured ", "service"),
-    (b"Queue run ", "queue run"),
+    (b"all host", "interim answer"),
     (b"lowest numbered MX record", "interim answer"),
-    (b"address <", "queue state"),
-    (b"qualify/rewrite: ", "warning"),
+    (b"remote host address is the local host", "interim answer"),
+    (b"save to ", "queue state"),
+];
+
+/// Lines about no message.
+const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
+    (b"no MAIL in ", "no mail in connection"),
+    (b"Connection from", "connection"),
+    (b"ident connection", "connection"),
+    (b"ignoring AUTH=", "connection"),
+    (b"could not connect", "connection"),
     (b"ETRN ", "connection"),
-    (b"incomplete transaction", "connection"),
+    (b"VRFY failed for ", "connection"),
+    (b"EXPN ", "connection"),
+    (b"unqualified ", "protocol error"),
+    (b"incomplete transaction", "incomplete transaction"),
+    (b"cwd=", "arguments"),
+    (b"...", "arguments"),
+    (b"Start queue run", "queue run"),
+    (b"Start '", "queue run"),
+    (b"End queue run", "queue run"),
+    (b"End '", "queue run"),
+    (b"Abandon queue run", "queue run"),
+    (b"Queue run ", "queue run"),
+    (b"Single queue run", "queue run"),
+    (b"pid ", "service"),
+    (b"daemon", "service"),
+    (b"SIG", "service"),
+    (b"socket bind()", "service"),
+    (b"listening ", "service"),
+    (b"configured ", "service"),
+    (b"timed out while reading local message", "connection"),
+    (b"Spool ", "queue state"),
+    (b"Sender identification", "queue state"),
 ];
 
 #[cfg(test)]
@@ -838,8 +1082,7 @@ mod tests {
     #[test]
     fn a_quoted_command_is_no_client() {
         let body = b"SMTP protocol error in \"AUTH LOGIN\" H=(x) [192.0.2.66]\" H=(y) [198.51.100.7] AUTH command used when not advertised";
-        assert_eq!(line(body), Parsed::Ignored("connection"));
-        assert_eq!(line(b"1tXyZa-0001Ab-2c H=mx [192.0.2.8] Connection refused"), Parsed::Ignored("interim answer"));
+        assert_eq!(line(body), Parsed::Ignored("protocol error"));
         assert_eq!(line(b"H=pc7 [198.51.100.7] Warning: rejected RCPT <x>: no"), Parsed::Ignored("advice"));
         assert_eq!(line(b"something that an ACL wrote"), Parsed::Unknown);
     }

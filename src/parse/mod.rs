@@ -3,6 +3,7 @@
 
 pub mod exim;
 pub mod fields;
+pub mod other;
 pub mod postfix;
 pub mod reply;
 
@@ -12,6 +13,7 @@ use crate::mail::status::{EnhancedCode, Mta, SmtpCode, Stage};
 
 /// The three things a framed line can be.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most lines are entries, and a box would cost each an allocation")]
 pub enum Parsed<'a> {
     Entry(Entry<'a>),
     /// Understood, and of no use here; the reason is a word for `summary.json`.
@@ -31,8 +33,12 @@ pub enum Entry<'a> {
     Queued { queue_id: QueueId, sender: &'a [u8], size: Option<u64>, recipients: u32 },
     /// One recipient's outcome, for now or for good.
     Delivery(Delivery<'a>),
-    /// Put on hold by a header check, access table or milter: it stays in the queue until somebody looks.
-    Held { queue_id: QueueId, sender: Option<&'a [u8]> },
+    /// One server's answer, or the failure to reach it, while others are still to be tried: the outcome follows.
+    Interim(Interim<'a>),
+    /// Put on hold: it stays in the queue until somebody looks.
+    Held(Hold<'a>),
+    /// Let go again: `postsuper -H`.
+    Released { queue_id: QueueId },
     /// Given up for age by Postfix qmgr: `status=expired`, `status=force-expired`.
     Expired { queue_id: QueueId },
     /// The message left the queue: Postfix `removed`, Exim `Completed`.
@@ -53,10 +59,46 @@ pub enum Entry<'a> {
     AuthFailure(AuthFailure<'a>),
     /// A Postfix smtpd session begins.
     Connected { client: Client<'a> },
-    /// A Postfix smtpd session ends.
-    Disconnected { client: Client<'a> },
+    /// A Postfix smtpd session ends. `failed_logins` is what its counters say (`auth=1/3`: two), 0 before Postfix 3.0.
+    Disconnected { client: Client<'a>, failed_logins: u32 },
     /// Postfix smtpd tells the login of a session before there is a queue id: `NOQUEUE: client=..., sasl_username=...`.
     Session { client: Client<'a>, sasl_username: Option<&'a [u8]> },
+    /// Exim was called to hand a message in: `cwd=/home/al/public_html 4 args: /usr/sbin/sendmail -t -i`.
+    Invoked { directory: &'a [u8] },
+    /// Postfix dnsblog: `addr 198.51.100.7 listed by domain bl.example as 127.0.0.2`.
+    Listed { ip: &'a [u8], list: &'a [u8] },
+    /// Dovecot, which answers for Postfix's SASL, refused a login; Postfix's own line may not name it.
+    LoginRefused { ip: &'a [u8], sasl_username: &'a [u8] },
+    /// Exim took a message and threw it away at once: `=> blackhole (RCPT ACL discarded recipients)`.
+    Blackholed { queue_id: QueueId },
+}
+
+/// What one server answered before a delivery's outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interim<'a> {
+    /// `None` where the line has none: Postfix `connect to mx[192.0.2.8]:25: Connection refused`.
+    pub queue_id: Option<QueueId>,
+    pub relay_host: &'a [u8],
+    pub relay_ip: &'a [u8],
+    pub relay_port: Option<u16>,
+    /// The recipient that it concerns, where the line names one.
+    pub recipient: Option<&'a [u8]>,
+    /// The whole text, as the outcome's response would repeat it.
+    pub response: &'a [u8],
+    /// The text without the host that it names in front.
+    pub answer: &'a [u8],
+}
+
+/// What put a message on hold: an access table, header check or milter, or an administrator (`postsuper -h`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold<'a> {
+    /// `None` before the first recipient is accepted.
+    pub queue_id: Option<QueueId>,
+    pub client: Client<'a>,
+    pub sender: Option<&'a [u8]>,
+    pub recipient: Option<&'a [u8]>,
+    pub stage: Stage,
+    pub response: &'a [u8],
 }
 
 /// The host that talks to us. Name and HELO are claims; only `ip` is seen by the server. Empty where unknown.
@@ -74,6 +116,8 @@ pub struct Client<'a> {
 pub struct Arrival<'a> {
     pub queue_id: QueueId,
     pub client: Option<Client<'a>>,
+    /// The client that an earlier hop saw (Postfix XFORWARD: `orig_client`).
+    pub orig_client: Option<Box<Client<'a>>>,
     pub sasl_username: Option<&'a [u8]>,
     /// The local user that handed it in: a number (Postfix) or a name (Exim).
     pub local_user: Option<&'a [u8]>,
@@ -93,6 +137,7 @@ impl Arrival<'_> {
         Self {
             queue_id,
             client: None,
+            orig_client: None,
             sasl_username: None,
             local_user: None,
             sender: None,
@@ -189,6 +234,8 @@ pub struct Rejection<'a> {
     pub is_permanent: bool,
     /// Accepted to the client's face, then thrown away (`discard:`).
     pub is_discard: bool,
+    /// For its size, which several processes notice (`queue file size limit exceeded`).
+    pub is_too_big: bool,
     pub smtp_code: Option<SmtpCode>,
     pub enhanced_code: Option<EnhancedCode>,
     /// The refusal's text behind its codes.
@@ -211,6 +258,7 @@ impl<'a> Rejection<'a> {
             stage,
             is_permanent: true,
             is_discard: false,
+            is_too_big: false,
             smtp_code: None,
             enhanced_code: None,
             response: &[],
@@ -239,7 +287,7 @@ pub fn line<'a>(raw: &RawLine<'a>) -> Parsed<'a> {
     match raw.program {
         Program::Postfix { service, is_relay } => postfix::line(service, is_relay, raw.body),
         Program::Exim => exim::line(raw.body),
-        Program::Other(_) => Parsed::Ignored("other program"),
+        Program::Other(tag) => other::line(tag, raw.body),
     }
 }
 

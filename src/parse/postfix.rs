@@ -1,8 +1,11 @@
 //! Lines of Postfix daemons, one function per kind of line. Forms follow the logging calls in Postfix's source
 //! (2.x to 3.12); `service` is the last component of the syslog tag.
 
-use super::fields::{address, host_ip_port, named_id, next_queue_id, number, seconds, unquoted_end, until, until_last};
-use super::{Arrival, AuthFailure, Client, Delivery, Entry, Outcome, Parent, Parsed, Rejection};
+use super::fields::{
+    HostIp, address, host_ip_port, named_id, next_queue_id, number, seconds, unquoted_end, until, until_last,
+};
+use super::{Arrival, AuthFailure, Client, Delivery, Entry, Hold, Interim, Outcome, Parent, Parsed, Rejection};
+use crate::mail::address::{ip, unbracketed};
 use crate::mail::queue_id::{QueueId, take_postfix_id};
 use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
 
@@ -32,13 +35,76 @@ fn with_queue_id<'a>(service: &'a [u8], is_relay: bool, queue_id: QueueId, rest:
         b'r' if rest == b"removed" && service == b"postsuper" => Entry::Deleted { queue_id },
         b'r' if rest == b"removed" || rest.starts_with(b"removed (") => Entry::Closed { queue_id },
         b'r' if rest == b"requeued" => Entry::Requeued { queue_id },
+        b'r' if rest == b"released from hold" => Entry::Released { queue_id },
+        b'p' if rest == b"placed on hold" => Entry::Held(Hold {
+            queue_id: Some(queue_id),
+            client: Client::default(),
+            sender: None,
+            recipient: None,
+            stage: Stage::Queue,
+            response: rest,
+        }),
         b's' | b'p' if rest.ends_with(b"notification") || until(rest, b"notification: ").is_some() => {
             notice(queue_id, rest)?
         }
+        _ if matches!(service, b"smtp" | b"lmtp") => Entry::Interim(interim(Some(queue_id), rest)?),
         _ => return refusal(service, Some(queue_id), rest),
     };
     Some(Parsed::Entry(entry))
 }
+
+/// What one server said, or that it could not be reached, before the next one is tried: `host mx[192.0.2.8] said: 451
+/// 4.7.1 later (in reply to RCPT TO command)`, `connect to mx[192.0.2.8]:25: Connection refused` (`smtp_trouble.c`,
+/// `smtp_connect.c`).
+fn interim(queue_id: Option<QueueId>, text: &[u8]) -> Option<Interim<'_>> {
+    let named = INTERIM.iter().find_map(|start| text.strip_prefix(*start))?;
+    let (host, rest) = match named_host(named) {
+        Some((host, rest)) => (host, rest),
+        None => (HostIp::default(), &b""[..]),
+    };
+    let answer = match rest.strip_prefix(b" said: ") {
+        Some(said) => said,
+        None if text.starts_with(b"connect to ") => rest.strip_prefix(b": ").unwrap_or(text),
+        None if text.starts_with(b"host ") => rest.trim_ascii_start(),
+        None => text,
+    };
+    Some(Interim {
+        queue_id,
+        relay_host: host.name,
+        relay_ip: host.ip,
+        relay_port: host.port,
+        recipient: None,
+        response: text,
+        answer: if answer.is_empty() { text } else { answer },
+    })
+}
+
+/// The server behind the first words, or behind `host ` or `server ` in them.
+fn named_host(text: &[u8]) -> Option<(HostIp<'_>, &[u8])> {
+    let at_front = |text| {
+        host_ip_port(text).filter(|(host, _)| {
+            !host.name.contains(&b' ') && (ip(host.ip).is_some() || host.ip.starts_with(b"private/"))
+        })
+    };
+    at_front(text).or_else(|| at_front(until(text, b"host ")?.1)).or_else(|| at_front(until(text, b"server ")?.1))
+}
+
+/// How the reasons begin that put a server off (`smtp_trouble.c` and its callers).
+const INTERIM: &[&[u8]] = &[
+    b"host ",
+    b"connect to ",
+    b"lost connection with ",
+    b"conversation with ",
+    b"SASL authentication failed",
+    b"SASL [CACHED] authentication failed",
+    b"TLS is required",
+    b"Cannot start TLS",
+    b"Server certificate not ",
+    b"SMTPUTF8 is required",
+    b"REQUIRETLS is required",
+    b"Protocol error",
+    b"message size ",
+];
 
 fn noqueue<'a>(service: &'a [u8], rest: &'a [u8]) -> Option<Parsed<'a>> {
     if let Some(text) = rest.strip_prefix(b"client=") {
@@ -49,19 +115,82 @@ fn noqueue<'a>(service: &'a [u8], rest: &'a [u8]) -> Option<Parsed<'a>> {
 }
 
 fn without_queue_id<'a>(service: &'a [u8], body: &'a [u8]) -> Option<Parsed<'a>> {
-    if service != b"smtpd" {
-        return None;
-    }
-    if body.starts_with(b"proxy-") {
-        return refusal(service, None, body);
+    match service {
+        b"smtpd" if body.starts_with(b"proxy-") => return refusal(service, None, body),
+        b"smtpd" => {}
+        b"smtp" | b"lmtp" if body.starts_with(b"connect to ") => {
+            return interim(None, body).map(|found| Parsed::Entry(Entry::Interim(found)));
+        }
+        b"dnsblog" => return listed(body).map(Parsed::Entry),
+        b"postscreen" if body.starts_with(b"reject: ") => return refusal(service, None, body),
+        b"cleanup" => return too_big(service, body).map(Parsed::Entry),
+        _ => return None,
     }
     let entry = match body.first()? {
         b'c' => Entry::Connected { client: peer(body.strip_prefix(b"connect from ")?)?.0 },
-        b'd' => Entry::Disconnected { client: peer(body.strip_prefix(b"disconnect from ")?)?.0 },
-        b'w' => auth_failure(service, body.strip_prefix(b"warning: ")?)?,
+        b'd' => disconnected(body.strip_prefix(b"disconnect from ")?)?,
+        b'w' => {
+            let warning = body.strip_prefix(b"warning: ")?;
+            auth_failure(service, warning).or_else(|| throttled(service, warning)).or_else(|| too_big(service, body))?
+        }
         _ => return None,
     };
     Some(Parsed::Entry(entry))
+}
+
+/// `pc7[198.51.100.7] ehlo=1 auth=0/3 quit=1 commands=2/5`: of a pair the first number is what went well (`smtpd.c`).
+fn disconnected(text: &[u8]) -> Option<Entry<'_>> {
+    let (client, counters) = peer(text)?;
+    let failed = until(counters, b" auth=").and_then(|(_, value)| {
+        let (well, rest) = number(value)?;
+        let (all, _) = number(rest.strip_prefix(b"/")?)?;
+        u32::try_from(all.saturating_sub(well)).ok()
+    });
+    Some(Entry::Disconnected { client, failed_logins: failed.unwrap_or(0) })
+}
+
+/// `addr 198.51.100.7 listed by domain bl.example as 127.0.0.2` (`dnsblog.c`).
+fn listed(body: &[u8]) -> Option<Entry<'_>> {
+    let (ip, rest) = until(body.strip_prefix(b"addr ")?, b" listed by domain ")?;
+    let (list, _) = until(rest, b" as ")?;
+    Some(Entry::Listed { ip, list })
+}
+
+/// `Message delivery request rate limit exceeded: 41 from pc7[198.51.100.7] for service smtpd`: the client was put off,
+/// and no other line says so (`smtpd.c`, anvil(8)).
+fn throttled<'a>(service: &'a [u8], warning: &'a [u8]) -> Option<Entry<'a>> {
+    let (what, rest) = until(warning, b" limit exceeded: ")?;
+    let (stage, code) = match what {
+        b"Connection concurrency" | b"Connection rate" => (Stage::Connect, 421),
+        b"New TLS session rate" => (Stage::Helo, 454),
+        b"AUTH command rate" => (Stage::Auth, 450),
+        b"Message delivery request rate" => (Stage::Mail, 450),
+        b"Recipient address rate" => (Stage::Rcpt, 450),
+        _ => return None,
+    };
+    let (_, from) = until(rest, b" from ")?;
+    Some(Entry::Rejection(Rejection {
+        client: peer(from)?.0,
+        is_permanent: false,
+        smtp_code: SmtpCode::new(code),
+        response: warning,
+        ..Rejection::new(None, service, stage)
+    }))
+}
+
+/// `warning: 3F2A11C0: queue file size limit exceeded`: the message was refused for its size, and no other line says so
+/// (`cleanup_out.c`, `smtpd.c`).
+fn too_big<'a>(service: &'a [u8], body: &'a [u8]) -> Option<Entry<'a>> {
+    let (queue_id, response) = take_postfix_id(body.strip_prefix(b"warning: ")?)?;
+    (response == b"queue file size limit exceeded").then(|| {
+        Entry::Rejection(Rejection {
+            smtp_code: SmtpCode::new(552),
+            enhanced_code: EnhancedCode::take(b"5.3.4").map(|(code, _)| code),
+            is_too_big: true,
+            response,
+            ..Rejection::new(Some(queue_id), service, Stage::Eod)
+        })
+    })
 }
 
 /// `host[ip]:port` of a client, and what follows.
@@ -78,8 +207,11 @@ fn client(queue_id: QueueId, rest: &[u8]) -> Option<Entry<'_>> {
         let end = id.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(id.len());
         QueueId::new(id.get(..end)?).map(Parent::Hop)
     });
+    let orig_client =
+        until(tail, b", orig_client=").and_then(|(_, named)| peer(named)).map(|(client, _)| Box::new(client));
     Some(Entry::Arrival(Arrival {
         client: Some(client),
+        orig_client,
         sasl_username: sasl_username(tail),
         parent,
         ..Arrival::new(queue_id)
@@ -113,7 +245,7 @@ fn pickup(queue_id: QueueId, rest: &[u8]) -> Option<Entry<'_>> {
 /// `message-id=<k7@b.example>`, as the sender wrote it: empty, without brackets, or cut off.
 fn message_id(queue_id: QueueId, rest: &[u8]) -> Option<Entry<'_>> {
     let text = rest.strip_prefix(b"message-id=")?.trim_ascii();
-    Some(Entry::MessageId { queue_id, message_id: crate::mail::address::unbracketed(text) })
+    Some(Entry::MessageId { queue_id, message_id: unbracketed(text) })
 }
 
 /// `from=<>, size=2311, nrcpt=2 (queue active)` or `from=<al@b.example>, status=expired, returned to sender`
@@ -225,7 +357,7 @@ fn fill_relay(found: &mut Delivery<'_>) {
         .iter()
         .find_map(|start| text.strip_prefix(*start));
     if let Some((relay, _)) = named.and_then(host_ip_port)
-        && crate::mail::address::ip(relay.ip).is_some()
+        && ip(relay.ip).is_some()
     {
         (found.relay_host, found.relay_ip, found.relay_port) = (relay.name, relay.ip, relay.port);
     }
@@ -244,7 +376,6 @@ enum Decision {
 const DECISIONS: &[(&[u8], Decision)] = &[
     (b"reject: ", Decision::Reject),
     (b"milter-reject: ", Decision::Reject),
-    (b"milter-header-reject: ", Decision::Reject),
     (b"proxy-reject: ", Decision::Reject),
     (b"discard: ", Decision::Discard),
     (b"milter-discard: ", Decision::Discard),
@@ -277,9 +408,11 @@ fn refusal<'a>(service: &'a [u8], queue_id: Option<QueueId>, rest: &'a [u8]) -> 
             None => Parsed::Ignored("filter"),
         });
     }
+    // milter_header_checks(5): `milter-header-reject: header Subject: ...`.
+    let rest = rest.strip_prefix(b"milter-header-").or_else(|| rest.strip_prefix(b"milter-body-")).unwrap_or(rest);
     let (decision, rest) =
         DECISIONS.iter().find_map(|(word, decision)| Some((*decision, rest.strip_prefix(*word)?)))?;
-    if decision == Decision::Advice || (decision == Decision::Hold && queue_id.is_none()) {
+    if decision == Decision::Advice {
         return Some(Parsed::Ignored("advice"));
     }
     let mut found =
@@ -290,10 +423,17 @@ fn refusal<'a>(service: &'a [u8], queue_id: Option<QueueId>, rest: &'a [u8]) -> 
     } else {
         command_refusal(&mut found, word, after)?;
     }
-    match (decision, queue_id) {
-        (Decision::Hold, Some(queue_id)) => Some(Parsed::Entry(Entry::Held { queue_id, sender: found.sender })),
-        _ => Some(Parsed::Entry(Entry::Rejection(found))),
-    }
+    Some(Parsed::Entry(match decision {
+        Decision::Hold => Entry::Held(Hold {
+            queue_id,
+            client: found.client,
+            sender: found.sender,
+            recipient: found.recipient,
+            stage: found.stage,
+            response: found.response,
+        }),
+        _ => Entry::Rejection(found),
+    }))
 }
 
 /// `header Subject: x from pc7[198.51.100.7]; from=<a> to=<b> proto=ESMTP helo=<h>: 5.7.1 text`. The header is the
@@ -338,6 +478,10 @@ fn command_refusal<'a>(found: &mut Rejection<'a>, command: &[u8], after: &'a [u8
     let (reason, tail) = split_tail(text);
     codes(found, reason);
     pairs(found, tail, &mut &b""[..]);
+    // postscreen logs its 421 for want of room without the code (`postscreen.c`).
+    if found.service == b"postscreen" && found.smtp_code.is_none() {
+        (found.smtp_code, found.is_permanent) = (SmtpCode::new(421), false);
+    }
     // reject_sender_login_mismatch says whose session it is (`smtpd_check.c`).
     if found.sasl_username.is_none()
         && let Some((_, login)) = until_last(found.response, b">: Sender address rejected: not owned by user ")
@@ -350,7 +494,7 @@ fn command_refusal<'a>(found: &mut Rejection<'a>, command: &[u8], after: &'a [u8
 /// The stage of an SMTP command as smtpd and postscreen name it.
 pub fn stage(command: &[u8]) -> Option<Stage> {
     Some(match command {
-        b"CONNECT" => Stage::Connect,
+        b"CONNECT" | b"connect" => Stage::Connect,
         b"HELO" | b"EHLO" | b"STARTTLS" | b"UNKNOWN" => Stage::Helo,
         b"AUTH" => Stage::Auth,
         b"MAIL" | b"XFORWARD" | b"XCLIENT" => Stage::Mail,
@@ -480,6 +624,12 @@ fn kind_without_effect(service: &[u8], body: &[u8]) -> Option<&'static str> {
     if let Some((_, kind)) = WITHOUT_EFFECT.iter().find(|(start, _)| body.starts_with(start)) {
         return Some(kind);
     }
+    // `pc7[198.51.100.7]: replacing command ...`, `[198.51.100.7]:40112: discarding EHLO keywords: ...`
+    if let Some((_, rest)) = host_ip_port(body)
+        && WORKAROUNDS.iter().any(|words| rest.starts_with(words))
+    {
+        return Some("workaround");
+    }
     match service {
         b"postscreen" | b"dnsblog" | b"tlsproxy" | b"anvil" | b"scache" | b"verify" | b"tlsmgr" | b"proxymap"
         | b"flush" | b"showq" => Some("connection"),
@@ -500,14 +650,14 @@ fn kind_without_effect(service: &[u8], body: &[u8]) -> Option<&'static str> {
         | b"postfix"
         | b"postcat"
         | b"postconf" => Some("service"),
-        service if service.starts_with(b"policy") => Some("policy daemon"),
+        service if POLICY_DAEMONS.iter().any(|name| service.starts_with(name)) => Some("policy daemon"),
         _ => debug_output(body).then_some("debug"),
     }
 }
 
 /// `-v` output: the SMTP dialogue behind `<` or `>`, or a C function's name with its colon.
 fn debug_output(body: &[u8]) -> bool {
-    if body.starts_with(b"< ") || body.starts_with(b"> ") || body.starts_with(b"+++ ") || body.starts_with(b"--- ") {
+    if DIALOGUE.iter().any(|start| body.starts_with(start)) || until(body, b": wanted attribute: ").is_some() {
         return true;
     }
     let name = body.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
@@ -516,11 +666,35 @@ fn debug_output(body: &[u8]) -> bool {
         && body.get(..name).is_some_and(|n| n.contains(&b'_') && !n.iter().any(u8::is_ascii_uppercase))
 }
 
+/// Run by spawn(8) under a tag of Postfix's.
+const POLICY_DAEMONS: &[&[u8]] = &[b"policy", b"postgrey", b"postfwd", b"greylist", b"spf", b"pypolicyd"];
+
+const WORKAROUNDS: &[&[u8]] = &[b": replacing ", b": discarding EHLO keywords"];
+
+const DIALOGUE: &[&[u8]] = &[b"< ", b"> ", b">>> ", b"+++ ", b"--- "];
+
 const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"warning: ", "warning"),
     (b"fatal: ", "warning"),
     (b"error: ", "warning"),
     (b"panic: ", "warning"),
+    (b"CONNECT from ", "connection"),
+    (b"DISCONNECT ", "connection"),
+    (b"PASS ", "connection"),
+    (b"ALLOWLISTED ", "connection"),
+    (b"WHITELISTED ", "connection"),
+    (b"DNSBL rank ", "client screening"),
+    (b"PREGREET ", "client screening"),
+    (b"HANGUP ", "client screening"),
+    (b"COMMAND ", "client screening"),
+    (b"NON-SMTP COMMAND ", "client screening"),
+    (b"BARE NEWLINE ", "client screening"),
+    (b"DENYLISTED ", "client screening"),
+    (b"BLACKLISTED ", "client screening"),
+    (b"ALLOWLIST VETO ", "client screening"),
+    (b"WHITELIST VETO ", "client screening"),
+    (b"DATA without valid RCPT ", "client screening"),
+    (b"BDAT without valid RCPT ", "client screening"),
     (b"connect from ", "connection"),
     (b"disconnect from ", "connection"),
     (b"lost connection after ", "connection"),
@@ -528,16 +702,17 @@ const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"too many errors after ", "connection"),
     (b"improper command pipelining ", "connection"),
     (b"abort: ", "connection"),
-    (b"discarding EHLO keywords", "connection"),
-    (b"replacing command ", "connection"),
+    (b"discarding EHLO keywords", "workaround"),
+    (b"replacing ", "workaround"),
     (b"statistics: ", "statistics"),
+    (b"cache ", "statistics"),
     (b"connect to ", "interim answer"),
     (b"host ", "interim answer"),
     (b"lost connection with ", "interim answer"),
     (b"conversation with ", "interim answer"),
     (b"SASL authentication failed", "interim answer"),
-    (b"enabling PIX workarounds", "interim answer"),
-    (b"breaking line ", "interim answer"),
+    (b"enabling PIX workarounds", "workaround"),
+    (b"breaking line ", "workaround"),
     (b"Cannot start TLS", "tls"),
     (b"TLS ", "tls"),
     (b"SSL_", "tls"),
@@ -559,8 +734,8 @@ const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"certificate verification", "tls"),
     (b"resent-message-id=", "header"),
     (b"skipped, still being delivered", "queue state"),
-    (b"placed on hold", "queue state"),
-    (b"released from hold", "queue state"),
+    (b"undeliverable postmaster notification discarded", "queue state"),
+    (b"not sending ", "queue state"),
     (b"expired", "queue state"),
     (b"message ", "queue state"),
     (b"sender notification failed", "queue state"),
@@ -579,6 +754,9 @@ const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"public/", "debug"),
     (b"send attr ", "debug"),
     (b"before input_transp_cleanup", "debug"),
+    (b"after input_transp_cleanup", "debug"),
+    (b"fsspace: ", "debug"),
+    (b"lookup ", "debug"),
     (b"connection established", "debug"),
     (b"watchdog", "debug"),
     (b"trigger_", "debug"),

@@ -4,7 +4,8 @@ use super::HostNames;
 use super::schema::EVENTS;
 use super::tables::{Cell, Format, LongTable};
 use crate::classify::Verdict;
-use crate::correlate::{Attempt, AuthFailure, ClientFacts, HostId, Identity, Message, Octets, Place, Rejection};
+use crate::correlate::{Attempt, AuthFailure, ClientFacts, Hold, HostId, Identity, Message, Octets, Place, Rejection};
+use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::{Action, Direction, EnhancedCode, Mta, SmtpCode, Stage};
@@ -58,6 +59,45 @@ impl Events {
                 size: message.size,
                 place: attempt.place,
                 times: attempt.times,
+                earlier_answers: &attempt.earlier_answers,
+                directory: message.origin.directory.as_ref(),
+                parent_queue_id: message.parent_queue_id,
+            },
+        );
+    }
+
+    /// Put on hold: a row of its own, for nobody refused it and it did not go on.
+    pub fn held(&mut self, hosts: &HostNames, message: &Message, hold: &Hold) {
+        self.push(
+            hosts,
+            &Event {
+                at: hold.at,
+                kind: "delivery",
+                mta: message.mta,
+                host: message.host,
+                queue_id: Some(message.queue_id),
+                message_id: message.message_id.as_ref(),
+                identity: &message.identity,
+                sasl_username: message.origin.sasl_username.as_ref(),
+                local_user: message.origin.local_user.as_ref(),
+                client: message.origin.client.as_ref(),
+                sender: message.sender.as_ref(),
+                recipient: hold.recipient.as_ref(),
+                orig_recipient: None,
+                direction: hold.direction,
+                action: Action::Held,
+                stage: hold.stage,
+                relay: None,
+                verdict: None,
+                smtp_code: None,
+                enhanced_code: None,
+                response: &hold.response,
+                size: message.size,
+                place: hold.place,
+                times: 1,
+                earlier_answers: &[],
+                directory: message.origin.directory.as_ref(),
+                parent_queue_id: message.parent_queue_id,
             },
         );
     }
@@ -90,6 +130,9 @@ impl Events {
                 size: None,
                 place: rejection.place,
                 times: rejection.times,
+                earlier_answers: &[],
+                directory: rejection.directory.as_ref(),
+                parent_queue_id: None,
             },
         );
     }
@@ -126,6 +169,9 @@ impl Events {
                 size: None,
                 place: failure.place,
                 times: failure.times,
+                earlier_answers: &[],
+                directory: None,
+                parent_queue_id: None,
             },
         );
     }
@@ -171,6 +217,9 @@ impl Events {
             event.size.map_or(Cell::None, Cell::Count),
             source.map_or(Cell::None, |name| Cell::log(name.as_bytes())),
             Cell::Count(event.place.line),
+            Cell::List(event.earlier_answers.iter().map(|answer| printable(answer).into_owned()).collect()),
+            optional(event.directory),
+            event.parent_queue_id.map_or(Cell::None, |id| Cell::text(id.to_string())),
         ];
         for _ in 0..event.times {
             self.table.push(row.clone());
@@ -204,6 +253,9 @@ struct Event<'a> {
     size: Option<u64>,
     place: Place,
     times: u32,
+    earlier_answers: &'a [Octets],
+    directory: Option<&'a Octets>,
+    parent_queue_id: Option<QueueId>,
 }
 
 fn optional(bytes: Option<&Octets>) -> Cell {

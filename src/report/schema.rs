@@ -100,5 +100,7 @@ schema! {
         Count: size;
         Text: source;
         Count: line;
+        List: earlier_answers;
+        Text: cwd parent_queue_id;
     }
 }

@@ -198,9 +198,11 @@ impl<'c> Stages<'c> {
         if let Some(input) = self.inputs.get_mut(source) {
             input.saw(at);
         }
-        let (Some(entry), Some(mta)) = (entry, raw.program.mta()) else {
+        let Some(entry) = entry else {
             return self.lines.unknown_shapes.add(raw.body, 1);
         };
+        // What other programs tell helps Postfix's lines.
+        let mta = raw.program.mta().unwrap_or(Mta::Postfix);
         let context = Context {
             at,
             host: self.host(&host),
@@ -459,6 +461,16 @@ impl<'c> Judge<'c> {
     }
 }
 
+/// The list that a refusal for being listed leaves out, as dnsblog told it.
+fn named_list<'c>(verdict: Verdict<'c>, rejection: &Rejection) -> Verdict<'c> {
+    match &rejection.listed_by {
+        Some(list) if verdict.category.id() == "dnsbl-ip" && verdict.dnsbl.is_none() => {
+            Verdict { dnsbl: Some(String::from_utf8_lossy(list).to_ascii_lowercase().into()), ..verdict }
+        }
+        _ => verdict,
+    }
+}
+
 /// One number for everything that a verdict depends on. 128 bits: no two answers meet by chance.
 fn key(refusal: &Refusal<'_>) -> u128 {
     let mut hash = Xxh3::new();
@@ -507,6 +519,9 @@ impl Sink for Judge<'_> {
             })
             .collect();
         if let Some(events) = &mut self.events {
+            for hold in &message.holds {
+                events.held(&self.hosts, &message, hold);
+            }
             for (attempt, verdict) in message.attempts.iter().zip(&verdicts) {
                 if !attempt.is_handover && !attempt.is_secondary {
                     events.delivery(&self.hosts, &message, attempt, verdict.as_ref());
@@ -528,7 +543,7 @@ impl Sink for Judge<'_> {
             action => {
                 let is_permanent = action != Action::Tempfailed;
                 *(if is_permanent { &mut self.tally.rejected } else { &mut self.tally.tempfailed }) += times;
-                Some(self.verdict(
+                let verdict = self.verdict(
                     &Refusal {
                         mta: rejection.mta,
                         service: &rejection.service,
@@ -541,7 +556,8 @@ impl Sink for Judge<'_> {
                         response: &rejection.response,
                     },
                     times,
-                ))
+                );
+                Some(named_list(verdict, &rejection))
             }
         };
         if let Some(events) = &mut self.events {

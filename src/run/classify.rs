@@ -272,6 +272,17 @@ fn refusal_of<'a>(raw: &RawLine<'a>, entry: &Entry<'a>) -> Option<Refusal<'a>> {
                 response: delivery.response,
             })
         }
+        Entry::Interim(interim) => Some(Refusal {
+            mta,
+            service: if mta == Mta::Postfix { b"smtp" } else { b"" },
+            by_us: false,
+            permanent: false,
+            stage: None,
+            smtp_code: None,
+            enhanced_code: None,
+            relay_host: interim.relay_host,
+            response: interim.response,
+        }),
         Entry::Rejection(rejection) if !rejection.is_discard => Some(Refusal {
             mta,
             service: rejection.service,

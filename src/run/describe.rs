@@ -85,7 +85,9 @@ const fn entry_kind(entry: &Entry<'_>) -> (&'static str, &'static str) {
             ("queued", "the queue manager takes the message up, at every try (from=, size=, nrcpt=)")
         }
         Entry::Delivery(_) => ("delivery", "one recipient's outcome (status=, =>, ->, **, ==)"),
-        Entry::Held { .. } => ("held", "put on hold until somebody looks"),
+        Entry::Interim(_) => ("interim", "one server's answer while others are still to be tried: the outcome follows"),
+        Entry::Held(_) => ("held", "put on hold until somebody looks"),
+        Entry::Released { .. } => ("released", "let go from hold"),
         Entry::Expired { .. } => ("expired", "given up for age (status=expired)"),
         Entry::Closed { .. } => ("closed", "the message left the queue (removed, Completed)"),
         Entry::Deleted { .. } => ("deleted", "an administrator threw the message away"),
@@ -98,6 +100,14 @@ const fn entry_kind(entry: &Entry<'_>) -> (&'static str, &'static str) {
         Entry::Connected { .. } => ("connected", "an SMTP session begins (connect from)"),
         Entry::Disconnected { .. } => ("disconnected", "an SMTP session ends (disconnect from)"),
         Entry::Session { .. } => ("session", "the login of a session without a queue id yet (NOQUEUE: client=)"),
+        Entry::Invoked { .. } => {
+            ("invoked", "a local program hands a message in (cwd=); the arrival that follows is its")
+        }
+        Entry::Listed { .. } => ("listed", "a DNS list has this client (addr ... listed by domain)"),
+        Entry::LoginRefused { .. } => {
+            ("login-refused", "the login service refused; the mail server's own line follows")
+        }
+        Entry::Blackholed { .. } => ("blackholed", "taken and thrown away at once"),
     }
 }
 
@@ -185,11 +195,29 @@ impl Fields {
                     self.add("secondary", "the destination was not tried again: no new answer".to_string());
                 }
             }
-            Entry::Held { queue_id, sender } => {
-                self.id("queue_id", *queue_id);
-                self.address("envelope_sender", *sender);
+            Entry::Interim(interim) => {
+                if let Some(id) = interim.queue_id {
+                    self.id("queue_id", id);
+                }
+                self.address("recipient", interim.recipient);
+                self.bytes("relay_host", interim.relay_host);
+                self.bytes("relay_ip", interim.relay_ip);
+                self.number("relay_port", interim.relay_port);
+                self.bytes("response", interim.response);
+            }
+            Entry::Held(hold) => {
+                if let Some(id) = hold.queue_id {
+                    self.id("queue_id", id);
+                }
+                self.add("stage", hold.stage.to_string());
+                self.client(&hold.client);
+                self.address("envelope_sender", hold.sender);
+                self.address("recipient", hold.recipient);
+                self.bytes("response", hold.response);
             }
             Entry::Expired { queue_id }
+            | Entry::Released { queue_id }
+            | Entry::Blackholed { queue_id }
             | Entry::Closed { queue_id }
             | Entry::Deleted { queue_id }
             | Entry::GivenUp { queue_id }
@@ -225,10 +253,23 @@ impl Fields {
                 self.number("smtp_code", failure.smtp_code);
                 self.bytes("response", failure.response);
             }
-            Entry::Connected { client } | Entry::Disconnected { client } => self.client(client),
+            Entry::Connected { client } => self.client(client),
+            Entry::Disconnected { client, failed_logins } => {
+                self.client(client);
+                self.number("failed_logins", Some(failed_logins));
+            }
             Entry::Session { client, sasl_username } => {
                 self.client(client);
                 self.bytes("sasl_username", sasl_username.unwrap_or_default());
+            }
+            Entry::Invoked { directory } => self.bytes("cwd", directory),
+            Entry::Listed { ip, list } => {
+                self.bytes("client_ip", ip);
+                self.bytes("dnsbl", list);
+            }
+            Entry::LoginRefused { ip, sasl_username } => {
+                self.bytes("client_ip", ip);
+                self.bytes("sasl_username", sasl_username);
             }
         }
     }

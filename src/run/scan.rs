@@ -143,7 +143,7 @@ pub fn counted<'a>(raw: RawLine<'a>, tally: &mut LineTally) -> Option<Item<'a>> 
     match parse::line(&raw) {
         Parsed::Entry(entry) => {
             tally.entries += 1;
-            tally.mail_lines += 1;
+            tally.mail_lines += u64::from(raw.program.mta().is_some());
             Some(Item::Entry { raw, entry })
         }
         Parsed::Ignored(reason) => {
