@@ -1,8 +1,9 @@
 //! Exim's own log: `2026-03-04 05:06:07.123 +0100 [4321] message`, milliseconds, zone and pid as `log_selector` and
 //! `log_timezone` have it.
 
-use super::{Program, RawLine, stamp};
+use super::{Program, RawLine, stamp, syslog};
 use crate::mail::queue_id::is_exim_id;
+use crate::mail::time::Stamp;
 
 /// A line of Exim's main log; `None` when the line is something else, a syslog line with such a stamp among it.
 pub fn frame(line: &[u8]) -> Option<RawLine<'_>> {
@@ -16,7 +17,7 @@ pub fn frame(line: &[u8]) -> Option<RawLine<'_>> {
     if let Some((number, rest)) = pid_in_brackets(body) {
         (pid, body) = (Some(number), rest);
     }
-    if pid.is_none() && has_syslog_tag(body) {
+    if pid.is_none() && is_syslog(stamp, body) {
         return None;
     }
     Some(RawLine { stamp, host: &[], program: Program::Exim, pid, body, times: 1 })
@@ -46,47 +47,92 @@ fn pid_in_brackets(text: &[u8]) -> Option<(u32, &[u8])> {
     Some((pid, inner.get(end + 1..)?.strip_prefix(b" ")?))
 }
 
-/// True for `host tag[pid]: ...` or `host tag: ...` with a path-like tag: a syslog line whose stamp has a blank.
-fn has_syslog_tag(text: &[u8]) -> bool {
-    let mut words = text.splitn(3, |b| *b == b' ');
-    let (Some(host), Some(tag)) = (words.next(), words.next()) else { return false };
-    let Some(tag) = tag.strip_suffix(b":") else { return false };
-    let is_host = host.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'));
-    let has_pid = tag.ends_with(b"]") && memchr::memchr(b'[', tag).is_some_and(|at| at > 0);
-    is_host && !host.ends_with(b":") && (has_pid || tag.starts_with(b"postfix/"))
+/// True for `host tag[pid]: ...` or `host tag: ...` with a mail server's tag: a syslog line whose stamp has a blank.
+fn is_syslog(stamp: Stamp, text: &[u8]) -> bool {
+    // Most messages of Exim's begin so.
+    if begins_with_exim_id(text) || text.starts_with(b"H=") {
+        return false;
+    }
+    syslog::behind_stamp(stamp, text).is_some_and(|raw| {
+        let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
+        let is_told = raw.pid.is_some() || !matches!(raw.program, Program::Other(_));
+        is_told && !raw.host.is_empty() && raw.host.iter().all(is_name)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn stamp_zone_and_pid_are_optional() {
-        for line in [
-            "2026-03-04 05:06:07 1tXyZa-0001Ab-2c Completed",
-            "2026-03-04 05:06:07.123 1tXyZa-0001Ab-2c Completed",
-            "2026-03-04 05:06:07 +0100 1tXyZa-0001Ab-2c Completed",
-            "2026-03-04 05:06:07.123 +0100 [4321] 1tXyZa-0001Ab-2c Completed",
-        ] {
-            let raw = frame(line.as_bytes()).unwrap();
-            assert_eq!((raw.program, raw.body), (Program::Exim, &b"1tXyZa-0001Ab-2c Completed"[..]), "{line}");
+    /// Every mix of milliseconds, zone and pid.
+    fn stamps() -> Vec<(String, Option<u32>)> {
+        let mut stamps = Vec::new();
+        for fraction in ["", ".123"] {
+            for zone in ["", " +0100", " -0330"] {
+                for (text, pid) in [("", None), (" [4321]", Some(4321))] {
+                    stamps.push((format!("2026-03-04 05:06:07{fraction}{zone}{text}"), pid));
+                }
+            }
         }
-        assert_eq!(frame(b"2026-03-04 05:06:07 [4321] x").unwrap().pid, Some(4321));
+        stamps
+    }
+
+    #[test]
+    fn milliseconds_zone_and_pid_are_optional() {
+        for (stamp, pid) in stamps() {
+            for body in [
+                "1tXyZa-0001Ab-2c Completed",
+                "1tXyZa-00000001AbC-2cDe Completed",
+                "H=pc7 [198.51.100.7]: x",
+                "Start queue run: pid=77",
+            ] {
+                let line = format!("{stamp} {body}");
+                let raw = frame(line.as_bytes()).unwrap();
+                assert_eq!((raw.program, raw.pid, raw.body), (Program::Exim, pid, body.as_bytes()), "{line}");
+                assert_eq!(
+                    (raw.host, raw.stamp.offset_s.is_some()),
+                    (&b""[..], stamp.contains(" +") || stamp.contains(" -0"))
+                );
+            }
+        }
     }
 
     #[test]
     fn a_syslog_line_with_a_blank_in_its_stamp_is_left_to_syslog() {
-        assert_eq!(frame(b"2026-03-04 05:06:07 mx1 exim[4321]: dovecot_login authenticator failed"), None);
-        assert_eq!(frame(b"2026-03-04 05:06:07 mx1 postfix/qmgr[4321]: 3F2A11C0: removed"), None);
-        assert!(frame(b"2026-03-04 05:06:07 H=pc7 [198.51.100.7]: x").is_some());
+        for line in [
+            "2026-03-04 05:06:07 mx1 exim[4321]: dovecot_login authenticator failed",
+            "2026-03-04 05:06:07 mx1 exim: Start queue run: pid=7",
+            "2026-03-04 05:06:07.123456+0100 mx1 exim4[4321]: dovecot_login authenticator failed",
+            "2026-03-04 05:06:07 mx1 postfix/qmgr[4321]: 3F2A11C0: removed",
+            "2026-03-04 05:06:07 mx1 mail.info postfix/qmgr[4321]: 3F2A11C0: removed",
+            "2026-03-04 05:06:07 mx1 dovecot[7]: imap-login: x",
+        ] {
+            assert_eq!(frame(line.as_bytes()), None, "{line}");
+            assert_eq!(crate::framing::frame(line.as_bytes()).unwrap().host, b"mx1", "{line}");
+        }
+        for line in [
+            "2026-03-04 05:06:07 H=pc7 [198.51.100.7]: x",
+            "2026-03-04 05:06:07 1tXyZa-0001Ab-2c exim[7]: x",
+            "2026-03-04 05:06:07 Warning: purging the environment.",
+            "2026-03-04 05:06:07 SMTP error: x",
+        ] {
+            assert!(frame(line.as_bytes()).is_some(), "{line}");
+        }
     }
 
     #[test]
     fn a_doubled_stamp_is_taken_off() {
-        assert_eq!(
-            without_stamp(b"2026-03-04 05:06:07 [77] 1tXyZa-0001Ab-2c Completed"),
-            b"1tXyZa-0001Ab-2c Completed"
-        );
-        assert_eq!(without_stamp(b"1tXyZa-0001Ab-2c Completed"), b"1tXyZa-0001Ab-2c Completed");
+        for front in [
+            "Mar  4 05:06:07 mx1 exim[77]: ",
+            "2026-03-04T05:06:07.5+01:00 mx1 /usr/sbin/exim4[77]: ",
+            "<22>1 2026-03-04T05:06:07Z mx1 exim 77 - - ",
+        ] {
+            for inner in stamps().iter().map(|(stamp, _)| format!("{stamp} ")).chain([String::new()]) {
+                let line = format!("{front}{inner}1tXyZa-0001Ab-2c Completed");
+                let raw = crate::framing::frame(line.as_bytes()).unwrap();
+                assert_eq!((raw.program, raw.host, raw.pid), (Program::Exim, &b"mx1"[..], Some(77)), "{line}");
+                assert_eq!(raw.body, b"1tXyZa-0001Ab-2c Completed", "{line}");
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ mod syslog;
 mod wrapped;
 pub mod year;
 
+pub use syslog::{Repeated, last_repeated};
 pub use wrapped::{Unwrapped, unwrapped};
 
 use crate::mail::time::Stamp;

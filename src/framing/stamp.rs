@@ -2,15 +2,15 @@
 
 use crate::mail::time::{Stamp, days_in_month, is_leap_year};
 
-/// `Mar  4 05:06:07`, the day padded by a blank, a zero or not at all, with an optional fraction, and with the year in
-/// front, behind the day, or absent (RFC 3164 section 4.1.2 and what templates make of it).
+/// `Mar  4 05:06:07`, the day padded by a blank, a zero or not at all, with an optional fraction and weekday, and with the
+/// year in front, behind the day, at the end, or absent (RFC 3164 section 4.1.2 and what templates make of it).
 pub fn bsd(text: &[u8]) -> Option<(Stamp, &[u8])> {
     let (year_in_front, text) = match text.first()? {
         b'0'..=b'9' => {
             let (year, rest) = digits::<4>(text)?;
             (Some(year), blanks(rest)?)
         }
-        _ => (None, text),
+        _ => (None, without_weekday(text)),
     };
     let (name, rest) = text.split_at_checked(3)?;
     let month = month(name)?;
@@ -27,7 +27,14 @@ pub fn bsd(text: &[u8]) -> Option<(Stamp, &[u8])> {
         year = Some(number);
         rest = blanks(after)?;
     }
-    let (clock, rest) = clock(rest)?;
+    let (clock, mut rest) = clock(rest)?;
+    if year.is_none()
+        && let Some((number @ 1970..=2199, after)) = digits::<4>(rest.strip_prefix(b" ").unwrap_or_default())
+        && after.first() == Some(&b' ')
+    {
+        year = Some(number);
+        rest = after;
+    }
     let stamp = Stamp {
         year: match year {
             Some(year) => Some(i16::try_from(year).ok()?),
@@ -40,15 +47,16 @@ pub fn bsd(text: &[u8]) -> Option<(Stamp, &[u8])> {
     Some((valid(stamp)?, rest))
 }
 
-/// `2026-03-04T05:06:07.123456+01:00` or the same with a blank instead of `T`, without a fraction, with `Z`, `+0100`
-/// or without a zone (RFC 3339, journald's short-iso, Exim's `log_timezone`). A zone behind a blank is read too.
+/// `2026-03-04T05:06:07.123456+01:00` or the same with a blank or `t` instead of `T`, without a fraction, with `Z`, `z`,
+/// `+0100`, `+01` or without a zone (RFC 3339, ISO 8601, journald's short-iso, Exim's `log_timezone`). A zone behind a
+/// blank is read too.
 pub fn iso(text: &[u8]) -> Option<(Stamp, &[u8])> {
     let (year, rest) = digits::<4>(text)?;
     let (month, rest) = digits::<2>(rest.strip_prefix(b"-")?)?;
     let (day, rest) = digits::<2>(rest.strip_prefix(b"-")?)?;
-    let rest = rest.strip_prefix(b"T").or_else(|| rest.strip_prefix(b" "))?;
+    let Some((b'T' | b't' | b' ', rest)) = rest.split_first() else { return None };
     let (clock, rest) = clock(rest)?;
-    let (offset_s, rest) = match zone(rest).or_else(|| zone(rest.strip_prefix(b" ")?)) {
+    let (offset_s, rest) = match zone(rest).or_else(|| hours_of_zone(rest)).or_else(|| zone(rest.strip_prefix(b" ")?)) {
         Some((offset, rest)) => (Some(offset), rest),
         None => (None, rest),
     };
@@ -84,13 +92,10 @@ fn clock(text: &[u8]) -> Option<(Stamp, &[u8])> {
     Some((stamp, rest))
 }
 
-/// Microseconds of a fraction of any length; further digits are dropped.
+/// Microseconds of a fraction of any length, none at all among them; further digits are dropped.
 fn fraction(text: &[u8]) -> (u32, &[u8]) {
     let Some((b'.' | b',', digits)) = text.split_first() else { return (0, text) };
     let len = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-    if len == 0 {
-        return (0, text);
-    }
     let micros = (0..6).fold(0, |sum, at| {
         let digit = if at < len { digits.get(at).map_or(0, |b| u32::from(b - b'0')) } else { 0 };
         sum * 10 + digit
@@ -98,10 +103,10 @@ fn fraction(text: &[u8]) -> (u32, &[u8]) {
     (micros, digits.get(len..).unwrap_or_default())
 }
 
-/// `Z`, `+01:00` or `+0100`: seconds east of UTC.
+/// `Z`, `z`, `+01:00` or `+0100`: seconds east of UTC.
 fn zone(text: &[u8]) -> Option<(i32, &[u8])> {
     let (sign, rest) = match text.split_first()? {
-        (b'Z', rest) => return Some((0, rest)),
+        (b'Z' | b'z', rest) => return Some((0, rest)),
         (b'+', rest) => (1, rest),
         (b'-', rest) => (-1, rest),
         _ => return None,
@@ -112,6 +117,50 @@ fn zone(text: &[u8]) -> Option<(i32, &[u8])> {
         return None;
     }
     Some((sign * i32::try_from(hours * 3600 + minutes * 60).ok()?, rest))
+}
+
+/// `+01`, where no minutes follow.
+fn hours_of_zone(text: &[u8]) -> Option<(i32, &[u8])> {
+    let (sign, rest) = match text.split_first()? {
+        (b'+', rest) => (1, rest),
+        (b'-', rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, rest) = digits::<2>(rest)?;
+    let ends = !rest.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b':');
+    (hours <= 23 && ends).then_some((sign * i32::try_from(hours * 3600).ok()?, rest))
+}
+
+/// The zone that a word names, `None` for no zone: seconds east of UTC where all the world means the same by it.
+pub fn zone_name(word: &[u8]) -> Option<Option<i32>> {
+    let hours = match word {
+        b"UTC" | b"GMT" | b"WET" => 0,
+        b"CET" | b"MEZ" | b"WEST" => 1,
+        b"CEST" | b"MESZ" | b"EET" => 2,
+        b"EEST" | b"MSK" => 3,
+        b"JST" => 9,
+        b"EDT" => -4,
+        b"MDT" => -6,
+        b"PDT" => -7,
+        b"PST" => -8,
+        _ => {
+            if let Some((offset, [])) = zone(word) {
+                return Some(Some(offset));
+            }
+            return ((2..=5).contains(&word.len()) && word.iter().all(u8::is_ascii_uppercase)).then_some(None);
+        }
+    };
+    Some(Some(hours * 3600))
+}
+
+/// What follows `Wed ` or `Wed, `.
+fn without_weekday(text: &[u8]) -> &[u8] {
+    const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+    let Some((day, rest)) = text.split_at_checked(3) else { return text };
+    if !DAYS.contains(&day) {
+        return text;
+    }
+    blanks(rest.strip_prefix(b",").unwrap_or(rest)).unwrap_or(text)
 }
 
 /// Exactly `N` digits as a number.
@@ -163,6 +212,7 @@ mod tests {
             "2026-03-04T05:06:07.12+0100 mx",
             "2026-03-04 05:06:07.120 +0100 mx",
             "2026-03-04T05:06:07.120000999+01:00 mx",
+            "2026-03-04t05:06:07,12+01 mx",
         ] {
             let (stamp, rest) = iso(text.as_bytes()).unwrap();
             assert_eq!((stamp.micros, stamp.offset_s, rest), (120_000, Some(3600), &b" mx"[..]), "{text}");
