@@ -142,18 +142,24 @@ impl Host {
         }
     }
 
-    /// `parent` was delivered to a filter that names no next id: the latest local entry with the same message id, not
-    /// older than it, is the next hop. Where there is none yet, one is awaited.
+    /// `parent` was delivered to a filter that names no next id: the latest local entry with the same message id and
+    /// sender, that came in while the filter ran, is the next hop. Where there is none yet, one is awaited.
+    ///
+    /// A local user who knows the message id could hand in mail under it and be taken for the filter: so the envelope
+    /// sender must be the same, the time must fit, and each delivery to the filter comes back once at most.
     pub(super) fn link_by_message_id(&mut self, context: Context, parent: QueueId, recipient: usize) {
         let Some(before) = self.messages.get(&parent) else { return };
         let Some(hash) = before.message_id_hash() else { return };
-        let (origin, first_seen) = (before.origin().clone(), before.first_seen());
+        let (origin, first_seen, sender) = (before.origin().clone(), before.first_seen(), before.sender().cloned());
+        let has_come_back = before.children.len() >= before.filter_runs();
         let child = self.by_message_id.get(&hash).copied().filter(|id| *id != parent);
         // A filter hands the mail back while it runs; whoever uses the message id later is somebody else.
         let continues = |child: &OpenMessage| {
             child.inherited.as_ref() == Some(&origin)
                 || (child.is_local()
                     && child.may_continue()
+                    && !has_come_back
+                    && (child.sender().is_none() || sender.is_none() || child.sender() == sender.as_ref())
                     && child.first_seen() >= first_seen
                     && context.at.seconds_since(child.first_seen()).abs() <= FILTER_S)
         };

@@ -70,6 +70,8 @@ pub struct OpenMessage {
     asked: u32,
     recipients: Recipients,
     attempts: Vec<Attempt>,
+    /// How many of the attempts delivered.
+    delivered: usize,
     holds: Vec<Hold>,
     is_held: bool,
     /// The client that an earlier hop saw, which may be in another host's log.
@@ -111,6 +113,7 @@ impl OpenMessage {
             asked: 0,
             recipients: Recipients::default(),
             attempts: Vec::new(),
+            delivered: 0,
             holds: Vec::new(),
             is_held: false,
             orig_client: None,
@@ -119,6 +122,15 @@ impl OpenMessage {
 
     pub const fn first_seen(&self) -> Timestamp {
         self.first_seen
+    }
+
+    pub const fn sender(&self) -> Option<&Octets> {
+        self.sender.as_ref()
+    }
+
+    /// How many deliveries may have gone through a filter: each comes back as one entry at most.
+    pub const fn filter_runs(&self) -> usize {
+        self.delivered
     }
 
     pub const fn last_seen(&self) -> Timestamp {
@@ -223,6 +235,7 @@ impl OpenMessage {
             Outcome::Expired => RecipientState::Expired,
             Outcome::Discarded | Outcome::Probed => RecipientState::Discarded,
         };
+        self.delivered += usize::from(state == RecipientState::Delivered);
         let recipient = self.recipients.settle(delivery, state);
         let response = match self.recipients.last_attempt(recipient).and_then(|at| self.attempts.get(at)) {
             // Retries mostly get the same answer; it is kept once.

@@ -48,6 +48,17 @@ fn of_message(queue_id: QueueId, rest: &[u8]) -> Option<Entry<'_>> {
     }
 }
 
+/// True for a line of the dump below a refusal in the reject log: `Envelope-from: <al@b.example>`, and the message's header
+/// behind a letter for its kind, `F From: Al <al@b.example>` (`log.c`, `header_line`'s types in `structs.h`).
+pub fn is_header_dump(line: &[u8]) -> bool {
+    if line.starts_with(b"Envelope-from: <") || line.starts_with(b"Envelope-to: <") {
+        return true;
+    }
+    let [b'P' | b'F' | b'T' | b'S' | b'R' | b'I' | b'B' | b'C' | b'*', b' ', header @ ..] = line else { return false };
+    let name = header.iter().take_while(|b| b.is_ascii_graphic() && **b != b':').count();
+    name > 0 && header.get(name) == Some(&b':')
+}
+
 /// One `K=value` of a line, a flag without a value, or `H=`'s several parts.
 enum Field<'a> {
     Pair { key: &'a [u8], value: &'a [u8] },
@@ -454,8 +465,8 @@ fn refusal(queue_id: Option<QueueId>, text: &[u8]) -> Option<Rejection<'_>> {
     if let Some(from) = text.strip_prefix(b"too many recipients: excess ") {
         return excess_recipients(found, from);
     }
-    if let Some(what) = text.strip_prefix(b"unqualified ") {
-        return unqualified(found, what);
+    if text.starts_with(b"unqualified ") {
+        return unqualified(found, text);
     }
     if let Some(refused) =
         text.strip_prefix(b"refused connection from ").or_else(|| text.strip_prefix(b"Connection from "))
@@ -512,7 +523,7 @@ fn excess_recipients<'a>(mut found: Rejection<'a>, text: &'a [u8]) -> Option<Rej
 
 /// `unqualified sender rejected: <al> H=pc7 (helo) [198.51.100.7]` (`smtp_in.c`): an address without a domain.
 fn unqualified<'a>(mut found: Rejection<'a>, text: &'a [u8]) -> Option<Rejection<'a>> {
-    let (whose, rest) = until(text, b" rejected: ")?;
+    let (whose, rest) = until(text.strip_prefix(b"unqualified ")?, b" rejected: ")?;
     let (address, rest) = address(rest, &[b" "])?;
     match whose {
         b"sender" => (found.stage, found.sender) = (Stage::Mail, Some(address)),
@@ -1085,6 +1096,24 @@ mod tests {
         assert_eq!(line(body), Parsed::Ignored("protocol error"));
         assert_eq!(line(b"H=pc7 [198.51.100.7] Warning: rejected RCPT <x>: no"), Parsed::Ignored("advice"));
         assert_eq!(line(b"something that an ACL wrote"), Parsed::Unknown);
+    }
+
+    #[test]
+    fn the_reject_logs_header_dump_is_known() {
+        for line in [
+            &b"Envelope-from: <al@b.example>"[..],
+            b"Envelope-to: <bo@a.example>",
+            b"P Received: from pc7 ([198.51.100.7])",
+            b"F From: Al <al@b.example>",
+            b"T To: bo@a.example",
+            b"I Message-Id: <k7@b.example>",
+            b"* X-Gone: 1",
+        ] {
+            assert!(is_header_dump(line), "{}", String::from_utf8_lossy(line));
+        }
+        for line in [&b"2026-03-04 05:06:07 x"[..], b"F is a letter: yes", b"", b"P ", b"Z From: x", b"F : x"] {
+            assert!(!is_header_dump(line), "{}", String::from_utf8_lossy(line));
+        }
     }
 
     #[test]

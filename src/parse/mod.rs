@@ -6,6 +6,8 @@ pub mod fields;
 pub mod other;
 pub mod postfix;
 pub mod reply;
+#[cfg(test)]
+mod rows;
 
 use crate::framing::{Program, RawLine};
 use crate::mail::queue_id::QueueId;

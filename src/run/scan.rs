@@ -122,6 +122,10 @@ fn parse_line<'a>(line: &'a [u8], only: Option<Mta>, tally: &mut LineTally) -> O
             ignore("continuation");
             return None;
         }
+        if parse::exim::is_header_dump(line) {
+            ignore("rejectlog header");
+            return None;
+        }
         tally.unframed += 1;
         return None;
     };
