@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Outcome;
-use super::scan::{Consumer, Item, ParsedBlock, counted, scan};
+use super::scan::{Consumer, Item, ParsedBlock, counted, repeated_item, scan};
 use super::sources::{Ordered, Selection, select};
 use crate::aggregate::Profiles;
 use crate::classify::{Category, Classifier, Refusal, Scratch, Verdict};
@@ -119,6 +119,9 @@ struct Stages<'c> {
     inputs: Vec<InputSummary>,
     /// Of each input: its clock, and the host of lines that name none.
     clocks: Vec<(Clock, Octets)>,
+    /// Of each input: the last line of each host in its last block.
+    last_lines: Vec<Vec<(Octets, Octets)>>,
+    only: Option<Mta>,
     /// The host of the line before.
     last_host: Option<(Octets, HostId)>,
     parts: Parts,
@@ -145,6 +148,8 @@ impl<'c> Stages<'c> {
             correlator: Correlator::new(),
             judge: Judge::new(classifier, plan.merges_hosts, events),
             inputs: selection.inputs.iter().map(|i| InputSummary::new(&i.source.name, &i.log, i.year_source)).collect(),
+            last_lines: vec![Vec::new(); selection.inputs.len()],
+            only: plan.mta,
             clocks,
             last_host: None,
             parts: Parts::default(),
@@ -170,10 +175,30 @@ impl<'c> Stages<'c> {
         id
     }
 
+    /// Counts what a line that only now could be read came to.
+    fn count(&mut self, source: usize, tally: LineTally) {
+        if let Some(input) = self.inputs.get_mut(source) {
+            input.mail_lines += tally.mail_lines;
+        }
+        self.lines.merge(tally);
+    }
+
     fn item(&mut self, source: usize, line: u64, item: &Item<'_>) {
         let (raw, entry) = match item {
             Item::Entry { raw, entry } => (raw, Some(entry)),
             Item::Unknown { raw } => (raw, None),
+            Item::Repeated(repeated) => {
+                let lines = self.last_lines.get(source).map_or(&[][..], |lines| &lines[..]);
+                let last = lines.iter().find(|(host, _)| repeated.host.is_empty() || **host == *repeated.host);
+                let line_text = last.map(|(_, line)| line.to_vec()).unwrap_or_default();
+                let mut tally = LineTally::default();
+                let again = repeated_item(&line_text, *repeated, self.only, &mut tally);
+                self.count(source, tally);
+                if let Some(item) = again {
+                    self.item(source, line, &item);
+                }
+                return;
+            }
             Item::Part { raw, part } => {
                 // Counted once, as the line it is a part of; what else stands on its lines belongs to it.
                 let Some(line_text) = self.parts.take(raw.host, raw.pid, *part, raw.body) else {
@@ -182,10 +207,7 @@ impl<'c> Stages<'c> {
                 };
                 let mut tally = LineTally::default();
                 let whole = counted(RawLine { body: &line_text, ..*raw }, &mut tally);
-                if let Some(input) = self.inputs.get_mut(source) {
-                    input.mail_lines += tally.mail_lines;
-                }
-                self.lines.merge(tally);
+                self.count(source, tally);
                 if let Some(item) = whole {
                     self.item(source, line, &item);
                 }
@@ -327,6 +349,11 @@ impl Consumer for Stages<'_> {
         let before = self.inputs.get(block.source).map_or(0, |input| input.lines);
         for (number, item) in &block.items {
             self.item(block.source, before + number + 1, item);
+        }
+        if let Some(last_lines) = self.last_lines.get_mut(block.source)
+            && !block.items.is_empty()
+        {
+            *last_lines = block.last_lines.iter().map(|(host, line)| (host.into(), line.into())).collect();
         }
         for line in &block.unframed {
             self.lines.unframed_shapes.add(line, 1);

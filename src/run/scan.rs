@@ -8,7 +8,7 @@ use super::merge::{Piece, Reader};
 use super::sources::Ordered;
 use crate::framing::lines::BLOCK_BYTES;
 use crate::framing::parts::{self, Part};
-use crate::framing::{Program, RawLine, frame, is_continuation};
+use crate::framing::{Program, RawLine, Repeated, frame, is_continuation, last_repeated};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::mail::status::Mta;
@@ -36,6 +36,8 @@ pub enum Item<'a> {
         raw: RawLine<'a>,
         part: Part,
     },
+    /// The last line of a host, which stands before this block, came again; not counted yet.
+    Repeated(Repeated<'a>),
 }
 
 /// The items of one block with their line numbers in it, from 0, and the counts of the rest.
@@ -52,6 +54,40 @@ pub struct ParsedBlock<'a> {
     pub bytes: u64,
     /// Lines at the beginning that another input has too; among the tally's.
     pub left_out: u64,
+    pub last_lines: LastLines<'a>,
+}
+
+/// The last line of each host, the latest first: what `last message repeated` speaks of.
+#[derive(Debug, Default)]
+pub struct LastLines<'a>(Vec<(&'a [u8], &'a [u8])>);
+
+impl<'a> LastLines<'a> {
+    /// A block with lines of more hosts than this knows only the latest of them.
+    const HOSTS: usize = 64;
+
+    fn saw(&mut self, host: &'a [u8], line: &'a [u8]) {
+        match self.0.iter().position(|(known, _)| *known == host) {
+            Some(0) => {}
+            Some(at) => self.0.swap(0, at),
+            None => {
+                self.0.truncate(Self::HOSTS - 1);
+                self.0.insert(0, (host, line));
+            }
+        }
+        if let Some(first) = self.0.first_mut() {
+            first.1 = line;
+        }
+    }
+
+    /// The last line of the host, or of any where it is not named.
+    fn of(&self, host: &[u8]) -> Option<&'a [u8]> {
+        self.0.iter().find(|(known, _)| host.is_empty() || *known == host).map(|(_, line)| *line)
+    }
+
+    /// Host and line of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.0.iter().copied()
+    }
 }
 
 /// Takes the blocks in the order of the text.
@@ -96,28 +132,44 @@ fn parse_piece(piece: &Piece, only: Option<Mta>) -> ParsedBlock<'_> {
     }
     let mut items = Vec::new();
     let mut unframed = Vec::new();
+    let mut last_lines = LastLines::default();
     for line in piece.block.lines() {
         let number = tally.lines;
         tally.lines += 1;
         tally.overlong += u64::from(line.is_overlong);
         let before = tally.unframed;
-        if let Some(item) = parse_line(line.bytes, only, &mut tally) {
+        if let Some(item) = parse_line(line.bytes, only, &mut last_lines, &mut tally) {
             items.push((number, item));
         } else if tally.unframed > before {
             unframed.push(line.bytes);
         }
     }
     let bytes = piece.block.bytes.len() as u64 + piece.left_out.bytes;
-    ParsedBlock { source: piece.source, continues: piece.continues, items, unframed, tally, bytes, left_out }
+    let Piece { source, continues, .. } = *piece;
+    ParsedBlock { source, continues, items, unframed, tally, bytes, left_out, last_lines }
 }
 
-fn parse_line<'a>(line: &'a [u8], only: Option<Mta>, tally: &mut LineTally) -> Option<Item<'a>> {
+fn parse_line<'a>(
+    line: &'a [u8],
+    only: Option<Mta>,
+    last_lines: &mut LastLines<'a>,
+    tally: &mut LineTally,
+) -> Option<Item<'a>> {
     let mut ignore = |reason| *tally.ignored.entry(reason).or_default() += 1;
     if line.trim_ascii().is_empty() {
         ignore("blank");
         return None;
     }
-    let Some(raw) = frame(line) else {
+    let raw = frame(line);
+    if raw.is_none_or(|raw| matches!(raw.program, Program::Other(_)))
+        && let Some(repeated) = last_repeated(line)
+    {
+        return match last_lines.of(repeated.host) {
+            Some(line) => repeated_item(line, repeated, only, tally),
+            None => Some(Item::Repeated(repeated)),
+        };
+    }
+    let Some(raw) = raw else {
         if is_continuation(line) {
             ignore("continuation");
             return None;
@@ -129,6 +181,7 @@ fn parse_line<'a>(line: &'a [u8], only: Option<Mta>, tally: &mut LineTally) -> O
         tally.unframed += 1;
         return None;
     };
+    last_lines.saw(raw.host, line);
     if only.is_some_and(|only| raw.program.mta().is_some_and(|mta| mta != only)) {
         ignore("other mail server");
         return None;
@@ -140,6 +193,24 @@ fn parse_line<'a>(line: &'a [u8], only: Option<Mta>, tally: &mut LineTally) -> O
         return Some(Item::Part { raw: RawLine { body, ..raw }, part });
     }
     counted(raw, tally)
+}
+
+/// What it comes to that `line` was written again; counts that.
+pub fn repeated_item<'a>(
+    line: &'a [u8],
+    repeated: Repeated<'_>,
+    only: Option<Mta>,
+    tally: &mut LineTally,
+) -> Option<Item<'a>> {
+    let raw = frame(line).filter(|raw| only.is_none() || raw.program.mta() == only);
+    match raw {
+        // What a line says of its own repetition is no part of it.
+        Some(raw) => counted(RawLine { stamp: repeated.stamp, times: repeated.times, ..raw }, tally),
+        None => {
+            *tally.ignored.entry("repetition").or_default() += 1;
+            None
+        }
+    }
 }
 
 /// What a framed line comes to; counts it.
