@@ -11,6 +11,8 @@ mod hops;
 mod queue;
 mod recipients;
 mod session;
+#[cfg(test)]
+mod tests;
 mod twins;
 
 use std::collections::VecDeque;

@@ -16,6 +16,8 @@ use crate::parse::Entry;
 const TWIN_S: i64 = 1;
 /// How far the evidence counts: so many odd rows in a row turn a host that wrote twice into one that does not.
 const SURE: i8 = 3;
+/// Lines looked at together; a log whose clock stands still is not worth more memory.
+const TOGETHER: usize = 10_000;
 
 #[derive(Default)]
 pub struct Twins {
@@ -60,7 +62,7 @@ impl Twins {
     /// Ends the rows to which nothing can be added any more.
     fn close_rows(&mut self, now: Timestamp) {
         while let Some(&(at, pid)) = self.order.front() {
-            if now.seconds_since(at) <= TWIN_S {
+            if now.seconds_since(at) <= TWIN_S && self.order.len() <= TOGETHER {
                 break;
             }
             self.order.pop_front();
