@@ -447,6 +447,15 @@ impl Host {
                     self.end(context, *queue_id);
                 }
             }
+            Entry::Removed { queue_id } => {
+                if let Some(message) = self.messages.get_mut(queue_id)
+                    && message.has_deferred()
+                {
+                    // The queue manager does not let go of a message that is still to be delivered.
+                    message.deleted();
+                }
+                self.end(context, *queue_id);
+            }
             Entry::Requeued { queue_id } => {
                 if let Some(message) = self.messages.get_mut(queue_id) {
                     message.requeued();

@@ -325,6 +325,11 @@ impl OpenMessage {
         self.is_deleted = true;
     }
 
+    /// True while a recipient is to be tried again.
+    pub fn has_deferred(&mut self) -> bool {
+        self.recipients.states().any(|(state, _)| *state == RecipientState::Deferred)
+    }
+
     /// The whole message was refused after its data: it is no mail of this host.
     pub fn refused(&mut self) {
         self.is_refused = true;

@@ -1,6 +1,6 @@
 //! The date and time in front of a line.
 
-use crate::mail::time::{Stamp, days_in_month, is_leap_year};
+use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Stamp, civil_from_days, days_in_month, is_leap_year};
 
 /// `Mar  4 05:06:07`, the day padded by a blank, a zero or not at all, with an optional fraction and weekday, and with the
 /// year in front, behind the day, at the end, or absent (RFC 3164 section 4.1.2 and what templates make of it).
@@ -68,6 +68,29 @@ pub fn iso(text: &[u8]) -> Option<(Stamp, &[u8])> {
         ..clock
     };
     Some((valid(stamp)?, rest))
+}
+
+/// `1772600767.123456`: seconds since 1970, as `journalctl -o short-unix` writes them.
+pub fn unix(text: &[u8]) -> Option<(Stamp, &[u8])> {
+    let (seconds, rest) = text.split_at_checked(10)?;
+    if rest.first() != Some(&b'.') || !seconds.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let seconds: i64 = std::str::from_utf8(seconds).ok()?.parse().ok()?;
+    let (micros, rest) = fraction(rest);
+    let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
+    let part = |n: i64| u8::try_from(n).ok();
+    let stamp = Stamp {
+        year: Some(i16::try_from(year).ok()?),
+        month,
+        day,
+        hour: part(seconds.rem_euclid(SECONDS_PER_DAY) / SECONDS_PER_HOUR)?,
+        minute: part(seconds / 60 % 60)?,
+        second: part(seconds % 60)?,
+        micros,
+        offset_s: Some(0),
+    };
+    Some((stamp, rest))
 }
 
 /// `05:06:07`, with a fraction behind a dot or comma; date fields are left empty.
@@ -154,7 +177,7 @@ pub fn zone_name(word: &[u8]) -> Option<Option<i32>> {
 }
 
 /// What follows `Wed ` or `Wed, `.
-fn without_weekday(text: &[u8]) -> &[u8] {
+pub fn without_weekday(text: &[u8]) -> &[u8] {
     const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
     let Some((day, rest)) = text.split_at_checked(3) else { return text };
     if !DAYS.contains(&day) {

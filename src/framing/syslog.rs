@@ -24,8 +24,8 @@ pub fn frame(line: &[u8]) -> Option<RawLine<'_>> {
 
 fn stamp(line: &[u8]) -> Option<(Stamp, &[u8])> {
     match line.first()? {
-        b'0'..=b'9' => stamp::iso(line).or_else(|| stamp::bsd(line)),
-        _ => stamp::bsd(line),
+        b'0'..=b'9' => stamp::iso(line).or_else(|| stamp::bsd(line)).or_else(|| stamp::unix(line)),
+        _ => stamp::bsd(line).or_else(|| stamp::iso(stamp::without_weekday(line))),
     }
 }
 
@@ -99,7 +99,9 @@ fn rfc5424(text: &[u8]) -> Option<RawLine<'_>> {
     let message = structured_data(rest)?;
     let pid = number(procid);
     let host = if host == b"-" { &[] } else { origin(host) };
-    Some(finished(RawLine { stamp, host, program: program(app), pid, body: message, times: 1 }))
+    // rsyslog keeps the blank that stood behind the colon of the tag.
+    let body = message.strip_prefix(b" ").unwrap_or(message);
+    Some(finished(RawLine { stamp, host, program: program(app), pid, body, times: 1 }))
 }
 
 /// `APP PROCID MSGID SD MSG`: the same without the version, as some templates have it.

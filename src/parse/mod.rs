@@ -8,6 +8,7 @@ pub mod postfix;
 pub mod reply;
 #[cfg(test)]
 mod rows;
+mod service;
 
 use crate::framing::{Program, RawLine};
 use crate::mail::queue_id::QueueId;
@@ -47,6 +48,8 @@ pub enum Entry<'a> {
     Closed { queue_id: QueueId },
     /// An administrator threw the message away: `postsuper -d`, `exim -Mrm`.
     Deleted { queue_id: QueueId },
+    /// `removed` under a tag that does not tell the queue manager from `postsuper`.
+    Removed { queue_id: QueueId },
     /// An administrator made the mail server bounce what is not delivered yet: `exim -Mg`. No line per recipient follows.
     GivenUp { queue_id: QueueId },
     /// `postsuper -r` or a reroute gave the message a new life under another id.

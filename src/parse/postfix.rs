@@ -4,7 +4,9 @@
 use super::fields::{
     HostIp, address, host_ip_port, named_id, next_queue_id, number, seconds, unquoted_end, until, until_last,
 };
-use super::{Arrival, AuthFailure, Client, Delivery, Entry, Hold, Interim, Outcome, Parent, Parsed, Rejection};
+use super::{
+    Arrival, AuthFailure, Client, Delivery, Entry, Hold, Interim, Outcome, Parent, Parsed, Rejection, service,
+};
 use crate::mail::address::{ip, unbracketed};
 use crate::mail::queue_id::{QueueId, take_postfix_id};
 use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
@@ -12,6 +14,7 @@ use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
 /// What a Postfix line says. `is_relay` is true for the `relay` transport (master.cf), which carries mail on to this
 /// site's own servers.
 pub fn line<'a>(service: &'a [u8], is_relay: bool, body: &'a [u8]) -> Parsed<'a> {
+    let service = if service == b"postfix" { service::of_message(body) } else { service };
     let entry = match take_postfix_id(body) {
         Some((queue_id, rest)) => with_queue_id(service, is_relay, queue_id, rest),
         None => match body.strip_prefix(b"NOQUEUE: ") {
@@ -33,6 +36,7 @@ fn with_queue_id<'a>(service: &'a [u8], is_relay: bool, queue_id: QueueId, rest:
         b'f' if rest.starts_with(b"from=") => queue_manager(queue_id, rest)?,
         b't' if rest.starts_with(b"to=") => delivery(service, is_relay, queue_id, rest)?,
         b'r' if rest == b"removed" && service == b"postsuper" => Entry::Deleted { queue_id },
+        b'r' if rest == b"removed" && service == b"postfix" => Entry::Removed { queue_id },
         b'r' if rest == b"removed" || rest.starts_with(b"removed (") => Entry::Closed { queue_id },
         b'r' if rest == b"requeued" => Entry::Requeued { queue_id },
         b'r' if rest == b"released from hold" => Entry::Released { queue_id },

@@ -111,6 +111,7 @@ fn shown(parsed: &Parsed<'_>) -> String {
         ),
         Entry::Expired { .. } => "expired".into(),
         Entry::Closed { .. } => "closed".into(),
+        Entry::Removed { .. } => "removed".into(),
         Entry::Deleted { .. } => "deleted".into(),
         Entry::GivenUp { .. } => "given up".into(),
         Entry::Requeued { .. } => "requeued".into(),

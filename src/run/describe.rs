@@ -90,6 +90,9 @@ const fn entry_kind(entry: &Entry<'_>) -> (&'static str, &'static str) {
         Entry::Released { .. } => ("released", "let go from hold"),
         Entry::Expired { .. } => ("expired", "given up for age (status=expired)"),
         Entry::Closed { .. } => ("closed", "the message left the queue (removed, Completed)"),
+        Entry::Removed { .. } => {
+            ("removed", "the message left the queue, or was thrown out of it: the tag does not say")
+        }
         Entry::Deleted { .. } => ("deleted", "an administrator threw the message away"),
         Entry::GivenUp { .. } => ("given-up", "an administrator made what is left bounce"),
         Entry::Requeued { .. } => ("requeued", "the message goes on under another id"),
@@ -219,6 +222,7 @@ impl Fields {
             | Entry::Released { queue_id }
             | Entry::Blackholed { queue_id }
             | Entry::Closed { queue_id }
+            | Entry::Removed { queue_id }
             | Entry::Deleted { queue_id }
             | Entry::GivenUp { queue_id }
             | Entry::Requeued { queue_id } => self.id("queue_id", *queue_id),
