@@ -38,12 +38,12 @@ impl Correlator {
         let origin = message.origin().clone();
         match child_host {
             Some(child_host) => {
-                let alias = message.alias(recipient);
+                let known = message.known_of(recipient);
                 message.handed_on(recipient);
                 if child_host == here {
                     parent.adopt(delivery.queue_id, next, origin);
-                    if let (Some(alias), Some(child)) = (alias, parent.messages.get_mut(&next)) {
-                        child.learn_alias(alias);
+                    if let (Some(known), Some(child)) = (known, parent.messages.get_mut(&next)) {
+                        child.learn(known);
                     }
                 } else if let Some(child) =
                     self.hosts.get_mut(child_host.0 as usize).and_then(|h| h.messages.get_mut(&next))
@@ -137,8 +137,12 @@ impl Host {
             return;
         }
         self.adopt(parent, id, link.origin);
-        if let Some(parent) = self.messages.get_mut(&parent) {
+        let known = self.messages.get_mut(&parent).and_then(|parent| {
             parent.handed_on(recipient);
+            parent.known_of(recipient)
+        });
+        if let (Some(known), Some(child)) = (known, self.messages.get_mut(&id)) {
+            child.learn(known);
         }
     }
 

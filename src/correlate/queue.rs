@@ -35,6 +35,14 @@ pub fn hold(context: Context, hold: &parse::Hold<'_>) -> Hold {
     }
 }
 
+/// What one hop knows of a recipient and the next does not.
+pub enum Known {
+    /// Its address, and the one before aliases.
+    Alias(Octets, Octets),
+    /// All that the next hop has is sent on for this address: a list, an alias with an owner, a `.forward`.
+    Forwarded(Octets),
+}
+
 /// A queue entry of which more lines may come.
 pub struct OpenMessage {
     mta: Mta,
@@ -49,6 +57,7 @@ pub struct OpenMessage {
     notice_about: Option<QueueId>,
     is_refused: bool,
     is_deleted: bool,
+    is_given_up: bool,
     is_continued: bool,
     is_requeued: bool,
     is_probe: bool,
@@ -61,6 +70,8 @@ pub struct OpenMessage {
     pub children: Vec<QueueId>,
     /// Address and address before aliases, as the hop before knew them.
     aliases: Vec<(Octets, Octets)>,
+    /// The address whose mail local(8) sent on as this entry, to whomever it stands for.
+    forwarded_for: Option<Octets>,
     /// A copy left for elsewhere, here or behind a later hop.
     is_relayed: bool,
     sender: Option<Octets>,
@@ -91,6 +102,7 @@ impl OpenMessage {
             notice_about: None,
             is_refused: false,
             is_deleted: false,
+            is_given_up: false,
             is_continued: false,
             is_requeued: false,
             is_probe: false,
@@ -106,6 +118,7 @@ impl OpenMessage {
             parent: None,
             children: Vec::new(),
             aliases: Vec::new(),
+            forwarded_for: None,
             is_relayed: false,
             sender: None,
             message_id: None,
@@ -179,7 +192,8 @@ impl OpenMessage {
         self.own.local_user = arrival.local_user.map(Octets::from);
         self.own.client = arrival.client.map(ClientFacts::from);
         self.orig_client = arrival.orig_client.as_deref().map(|client| ClientFacts::from(*client));
-        if let Some(sender) = arrival.sender {
+        // Behind the queue manager's line pickup's `root` is no news of `root@example.org`.
+        if let (None, Some(sender)) = (&self.sender, arrival.sender) {
             self.set_sender(sender);
         }
         self.size = self.size.or(arrival.size);
@@ -311,8 +325,9 @@ impl OpenMessage {
         self.is_deleted = true;
     }
 
-    /// Bounced by hand: every recipient that was put off is lost.
+    /// Bounced by hand: every recipient that was put off is lost, and those that no line names.
     pub fn given_up(&mut self) {
+        self.is_given_up = true;
         for (state, _) in self.recipients.states() {
             if *state == RecipientState::Deferred {
                 *state = RecipientState::Bounced;
@@ -381,15 +396,24 @@ impl OpenMessage {
         }
     }
 
-    /// Address and address before aliases of a recipient, where they differ.
-    pub fn alias(&self, recipient: usize) -> Option<(Octets, Octets)> {
-        let recipient = self.recipients.get(recipient).filter(|r| !r.orig_address.is_empty())?;
-        Some((recipient.address.clone(), recipient.orig_address.clone()))
+    /// What the next hop should know of a recipient that it carries on.
+    pub fn known_of(&self, recipient: usize) -> Option<Known> {
+        let last = self.recipients.last_attempt(recipient).and_then(|at| self.attempts.get(at));
+        let is_forward = last.is_some_and(|attempt| *attempt.service == *b"local");
+        let known = self.recipients.get(recipient)?;
+        match (is_forward, known.orig_address.is_empty()) {
+            (true, _) => Some(Known::Forwarded(known.asked_for().into())),
+            (false, false) => Some(Known::Alias(known.address.clone(), known.orig_address.clone())),
+            (false, true) => None,
+        }
     }
 
-    /// An alias that the hop before expanded: this one sees the address only.
-    pub fn learn_alias(&mut self, alias: (Octets, Octets)) {
-        self.aliases.push(alias);
+    /// What the hop before knew: this one sees its own addresses only.
+    pub fn learn(&mut self, known: Known) {
+        match known {
+            Known::Alias(address, orig_address) => self.aliases.push((address, orig_address)),
+            Known::Forwarded(address) => self.forwarded_for = Some(address),
+        }
     }
 
     /// The last delivery of this recipient went into another queue entry.
@@ -428,10 +452,11 @@ impl OpenMessage {
                 _ => {}
             }
         }
-        match (self.is_continued, self.is_deleted) {
-            (true, _) => RecipientState::HandedOn,
-            (false, true) => RecipientState::Discarded,
-            (false, false) => RecipientState::Open,
+        match (self.is_continued, self.is_given_up, self.is_deleted) {
+            (true, ..) => RecipientState::HandedOn,
+            (false, true, _) => RecipientState::Bounced,
+            (false, false, true) => RecipientState::Discarded,
+            (false, false, false) => RecipientState::Open,
         }
     }
 
@@ -523,6 +548,9 @@ impl OpenMessage {
     /// Notes that a copy was relayed, for this entry and, through its answer, for the hop before it.
     pub fn settle_relayed(&mut self, by_next_hop: bool) -> bool {
         self.recipients.fill_aliases(std::mem::take(&mut self.aliases));
+        if let Some(address) = self.forwarded_for.take() {
+            self.recipients.fill_forwarded(&address);
+        }
         self.is_relayed |= by_next_hop || self.was_relayed();
         self.is_relayed
     }

@@ -101,6 +101,13 @@ impl Recipients {
         }
     }
 
+    /// Gives recipients without an address before aliases the one that all of them stand for.
+    pub fn fill_forwarded(&mut self, orig_address: &Octets) {
+        for known in self.list.iter_mut().filter(|r| r.orig_address.is_empty() && r.address != *orig_address) {
+            known.orig_address = orig_address.clone();
+        }
+    }
+
     fn find(&self, address: &[u8], orig_address: &[u8]) -> Option<usize> {
         let is_same =
             |at: &usize| self.list.get(*at).is_some_and(|r| *r.address == *address && *r.orig_address == *orig_address);

@@ -146,7 +146,8 @@ impl Sessions {
     fn session(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) -> Option<&mut Session> {
         let key = Key::new(context, client)?;
         let is_over = |known: &Session| {
-            *known.client.ip != *client.ip
+            // A line may name no client: a before-queue filter's answer.
+            (!client.ip.is_empty() && *known.client.ip != *client.ip)
                 || context.at.seconds_since(known.last_seen) > FORGET_S
                 || (known.port.is_some() && client.port.is_some() && known.port != client.port)
         };

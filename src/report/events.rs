@@ -181,7 +181,8 @@ impl Events {
         let relay = event.relay;
         // The innermost reply's codes where it was taken apart, else the line's.
         let smtp_code = verdict.and_then(|v| v.smtp_code).or(event.smtp_code);
-        let enhanced_code = verdict.and_then(|v| v.enhanced_code).or(event.enhanced_code);
+        // The record's own code; a code in the text may be another server's.
+        let enhanced_code = event.enhanced_code.or(verdict.and_then(|v| v.enhanced_code));
         let source = self.sources.get(event.place.source as usize);
         let row = [
             Cell::Time(event.at),
