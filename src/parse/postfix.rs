@@ -340,6 +340,9 @@ fn status<'a>(mut found: Delivery<'a>, text: &'a [u8]) -> Option<Delivery<'a>> {
     } else if found.response.starts_with(b"delivery temporarily suspended") {
         found.is_secondary = true;
         found.is_remote |= found.service != b"lmtp";
+    } else if found.outcome == Outcome::Deferred && matches!(found.service, b"qmgr" | b"oqmgr" | b"nqmgr") {
+        // No delivery agent saw it: what keeps the transport from running is logged elsewhere.
+        found.is_secondary = true;
     }
     Some(found)
 }

@@ -562,7 +562,7 @@ fn qmgr_lines() {
             ("3F2A11C0: from=<al@b.example>, status=force-expired, returned to sender", "expired"),
             (
                 "3F2A11C0: to=<bo@a.example>, relay=none, delay=3, delays=3/0/0/0, dsn=4.3.0, status=deferred (mail transport unavailable)",
-                "deferred to=bo@a.example relay=[] 4.3.0 :: mail transport unavailable",
+                "deferred secondary to=bo@a.example relay=[] 4.3.0 :: mail transport unavailable",
             ),
             ("3F2A11C0: skipped, still being delivered", "ignored queue state"),
         ],
@@ -1251,6 +1251,10 @@ fn exim_content_refusals() {
             "rejection of message eod pc7[198.51.100.7] from=al@b.example :: no",
         ),
         (
+            "overlong message header line received from pc7 [198.51.100.7] (more than 998 characters): message abandoned",
+            "rejection of message eod pc7[198.51.100.7] :: overlong message header line received from pc7 [198.51.100.7] (more than 998 characters): message abandoned",
+        ),
+        (
             "rejected from <al@b.example> H=pc7 [198.51.100.7]: message too big: read=2 max=1",
             "rejection of message eod pc7[198.51.100.7] from=al@b.example :: message too big: read=2 max=1",
         ),
@@ -1319,6 +1323,22 @@ fn exim_dictionary_attacks() {
 fn exim_too_many() {
     exim(&[
         (
+            "temporarily refused connection from [198.51.100.7]: not in reserve list: connected=2 max=1 reserve=1",
+            "tempfail connect [198.51.100.7] :: not in reserve list: connected=2 max=1 reserve=1",
+        ),
+        (
+            "rejected MAIL command H=pc7 (h) [198.51.100.7]: too many messages in one connection",
+            "tempfail mail pc7[198.51.100.7] helo=h 421 :: too many messages in one connection",
+        ),
+        (
+            "rejected MAIL from pc7 [198.51.100.7]: no HELO/EHLO given",
+            "rejection mail pc7[198.51.100.7] :: no HELO/EHLO given",
+        ),
+        (
+            "too many recipients: message rejected: sender=<al@b.example> H=pc7 [198.51.100.7]",
+            "rejection rcpt pc7[198.51.100.7] from=al@b.example :: too many recipients",
+        ),
+        (
             "Connection from [198.51.100.7] refused: too many connections",
             "tempfail connect [198.51.100.7] :: too many connections",
         ),
@@ -1349,6 +1369,7 @@ fn exim_connections() {
         "SMTP command timeout on TLS connection from pc7 [198.51.100.7]",
         "SMTP data timeout (message abandoned) on connection from pc7 [198.51.100.7] F=<al@b.example>",
         "unexpected disconnection while reading SMTP command from pc7 [198.51.100.7] D=1s",
+        "unexpected EOF while reading SMTP command from pc7 [198.51.100.7] D=1s",
     ] {
         exim(&[(line, "ignored connection")]);
         of_message(&[(line, "ignored connection")]);
