@@ -1453,3 +1453,61 @@ fn what_an_acl_writes_is_unknown() {
         ("H=pc7 [198.51.100.7] nice weather", "unknown"),
     ]);
 }
+
+/// Pieces of lines, over and over: whatever the kind, a line of the longest that is read takes no time to speak of.
+#[test]
+fn hostile_lines_neither_panic_nor_take_long() {
+    let starts = [
+        "3F2A11C0: host ",
+        "3F2A11C0: to=<",
+        "NOQUEUE: reject: RCPT from ",
+        "disconnect from ",
+        "connect to ",
+        "warning: ",
+        "1tXyZa-0001Ab-2c <= a H=(",
+        "1tXyZa-0001Ab-2c => ",
+        "1tXyZa-0001Ab-2c H=mx [192.0.2.8] ",
+        "H=(",
+        "cwd=/ 3 args: ",
+        "1tXyZa-0001Ab-2c SMTP error from remote mail server after ",
+        "unqualified sender rejected: <",
+        "overlong message header",
+        "auth: x(",
+        "1tXyZa-0001Ab-2c <= a H=x [192.0.2.8] P=esmtps DN=\"",
+    ];
+    let units = [
+        ") [192.0.2.7",
+        ") [192.0.2.7]",
+        "\" ",
+        "\"",
+        "<",
+        "> ",
+        ": ",
+        " F=<",
+        " args: ",
+        "host x[192.0.2.8] ",
+        " A=b",
+        "),",
+        "): ",
+        "[",
+        "]",
+        " after RCPT TO:<",
+        "\\",
+        "\u{fffd}",
+        "auth=0/9 ",
+        " 3 args:",
+    ];
+    let began = std::time::Instant::now();
+    for start in starts {
+        for unit in units {
+            let line = format!("{start}{}", unit.repeat(65_536 / unit.len()));
+            for service in ["smtpd", "smtp", "cleanup", "postscreen", "dnsblog", "qmgr"] {
+                let _ = postfix::line(service.as_bytes(), false, line.as_bytes());
+            }
+            let _ = exim::line(line.as_bytes());
+            let _ = super::other::line(b"dovecot", line.as_bytes());
+            let _ = exim::is_header_dump(line.as_bytes());
+        }
+    }
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
