@@ -251,6 +251,19 @@ fn smtpd_reject_at_every_stage() {
                 "NOQUEUE: reject: AUTH from pc7[198.51.100.7]: 530 5.7.0 Must issue a STARTTLS command first; proto=ESMTP helo=<h>",
                 "rejection auth pc7[198.51.100.7] helo=h 530 5.7.0 :: Must issue a STARTTLS command first",
             ),
+            (
+                "bare <LF> received after DATA (99 bytes) from pc7[198.51.100.7]",
+                "rejection data pc7[198.51.100.7] 5.5.2 :: bare <LF> received",
+            ),
+            (
+                "NOQUEUE: bare <LF> received after EHLO from pc7[198.51.100.7]",
+                "rejection helo pc7[198.51.100.7] 5.5.2 :: bare <LF> received",
+            ),
+            (
+                "3F2A11C0: bare <LF> received after BDAT from pc7[198.51.100.7]",
+                "rejection of message data pc7[198.51.100.7] 5.5.2 :: bare <LF> received",
+            ),
+            ("reject: ETRN a.example... from pc7[198.51.100.7]", "rejection rcpt pc7[198.51.100.7] :: "),
             ("NOQUEUE: reject: RCPT from pc7[198.51", "unknown"),
         ],
     );
@@ -644,6 +657,10 @@ fn smtp_interim_answers() {
                 "interim mx.a.example[192.0.2.8] :: TLS is required, but was not offered by host mx.a.example[192.0.2.8]",
             ),
             ("3F2A11C0: Cannot start TLS: handshake failure", "interim [] :: Cannot start TLS: handshake failure"),
+            (
+                "3F2A11C0: message size 99 exceeds size limit 9 of server mx.a.example[192.0.2.8]",
+                "interim mx.a.example[192.0.2.8] :: message size 99 exceeds size limit 9 of server mx.a.example[192.0.2.8]",
+            ),
             ("3F2A11C0: Server certificate not trusted", "interim [] :: Server certificate not trusted"),
         ],
     );
