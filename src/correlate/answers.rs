@@ -14,7 +14,9 @@ use crate::parse::{Delivery, Interim, Outcome};
 const ANSWERS: usize = 10;
 const ANSWER_BYTES: usize = 500;
 /// An outcome follows within this time: Postfix's longest single wait is 10 minutes (`smtp_data_done_timeout`).
-const FRESH_S: i64 = 3_600;
+const FRESH_S: i64 = 1_200;
+/// Outcomes of one delivery's recipients are logged within this time; what comes later is the next try.
+const TOGETHER_S: i64 = 60;
 /// Deliveries whose outcome is awaited at one time; more means that outcomes are not in this log.
 const AWAITED: usize = 4_096;
 
@@ -29,8 +31,8 @@ enum Key {
 struct Pending {
     at: Timestamp,
     answers: Vec<Answer>,
-    /// The message whose outcome has taken them: further recipients of the same delivery take them too.
-    taken_by: Option<QueueId>,
+    /// The message whose outcome has taken them, and when: further recipients of the same delivery take them too.
+    taken_by: Option<(QueueId, Timestamp)>,
 }
 
 struct Answer {
@@ -56,7 +58,7 @@ impl Answers {
             _ => return,
         };
         if self.pending.len() >= AWAITED && !self.pending.contains_key(&key) {
-            self.pending.retain(|_, pending| context.at.seconds_since(pending.at) <= FRESH_S / 6);
+            self.pending.retain(|_, pending| context.at.seconds_since(pending.at) <= FRESH_S / 4);
             if self.pending.len() >= AWAITED {
                 self.pending.clear();
             }
@@ -90,12 +92,14 @@ impl Answers {
             _ => Key::Entry(delivery.queue_id),
         };
         let Some(pending) = self.pending.get_mut(&key) else { return Box::default() };
-        let is_other = pending.taken_by.is_some_and(|id| id != delivery.queue_id);
+        let is_other = pending
+            .taken_by
+            .is_some_and(|(id, at)| id != delivery.queue_id || context.at.seconds_since(at) > TOGETHER_S);
         if is_other || context.at.seconds_since(pending.at) > FRESH_S {
             self.pending.remove(&key);
             return Box::default();
         }
-        pending.taken_by = Some(delivery.queue_id);
+        pending.taken_by.get_or_insert((delivery.queue_id, context.at));
         let is_of = |answer: &&Answer| {
             answer.queue_id.is_none_or(|id| id == delivery.queue_id)
                 && answer.recipient.as_ref().is_none_or(|recipient| {

@@ -16,6 +16,8 @@ const LISTING_S: i64 = 300;
 const CALL_S: i64 = 2;
 /// A call that takes mail in for longer is known by its process.
 const SESSION_S: i64 = 600;
+/// Longest text kept: a path's (`PATH_MAX`).
+const TEXT_BYTES: usize = 4_096;
 
 struct Hint {
     at: Timestamp,
@@ -82,5 +84,6 @@ fn push(hints: &mut VecDeque<Hint>, context: Context, keep_s: i64, about: &[u8],
     while hints.front().is_some_and(|old| hints.len() >= KEPT || context.at.seconds_since(old.at) > keep_s) {
         hints.pop_front();
     }
-    hints.push_back(Hint { at: context.at, pid: context.pid, about: about.into(), says: says.into() });
+    let cut = |text: &[u8]| Octets::from(text.get(..TEXT_BYTES).unwrap_or(text));
+    hints.push_back(Hint { at: context.at, pid: context.pid, about: cut(about), says: cut(says) });
 }

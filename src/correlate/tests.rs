@@ -550,6 +550,19 @@ fn exims_earlier_answers_stay_with_their_recipients() {
 }
 
 #[test]
+fn earlier_answers_belong_to_one_try() {
+    let found = log("
+        0 exim[0] 1tXyZa-0001Ab-2c H=mx1.a.example [192.0.2.7] Connection refused
+        0 exim[0] 1tXyZa-0001Ab-2c == bo@a.example R=r T=remote_smtp defer (-44) H=mx2.a.example [192.0.2.8]: SMTP error from remote mail server after RCPT TO:<bo@a.example>: 450 later
+        900 exim[0] 1tXyZa-0001Ab-2c => bo@a.example R=r T=remote_smtp H=mx1.a.example [192.0.2.7]
+        1000 smtp[6] connect to mx1.a.example[192.0.2.7]:25: Connection refused
+        9000 smtp[6] 3F2A11C0: to=<bo@a.example>, relay=mx3.a.example[192.0.2.9]:25, delay=1, dsn=2.0.0, status=sent (250 ok)");
+    let message = found.message("1tXyZa-0001Ab-2c");
+    assert_eq!((message.earlier(0).len(), message.earlier(1).len()), (1, 0));
+    assert!(found.message("3F2A11C0").earlier(0).is_empty());
+}
+
+#[test]
 fn earlier_answers_are_bounded() {
     let mut lines = String::new();
     for n in 0..30 {

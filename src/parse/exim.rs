@@ -465,8 +465,26 @@ fn refusal(queue_id: Option<QueueId>, text: &[u8]) -> Option<Rejection<'_>> {
     if let Some(from) = text.strip_prefix(b"too many recipients: excess ") {
         return excess_recipients(found, from);
     }
+    if let Some(from) = text.strip_prefix(b"too many recipients: message ") {
+        return excess_recipients(found, from);
+    }
     if text.starts_with(b"unqualified ") {
         return unqualified(found, text);
+    }
+    if let Some(from) = text.strip_prefix(b"temporarily refused connection from ") {
+        let (host, rest) = host(from.strip_prefix(b"H=").unwrap_or(from))?;
+        (found.client, found.is_permanent) = (host.client(), false);
+        found.response = rest.strip_prefix(b": ").unwrap_or(rest);
+        return Some(found);
+    }
+    // `overlong message header line received from pc7 [198.51.100.7] (more than 998 characters): message abandoned`
+    if let Some((_, from)) =
+        until(text, b" received from ").filter(|_| LONG_HEADERS.iter().any(|s| text.starts_with(s)))
+    {
+        found.stage = Stage::Eod;
+        found.response = text;
+        found.client = host(from).map_or_else(Client::default, |(host, _)| host.client());
+        return Some(found);
     }
     if let Some(refused) =
         text.strip_prefix(b"refused connection from ").or_else(|| text.strip_prefix(b"Connection from "))
@@ -506,6 +524,9 @@ fn refusal(queue_id: Option<QueueId>, text: &[u8]) -> Option<Rejection<'_>> {
     }
 }
 
+/// `receive.c`: the message is given up in its header.
+const LONG_HEADERS: &[&[u8]] = &[b"overlong message header", b"ridiculously long message header"];
+
 /// `too many recipients: excess temporarily rejected: sender=<al@example.org> H=pc7 [198.51.100.7]` (`smtp_in.c`): one
 /// line for all that were too many.
 fn excess_recipients<'a>(mut found: Rejection<'a>, text: &'a [u8]) -> Option<Rejection<'a>> {
@@ -542,7 +563,16 @@ fn rejected<'a>(mut found: Rejection<'a>, what: &'a [u8]) -> Option<Rejection<'a
     let (stage, after) = STAGES.iter().find_map(|(words, stage)| Some((*stage, what.strip_prefix(*words)?)))?;
     found.stage = stage;
     found.ends_message &= matches!(stage, Stage::Eod | Stage::Data);
-    let argument = after.strip_prefix(b" ").unwrap_or(after);
+    let mut argument = after.strip_prefix(b" ").unwrap_or(after);
+    // `rejected MAIL command H=pc7 [198.51.100.7]: too many messages in one connection`: the answer is 421 (`smtp_in.c`).
+    if let Some(named) = argument.strip_prefix(b"command H=") {
+        (found.smtp_code, found.is_permanent) = (SmtpCode::new(421), false);
+        argument = named;
+        if let Some((host, rest)) = host(named) {
+            found.client = host.client();
+            argument = rest;
+        }
+    }
     let mut rest = argument.strip_prefix(b"FROM:").or_else(|| argument.strip_prefix(b"TO:")).unwrap_or(argument);
     if rest.starts_with(b"<") {
         let (address, after) = address(rest, &[b": ", b" ", b":"])?;
@@ -772,7 +802,8 @@ const ALWAYS_WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"no host name found", "client name"),
     (b"no IP address found", "client name"),
     (b"host name alias list truncated", "client name"),
-    (b"unexpected disconnection", "connection"),
+    (b"unexpected disconnection while ", "connection"),
+    (b"unexpected EOF while ", "connection"),
     (b"TLS ", "tls"),
     (b"TLS: ", "tls"),
     (b"A TLS ", "tls"),
@@ -839,6 +870,21 @@ const ALWAYS_WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"Error while ", "warning"),
     (b"qualify/rewrite: ", "warning"),
     (b"local_scan() ", "warning"),
+    (b"queue run: ", "warning"),
+    (b"process ", "warning"),
+    (b"Process ", "warning"),
+    (b"fork ", "warning"),
+    (b"fork() ", "warning"),
+    (b"listen() ", "warning"),
+    (b"setsockopt(", "warning"),
+    (b"getsockname() ", "warning"),
+    (b"spool directory space check failed", "warning"),
+    (b"log directory space check failed", "warning"),
+    (b"spool file ", "warning"),
+    (b"internal problem in ", "warning"),
+    (b"internal scanner error", "warning"),
+    (b"spf: ", "warning"),
+    (b"verify defer overridden by ", "verification"),
     (b"DNS list lookup defer", "warning"),
     (b"dnslists ", "warning"),
     (b"callout ", "verification"),
@@ -917,6 +963,7 @@ const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"daemon", "service"),
     (b"SIG", "service"),
     (b"socket bind()", "service"),
+    (b"inetd wait timeout", "service"),
     (b"listening ", "service"),
     (b"configured ", "service"),
     (b"timed out while reading local message", "connection"),

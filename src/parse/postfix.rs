@@ -51,6 +51,7 @@ fn with_queue_id<'a>(service: &'a [u8], is_relay: bool, queue_id: QueueId, rest:
         b's' | b'p' if rest.ends_with(b"notification") || until(rest, b"notification: ").is_some() => {
             notice(queue_id, rest)?
         }
+        b'b' if rest.starts_with(BARE_LF) => return bare_line_feed(service, Some(queue_id), rest),
         _ if matches!(service, b"smtp" | b"lmtp") => Entry::Interim(interim(Some(queue_id), rest)?),
         _ => return refusal(service, Some(queue_id), rest),
     };
@@ -108,6 +109,9 @@ const INTERIM: &[&[u8]] = &[
     b"REQUIRETLS is required",
     b"Protocol error",
     b"message size ",
+    b"server ",
+    b"unable to look up host ",
+    b"Host or domain name not found",
 ];
 
 fn noqueue<'a>(service: &'a [u8], rest: &'a [u8]) -> Option<Parsed<'a>> {
@@ -115,12 +119,18 @@ fn noqueue<'a>(service: &'a [u8], rest: &'a [u8]) -> Option<Parsed<'a>> {
         let (client, tail) = peer(text)?;
         return Some(Parsed::Entry(Entry::Session { client, sasl_username: sasl_username(tail) }));
     }
+    if rest.starts_with(BARE_LF) {
+        return bare_line_feed(service, None, rest);
+    }
     refusal(service, None, rest)
 }
 
 fn without_queue_id<'a>(service: &'a [u8], body: &'a [u8]) -> Option<Parsed<'a>> {
     match service {
-        b"smtpd" if body.starts_with(b"proxy-") => return refusal(service, None, body),
+        b"smtpd" if body.starts_with(b"proxy-") || body.starts_with(b"reject: ") => {
+            return refusal(service, None, body);
+        }
+        b"smtpd" if body.starts_with(BARE_LF) => return bare_line_feed(service, None, body),
         b"smtpd" => {}
         b"smtp" | b"lmtp" if body.starts_with(b"connect to ") => {
             return interim(None, body).map(|found| Parsed::Entry(Entry::Interim(found)));
@@ -180,6 +190,20 @@ fn throttled<'a>(service: &'a [u8], warning: &'a [u8]) -> Option<Entry<'a>> {
         response: warning,
         ..Rejection::new(None, service, stage)
     }))
+}
+
+const BARE_LF: &[u8] = b"bare <LF> received after ";
+
+/// `bare <LF> received after DATA (99 bytes) from pc7[198.51.100.7]`: refused and hung up on, with no other line
+/// (`smtpd_forbid_bare_newline`, `smtpd.c`).
+fn bare_line_feed<'a>(service: &'a [u8], queue_id: Option<QueueId>, text: &'a [u8]) -> Option<Parsed<'a>> {
+    let (command, rest) = until(text.strip_prefix(BARE_LF)?, b" ")?;
+    let (_, from) = until_last(rest, b"from ")?;
+    let mut found = Rejection::new(queue_id, service, stage(command).unwrap_or(Stage::Data));
+    found.client = peer(from)?.0;
+    found.enhanced_code = EnhancedCode::take(b"5.5.2").map(|(code, _)| code);
+    found.response = text.get(..b"bare <LF> received".len())?;
+    Some(Parsed::Entry(Entry::Rejection(found)))
 }
 
 /// `warning: 3F2A11C0: queue file size limit exceeded`: the message was refused for its size, and no other line says so
@@ -344,6 +368,9 @@ fn status<'a>(mut found: Delivery<'a>, text: &'a [u8]) -> Option<Delivery<'a>> {
     } else if found.response.starts_with(b"delivery temporarily suspended") {
         found.is_secondary = true;
         found.is_remote |= found.service != b"lmtp";
+    } else if found.outcome == Outcome::Deferred && matches!(found.service, b"qmgr" | b"oqmgr" | b"nqmgr") {
+        // No delivery agent saw it: what keeps the transport from running is logged elsewhere.
+        found.is_secondary = true;
     }
     Some(found)
 }
@@ -477,7 +504,14 @@ fn command_refusal<'a>(found: &mut Rejection<'a>, command: &[u8], after: &'a [u8
             found.client = client;
             rest.strip_prefix(b": ").or_else(|| rest.strip_prefix(b" ")).unwrap_or(rest)
         }
-        None => after,
+        // `reject: ETRN a.example... from pc7[198.51.100.7]`
+        None => match until_last(after, b"... from ").and_then(|(_, from)| peer(from)) {
+            Some((client, rest)) => {
+                found.client = client;
+                rest
+            }
+            None => after,
+        },
     };
     let (reason, tail) = split_tail(text);
     codes(found, reason);

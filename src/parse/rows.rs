@@ -252,6 +252,19 @@ fn smtpd_reject_at_every_stage() {
                 "NOQUEUE: reject: AUTH from pc7[198.51.100.7]: 530 5.7.0 Must issue a STARTTLS command first; proto=ESMTP helo=<h>",
                 "rejection auth pc7[198.51.100.7] helo=h 530 5.7.0 :: Must issue a STARTTLS command first",
             ),
+            (
+                "bare <LF> received after DATA (99 bytes) from pc7[198.51.100.7]",
+                "rejection data pc7[198.51.100.7] 5.5.2 :: bare <LF> received",
+            ),
+            (
+                "NOQUEUE: bare <LF> received after EHLO from pc7[198.51.100.7]",
+                "rejection helo pc7[198.51.100.7] 5.5.2 :: bare <LF> received",
+            ),
+            (
+                "3F2A11C0: bare <LF> received after BDAT from pc7[198.51.100.7]",
+                "rejection of message data pc7[198.51.100.7] 5.5.2 :: bare <LF> received",
+            ),
+            ("reject: ETRN a.example... from pc7[198.51.100.7]", "rejection rcpt pc7[198.51.100.7] :: "),
             ("NOQUEUE: reject: RCPT from pc7[198.51", "unknown"),
         ],
     );
@@ -563,7 +576,7 @@ fn qmgr_lines() {
             ("3F2A11C0: from=<al@b.example>, status=force-expired, returned to sender", "expired"),
             (
                 "3F2A11C0: to=<bo@a.example>, relay=none, delay=3, delays=3/0/0/0, dsn=4.3.0, status=deferred (mail transport unavailable)",
-                "deferred to=bo@a.example relay=[] 4.3.0 :: mail transport unavailable",
+                "deferred secondary to=bo@a.example relay=[] 4.3.0 :: mail transport unavailable",
             ),
             ("3F2A11C0: skipped, still being delivered", "ignored queue state"),
         ],
@@ -645,6 +658,10 @@ fn smtp_interim_answers() {
                 "interim mx.a.example[192.0.2.8] :: TLS is required, but was not offered by host mx.a.example[192.0.2.8]",
             ),
             ("3F2A11C0: Cannot start TLS: handshake failure", "interim [] :: Cannot start TLS: handshake failure"),
+            (
+                "3F2A11C0: message size 99 exceeds size limit 9 of server mx.a.example[192.0.2.8]",
+                "interim mx.a.example[192.0.2.8] :: message size 99 exceeds size limit 9 of server mx.a.example[192.0.2.8]",
+            ),
             ("3F2A11C0: Server certificate not trusted", "interim [] :: Server certificate not trusted"),
         ],
     );
@@ -1252,6 +1269,10 @@ fn exim_content_refusals() {
             "rejection of message eod pc7[198.51.100.7] from=al@b.example :: no",
         ),
         (
+            "overlong message header line received from pc7 [198.51.100.7] (more than 998 characters): message abandoned",
+            "rejection of message eod pc7[198.51.100.7] :: overlong message header line received from pc7 [198.51.100.7] (more than 998 characters): message abandoned",
+        ),
+        (
             "rejected from <al@b.example> H=pc7 [198.51.100.7]: message too big: read=2 max=1",
             "rejection of message eod pc7[198.51.100.7] from=al@b.example :: message too big: read=2 max=1",
         ),
@@ -1320,6 +1341,22 @@ fn exim_dictionary_attacks() {
 fn exim_too_many() {
     exim(&[
         (
+            "temporarily refused connection from [198.51.100.7]: not in reserve list: connected=2 max=1 reserve=1",
+            "tempfail connect [198.51.100.7] :: not in reserve list: connected=2 max=1 reserve=1",
+        ),
+        (
+            "rejected MAIL command H=pc7 (h) [198.51.100.7]: too many messages in one connection",
+            "tempfail mail pc7[198.51.100.7] helo=h 421 :: too many messages in one connection",
+        ),
+        (
+            "rejected MAIL from pc7 [198.51.100.7]: no HELO/EHLO given",
+            "rejection mail pc7[198.51.100.7] :: no HELO/EHLO given",
+        ),
+        (
+            "too many recipients: message rejected: sender=<al@b.example> H=pc7 [198.51.100.7]",
+            "rejection rcpt pc7[198.51.100.7] from=al@b.example :: too many recipients",
+        ),
+        (
             "Connection from [198.51.100.7] refused: too many connections",
             "tempfail connect [198.51.100.7] :: too many connections",
         ),
@@ -1350,6 +1387,7 @@ fn exim_connections() {
         "SMTP command timeout on TLS connection from pc7 [198.51.100.7]",
         "SMTP data timeout (message abandoned) on connection from pc7 [198.51.100.7] F=<al@b.example>",
         "unexpected disconnection while reading SMTP command from pc7 [198.51.100.7] D=1s",
+        "unexpected EOF while reading SMTP command from pc7 [198.51.100.7] D=1s",
     ] {
         exim(&[(line, "ignored connection")]);
         of_message(&[(line, "ignored connection")]);
@@ -1432,4 +1470,62 @@ fn what_an_acl_writes_is_unknown() {
         ("unexpected guest", "unknown"),
         ("H=pc7 [198.51.100.7] nice weather", "unknown"),
     ]);
+}
+
+/// Pieces of lines, over and over: whatever the kind, a line of the longest that is read takes no time to speak of.
+#[test]
+fn hostile_lines_neither_panic_nor_take_long() {
+    let starts = [
+        "3F2A11C0: host ",
+        "3F2A11C0: to=<",
+        "NOQUEUE: reject: RCPT from ",
+        "disconnect from ",
+        "connect to ",
+        "warning: ",
+        "1tXyZa-0001Ab-2c <= a H=(",
+        "1tXyZa-0001Ab-2c => ",
+        "1tXyZa-0001Ab-2c H=mx [192.0.2.8] ",
+        "H=(",
+        "cwd=/ 3 args: ",
+        "1tXyZa-0001Ab-2c SMTP error from remote mail server after ",
+        "unqualified sender rejected: <",
+        "overlong message header",
+        "auth: x(",
+        "1tXyZa-0001Ab-2c <= a H=x [192.0.2.8] P=esmtps DN=\"",
+    ];
+    let units = [
+        ") [192.0.2.7",
+        ") [192.0.2.7]",
+        "\" ",
+        "\"",
+        "<",
+        "> ",
+        ": ",
+        " F=<",
+        " args: ",
+        "host x[192.0.2.8] ",
+        " A=b",
+        "),",
+        "): ",
+        "[",
+        "]",
+        " after RCPT TO:<",
+        "\\",
+        "\u{fffd}",
+        "auth=0/9 ",
+        " 3 args:",
+    ];
+    let began = std::time::Instant::now();
+    for start in starts {
+        for unit in units {
+            let line = format!("{start}{}", unit.repeat(65_536 / unit.len()));
+            for service in ["smtpd", "smtp", "cleanup", "postscreen", "dnsblog", "qmgr"] {
+                let _ = postfix::line(service.as_bytes(), false, line.as_bytes());
+            }
+            let _ = exim::line(line.as_bytes());
+            let _ = super::other::line(b"dovecot", line.as_bytes());
+            let _ = exim::is_header_dump(line.as_bytes());
+        }
+    }
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }

@@ -491,7 +491,7 @@ impl<'c> Judge<'c> {
 /// The list that a refusal for being listed leaves out, as dnsblog told it.
 fn named_list<'c>(verdict: Verdict<'c>, rejection: &Rejection) -> Verdict<'c> {
     match &rejection.listed_by {
-        Some(list) if verdict.category.id() == "dnsbl-ip" && verdict.dnsbl.is_none() => {
+        Some(list) if verdict.dnsbl.is_none() && rejection.response.starts_with(b"Service unavailable; client ") => {
             Verdict { dnsbl: Some(String::from_utf8_lossy(list).to_ascii_lowercase().into()), ..verdict }
         }
         _ => verdict,
