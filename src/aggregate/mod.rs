@@ -345,6 +345,7 @@ impl SenderProfile {
         };
         match message.unnamed_state {
             RecipientState::Discarded => self.discarded += message.unnamed_recipients,
+            RecipientState::Bounced => self.bounced += message.unnamed_recipients,
             RecipientState::HandedOn => {}
             _ => self.still_open += message.unnamed_recipients,
         }

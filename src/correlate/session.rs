@@ -121,8 +121,13 @@ impl Sessions {
     }
 
     /// A refusal in a session: given out at once where nothing tells which session it was.
-    pub fn rejection(&mut self, context: Context, client: Client<'_>, rejection: Rejection, sink: &mut dyn Sink) {
-        match self.session(context, client, sink) {
+    pub fn rejection(&mut self, context: Context, client: Client<'_>, mut rejection: Rejection, sink: &mut dyn Sink) {
+        let session = self.session(context, client, sink);
+        if let (true, Some(session)) = (rejection.client.ip.is_empty(), &session) {
+            let helo = std::mem::take(&mut rejection.client.helo);
+            rejection.client = ClientFacts { helo, ..session.client.clone() };
+        }
+        match session {
             Some(session) if session.waiting.len() < WAITING => session.waiting.push(rejection),
             Some(session) => with_login(rejection, session.sasl_username.as_ref()).give_out(sink),
             None => rejection.give_out(sink),

@@ -54,6 +54,10 @@ pub fn is_header_dump(line: &[u8]) -> bool {
     if line.starts_with(b"Envelope-from: <") || line.starts_with(b"Envelope-to: <") {
         return true;
     }
+    // What parts one dump from the next.
+    if line.len() >= 40 && line.iter().all(|b| *b == b'-') {
+        return true;
+    }
     let [b'P' | b'F' | b'T' | b'S' | b'R' | b'I' | b'B' | b'C' | b'*', b' ', header @ ..] = line else { return false };
     let name = header.iter().take_while(|b| b.is_ascii_graphic() && **b != b':').count();
     name > 0 && header.get(name) == Some(&b':')
@@ -340,10 +344,12 @@ fn delivered(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
         return Some(Entry::Blackholed { queue_id });
     }
     let (address_part, rest) = recipient_part(text, AFTER_ADDRESS);
-    let is_blackhole = address_part.starts_with(b":blackhole:");
-    let outcome = if is_blackhole { Outcome::Discarded } else { Outcome::Delivered };
-    let mut found = delivery(queue_id, address_part, outcome);
+    let mut found = delivery(queue_id, address_part, Outcome::Delivered);
     delivery_fields(&mut found, rest);
+    // A filter's `save /dev/null` runs no transport (`deliver.c`).
+    if address_part.starts_with(b":blackhole:") || found.service == b"**bypassed**" {
+        found.outcome = Outcome::Discarded;
+    }
     found.next = next_queue_id(found.response).filter(|id| *id != queue_id);
     Some(Entry::Delivery(found))
 }
@@ -574,12 +580,11 @@ fn rejected<'a>(mut found: Rejection<'a>, what: &'a [u8]) -> Option<Rejection<'a
         }
     }
     let mut rest = argument.strip_prefix(b"FROM:").or_else(|| argument.strip_prefix(b"TO:")).unwrap_or(argument);
-    if rest.starts_with(b"<") {
-        let (address, after) = address(rest, &[b": ", b" ", b":"])?;
+    if let Some((address, after)) = refused_address(rest) {
         if stage == Stage::Rcpt {
-            found.recipient = Some(address);
+            found.recipient = address;
         } else {
-            found.sender = Some(address);
+            found.sender = address;
         }
         rest = after;
     }
@@ -603,6 +608,24 @@ fn rejected<'a>(mut found: Rejection<'a>, what: &'a [u8]) -> Option<Rejection<'a
     }
     found.response = reason;
     Some(found)
+}
+
+/// The address that was refused, as the client gave it: mostly in `<>`. Exim cuts a command's argument after 100 bytes: of
+/// such an address nothing is known. `None` where there is none.
+fn refused_address(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    if !text.starts_with(b"<") {
+        let (address, _) =
+            until(text, b": ").filter(|(address, _)| address.contains(&b'@') && !address.contains(&b' '))?;
+        return Some((Some(address), text.get(address.len()..)?));
+    }
+    let (found, after) = address(text, &[b": ", b" ", b":"])?;
+    match after {
+        [] if !text.ends_with(b">") => {
+            let end = memchr::memmem::find(text, b": ").unwrap_or(text.len());
+            Some((None, text.get(end..)?))
+        }
+        _ => Some((Some(found), after)),
+    }
 }
 
 /// How Exim names the stage behind `rejected` (`acl_wherenames` in `src/globals.c`, and its own texts); longest first

@@ -552,7 +552,8 @@ fn split_tail(text: &[u8]) -> (&[u8], &[u8]) {
         .and_then(|at| {
             let named = text.get(at..)?;
             let ends = |n: usize, byte: u8| byte == b'>' && named.get(n..).is_some_and(|t| t.starts_with(b">: "));
-            unquoted_end(named, ends).map(|end| at + end)
+            let end = helo_named(named).or_else(|| unquoted_end(named, ends))?;
+            Some(at + end)
         })
         .unwrap_or(0);
     let searched = text.get(start..).unwrap_or_default();
@@ -561,6 +562,21 @@ fn split_tail(text: &[u8]) -> (&[u8], &[u8]) {
         .find_map(|mark| memchr::memmem::find(searched, mark))
         .and_then(|at| text.split_at_checked(start + at))
         .unwrap_or((text, &[]))
+}
+
+/// Length of `<HELO` in a reason that begins with the HELO name, which stands again in the tail's `helo=<HELO>`: so a
+/// name that looks like the reason's end cannot end it.
+fn helo_named(text: &[u8]) -> Option<usize> {
+    const MARK: &[u8] = b" helo=<";
+    // A name may hold the mark itself; one that holds it more often than this is on its own.
+    const TRIED: usize = 8;
+    memchr::memmem::find_iter(text, MARK).take(TRIED).find_map(|at| {
+        let tail = text.get(at + MARK.len()..)?;
+        let ends = memchr::memmem::rfind(tail, b"> sasl_").or_else(|| tail.len().checked_sub(1))?;
+        let named = text.get(1..)?;
+        let helo = tail.get(..ends).filter(|helo| !helo.is_empty() && named.starts_with(helo))?;
+        named.get(helo.len()..)?.starts_with(b">: ").then_some(helo.len() + 1)
+    })
 }
 
 /// Reply code and enhanced code in front of the text; each may be absent.
@@ -618,6 +634,10 @@ fn pairs<'a>(found: &mut Rejection<'a>, tail: &'a [u8], rest: &mut &'a [u8]) {
         let Some((key, value)) = until(pair, b"=") else { break };
         let ends = if key == b"helo" { AFTER_HELO } else { AFTER_TAIL_VALUE };
         let Some((value, after)) = address(value, ends) else { break };
+        // An address that the end of the line cuts is another address.
+        if after.is_empty() && pair.contains(&b'<') && !pair.ends_with(b">") {
+            break;
+        }
         match key {
             b"from" => found.sender = Some(value),
             b"to" => found.recipient = Some(value),
