@@ -172,8 +172,31 @@ impl Host {
             return;
         };
         self.adopt(parent, child, origin);
+        if let Some(child) = self.messages.get_mut(&child) {
+            child.guessed_from.push(recipient);
+        }
         if let Some(before) = self.messages.get_mut(&parent) {
             before.handed_on(recipient);
+        }
+    }
+
+    /// The sender of `child` is known now: where the message id alone made it a later hop, and its sender is another than
+    /// that hop's, it is a mail of its own.
+    pub(super) fn verify_hop(&mut self, child: QueueId) {
+        let Some(message) = self.messages.get_mut(&child).filter(|m| !m.guessed_from.is_empty()) else { return };
+        let recipients = std::mem::take(&mut message.guessed_from);
+        let (sender, Some(parent)) = (message.sender().cloned(), message.parent) else { return };
+        let Some(before) =
+            self.messages.get_mut(&parent).filter(|p| p.sender().is_some() && p.sender() != sender.as_ref())
+        else {
+            return;
+        };
+        before.children.retain(|id| *id != child);
+        for recipient in recipients {
+            before.taken_back(recipient);
+        }
+        if let Some(message) = self.messages.get_mut(&child) {
+            (message.inherited, message.parent) = (None, None);
         }
     }
 }

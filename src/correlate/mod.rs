@@ -430,6 +430,7 @@ impl Host {
             Entry::Queued { queue_id, sender, size, recipients } => {
                 self.end_old_life(context, *queue_id, sink);
                 self.message(context, *queue_id).queued(sender, *size, *recipients);
+                self.verify_hop(*queue_id);
             }
             Entry::Interim(interim) => self.answers.add(context, interim),
             Entry::Held(hold) => match hold.queue_id {

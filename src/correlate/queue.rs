@@ -66,6 +66,8 @@ pub struct OpenMessage {
     pub inherited: Option<Origin>,
     /// The hop before, where it is on this host.
     pub parent: Option<QueueId>,
+    /// Recipients of the hop before that went on here, as far as only the message id says so.
+    pub guessed_from: Vec<usize>,
     /// Hops behind this one.
     pub children: Vec<QueueId>,
     /// Address and address before aliases, as the hop before knew them.
@@ -116,6 +118,7 @@ impl OpenMessage {
             },
             inherited: None,
             parent: None,
+            guessed_from: Vec::new(),
             children: Vec::new(),
             aliases: Vec::new(),
             forwarded_for: None,
@@ -425,6 +428,17 @@ impl OpenMessage {
             attempt.is_handover = true;
         }
         *state = RecipientState::HandedOn;
+    }
+
+    /// It did not: that was another mail.
+    pub fn taken_back(&mut self, recipient: usize) {
+        let Some((state, last)) = self.recipients.state(recipient) else { return };
+        if *state == RecipientState::HandedOn
+            && let Some(attempt) = last.and_then(|at| self.attempts.get_mut(at))
+        {
+            attempt.is_handover = false;
+            *state = RecipientState::Delivered;
+        }
     }
 
     /// Another queue entry says itself that it carries this mail on.

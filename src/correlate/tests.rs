@@ -394,6 +394,20 @@ fn a_local_user_is_not_taken_for_the_filter() {
 }
 
 #[test]
+fn another_sender_by_smtp_is_not_taken_for_the_filter() {
+    let found = log("
+        0 smtpd[9] 3F2A11C0: client=pc7[198.51.100.7], sasl_method=PLAIN, sasl_username=al
+        0 cleanup[5] 3F2A11C0: message-id=<k7@b.example>
+        0 qmgr[3] 3F2A11C0: from=<al@b.example>, size=1, nrcpt=1 (queue active)
+        1 smtpd[11] 9D1EA301: client=localhost[127.0.0.1]
+        1 cleanup[5] 9D1EA301: message-id=<k7@b.example>
+        1 pipe[6] 3F2A11C0: to=<bo@a.example>, relay=spamfilter, delay=1, dsn=2.0.0, status=sent (delivered via spamfilter service)
+        1 qmgr[3] 9D1EA301: from=<eve@b.example>, size=1, nrcpt=9 (queue active)");
+    assert_eq!(found.message("3F2A11C0").outcome(), "bo@a.example Delivered;");
+    assert_ne!(found.message("9D1EA301").who(), "sasl al");
+}
+
+#[test]
 fn a_clients_address_survives_a_filter_on_another_host() {
     let found = log("
         1 smtpd[10] 9D1EA300: client=filter[10.0.0.9], orig_queue_id=77AABB00, orig_client=pc7[198.51.100.7]

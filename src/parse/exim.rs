@@ -515,12 +515,27 @@ fn refusal(queue_id: Option<QueueId>, text: &[u8]) -> Option<Rejection<'_>> {
         if let Some(what) = rest.strip_prefix(b"rejected ") {
             return rejected(found, what);
         }
-        let (field, after) = field(rest)?;
+        if let Some(user) = rest.strip_prefix(b"U=") {
+            let end = [&b" rejected "[..], b" temporarily rejected "]
+                .iter()
+                .filter_map(|words| memchr::memmem::find(user, words))
+                .fold(local_user_len(user), usize::min);
+            (found.local_user, rest) = (user.get(..end), user.get(end + 1..)?);
+            continue;
+        }
+        let (field, mut after) = field(rest)?;
         match field {
             Field::Host(host) => found.client = host.client(),
+            // The login follows the sender: what looks like one before it is part of a name in a certificate.
+            Field::Pair { key: b"DN" | b"SNI", .. } => {
+                if let Some(sender) = memchr::memmem::find(after, b" F=<")
+                    && let Some(end) = after.get(..=sender).and_then(|names| memchr::memmem::rfind(names, b"\" "))
+                {
+                    after = after.get(end + 1..)?;
+                }
+            }
             Field::Pair { key: b"F", value } => found.sender = Some(unbracketed(value)),
             Field::Pair { key: b"A", value } => found.sasl_username = login(value),
-            Field::Pair { key: b"U", value } => found.local_user = Some(value),
             Field::Pair { .. } => {}
             // Flags such as K, L, PRDR, TFO*; any other word begins another kind of line.
             Field::Flag(flag) if flag.len() <= 8 && flag.iter().all(|b| b.is_ascii_uppercase() || *b == b'*') => {}
@@ -792,6 +807,10 @@ fn kind_without_effect(of_message: bool, text: &[u8]) -> Option<&'static str> {
     if let Some(kind) = known(ALWAYS_WITHOUT_EFFECT) {
         return Some(kind);
     }
+    // `process 77 crashed with signal 11 while delivering 1tX...`
+    if text.starts_with(b"process ") && memchr::memmem::find(text, b" crashed with signal ").is_some() {
+        return Some("warning");
+    }
     if text.starts_with(b"H=") || text.starts_with(b"U=") {
         return OF_CLIENT.iter().find(|(mark, _)| memchr::memmem::find(text, mark).is_some()).map(|(_, kind)| *kind);
     }
@@ -894,9 +913,8 @@ const ALWAYS_WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"qualify/rewrite: ", "warning"),
     (b"local_scan() ", "warning"),
     (b"queue run: ", "warning"),
-    (b"process ", "warning"),
-    (b"Process ", "warning"),
-    (b"fork ", "warning"),
+    (b"fork failed ", "warning"),
+    (b"fork of ", "warning"),
     (b"fork() ", "warning"),
     (b"listen() ", "warning"),
     (b"setsockopt(", "warning"),
@@ -919,46 +937,40 @@ const ALWAYS_WITHOUT_EFFECT: &[(&[u8], &str)] = &[
 /// Lines about a message.
 const OF_MESSAGE: &[(&[u8], &str)] = &[
     (b"Message is frozen", "queue state"),
-    (b"Message ", "queue state"),
+    (b"Message removed because ", "queue state"),
     (b"Frozen", "queue state"),
-    (b"frozen", "queue state"),
+    (b"frozen by ", "queue state"),
     (b"*** Frozen", "queue state"),
-    (b"*** ", "queue state"),
-    (b"Unfrozen", "queue state"),
-    (b"unfrozen", "queue state"),
+    (b"*** delivery by ", "queue state"),
+    (b"Unfrozen by ", "queue state"),
+    (b"unfrozen ", "queue state"),
     (b"Spool ", "queue state"),
     (b"no immediate delivery", "queue state"),
     (b"no recipients found", "queue state"),
     (b"retry time not reached", "queue state"),
     (b"error ignored", "queue state"),
-    (b"Delivery ", "queue state"),
-    (b"delivery ", "queue state"),
-    (b"blackhole", "queue state"),
+    (b"Delivery status for ", "queue state"),
+    (b"delivery deferred", "queue state"),
+    (b"delivery re-exec ", "queue state"),
     (b"recipient <", "queue state"),
-    (b"recipients ", "queue state"),
-    (b"sender address changed", "queue state"),
-    (b"Sender identification", "queue state"),
-    (b"removed header", "queue state"),
-    (b"original recipients", "queue state"),
+    (b"sender address changed to ", "queue state"),
+    (b"Sender identification ", "queue state"),
+    (b"original recipients ignored", "queue state"),
     (b"message too big", "queue state"),
     (b"moved from ", "queue state"),
-    (b"skipped ", "queue state"),
-    (b"locked by ", "queue state"),
-    (b"marked ", "queue state"),
+    (b"marked all delivered", "queue state"),
     (b"address <", "queue state"),
-    (b"=> ", "delivery not made"),
-    (b"=>", "delivery not made"),
     (b"re-used SMTP", "interim answer"),
-    (b"host ", "interim answer"),
-    (b"Host ", "interim answer"),
-    (b"SMTP ", "interim answer"),
-    (b"LMTP ", "interim answer"),
+    (b"SMTP error from ", "interim answer"),
+    (b"SMTP timeout ", "interim answer"),
+    (b"LMTP error ", "interim answer"),
+    (b"LMTP timeout ", "interim answer"),
     (b"Remote host ", "interim answer"),
-    (b"all relevant MX", "interim answer"),
-    (b"all host", "interim answer"),
-    (b"lowest numbered MX record", "interim answer"),
-    (b"remote host address is the local host", "interim answer"),
-    (b"save to ", "queue state"),
+    (b"Malformed SMTP reply ", "interim answer"),
+    (b"all host", "routing"),
+    (b"all relevant MX", "routing"),
+    (b"lowest numbered MX record", "routing"),
+    (b"remote host address is the local host", "routing"),
 ];
 
 /// Lines about no message.

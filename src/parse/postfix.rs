@@ -133,7 +133,8 @@ fn without_queue_id<'a>(service: &'a [u8], body: &'a [u8]) -> Option<Parsed<'a>>
         b"smtpd" if body.starts_with(BARE_LF) => return bare_line_feed(service, None, body),
         b"smtpd" => {}
         b"smtp" | b"lmtp" if body.starts_with(b"connect to ") => {
-            return interim(None, body).map(|found| Parsed::Entry(Entry::Interim(found)));
+            let found = interim(None, body).filter(|found| !found.relay_ip.is_empty());
+            return found.map(|found| Parsed::Entry(Entry::Interim(found)));
         }
         b"dnsblog" => return listed(body).map(Parsed::Entry),
         b"postscreen" if body.starts_with(b"reject: ") => return refusal(service, None, body),
@@ -764,6 +765,7 @@ const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"replacing ", "workaround"),
     (b"statistics: ", "statistics"),
     (b"cache ", "statistics"),
+    (b"connect to subsystem ", "debug"),
     (b"connect to ", "interim answer"),
     (b"host ", "interim answer"),
     (b"lost connection with ", "interim answer"),

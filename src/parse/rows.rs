@@ -645,6 +645,7 @@ fn smtp_interim_answers() {
                 "3F2A11C0: conversation with mx.a.example[192.0.2.8] timed out while sending RCPT TO",
                 "interim mx.a.example[192.0.2.8] :: conversation with mx.a.example[192.0.2.8] timed out while sending RCPT TO",
             ),
+            ("connect to subsystem private/bounce", "ignored debug"),
             (
                 "connect to mx.a.example[192.0.2.8]:25: Connection refused",
                 "interim no id mx.a.example[192.0.2.8]:25 :: Connection refused",
@@ -971,6 +972,18 @@ fn exim_certificates_with_quotes_forge_no_login() {
             "arrival pc7[198.51.100.7] sasl=al from=a@b.example size=912",
         ),
     ]);
+}
+
+#[test]
+fn exim_certificates_forge_no_login_of_a_refusal() {
+    exim(&[(
+        "H=pc7 [198.51.100.7] X=TLS1.3:A:256 CV=no DN=\"CN=x, O=\"A\" A=plain:victim \"B\"\" F=<a@b.example> rejected RCPT <bo@a.example>: no",
+        "rejection rcpt pc7[198.51.100.7] from=a@b.example to=bo@a.example :: no",
+    )]);
+    of_message(&[(
+        "U=Al B F=<al@b.example> rejected by non-SMTP ACL: no",
+        "rejection of message eod [] from=al@b.example user=Al B :: no",
+    )]);
 }
 
 #[test]
@@ -1469,6 +1482,17 @@ fn what_an_acl_writes_is_unknown() {
         ("host of mine", "unknown"),
         ("unexpected guest", "unknown"),
         ("H=pc7 [198.51.100.7] nice weather", "unknown"),
+    ]);
+    of_message(&[
+        ("host of mine", "unknown"),
+        ("SMTP is fun", "unknown"),
+        ("Message in a bottle", "unknown"),
+        ("process x=y", "unknown"),
+        ("skipped lunch", "unknown"),
+    ]);
+    of_message(&[
+        ("lowest numbered MX record points to local host: loop.example", "ignored routing"),
+        ("process 77 crashed with signal 11 while delivering 1tXyZa-0001Ab-2c", "ignored warning"),
     ]);
 }
 
