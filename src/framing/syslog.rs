@@ -69,8 +69,10 @@ fn host(text: &[u8]) -> (&[u8], &[u8]) {
         return (&[], after);
     }
     let rest = without_level_in_angles(after);
+    // Only where no tag follows at once may it be a level.
     let (level, behind) = word(rest);
-    (origin(first), if is_facility_level(level) { behind.trim_ascii_start() } else { rest })
+    let is_level = !level.ends_with(b":") && is_facility_level(level);
+    (origin(first), if is_level { behind.trim_ascii_start() } else { rest })
 }
 
 /// The host that a line came from, out of syslog-ng's `source@host` and chains of hosts that passed it on, `host/relay`.
@@ -244,8 +246,7 @@ pub fn program(tag: &[u8]) -> Program<'_> {
     if let Some(at) = memchr::memrchr(b'/', tag) {
         let (front, last) = (tag.get(..at).unwrap_or_default(), tag.get(at + 1..).unwrap_or_default());
         // Cyrus has an lmtp and a master of its own.
-        let is_service = POSTFIX_SERVICES.contains(&last) && !front.starts_with(b"cyrus");
-        if front.starts_with(b"postfix") || is_service {
+        if front.starts_with(b"postfix") || !front.starts_with(b"cyrus") && POSTFIX_SERVICES.contains(&last) {
             return Program::Postfix { service: last, is_relay: front.ends_with(b"/relay") };
         }
         if is_exim(last) {
@@ -339,6 +340,9 @@ fn is_facility_level(text: &[u8]) -> bool {
 
 /// What follows `<mail.info> ` or `<2.6> `.
 fn without_level_in_angles(text: &[u8]) -> &[u8] {
+    if !text.starts_with(b"<") {
+        return text;
+    }
     let (level, rest) = word(text);
     let Some(inner) = level.strip_prefix(b"<").and_then(|inner| inner.strip_suffix(b">")) else { return text };
     let is_numbers = inner.contains(&b'.') && inner.iter().all(|b| b.is_ascii_digit() || *b == b'.');
