@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
@@ -45,6 +46,19 @@ const SWEEP_EVERY_S: i64 = 3_600;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostId(pub u32);
 
+/// Which of several Postfix instances on a host wrote a line, by the hash of its name. Each has a queue of its own, so that
+/// an id may be in use twice. `NONE` where the tag does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Instance(u64);
+
+impl Instance {
+    pub const NONE: Self = Self(0);
+
+    pub fn named(name: &[u8]) -> Self {
+        if name.is_empty() { Self::NONE } else { Self(xxh3_64(name)) }
+    }
+}
+
 /// Where a line stands: the number of its source, and the line's number in the decompressed text, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
 pub struct Place {
@@ -58,6 +72,7 @@ pub struct Context {
     pub at: Timestamp,
     pub host: HostId,
     pub mta: Mta,
+    pub instance: Instance,
     pub pid: Option<u32>,
     /// How many equal lines it stands for.
     pub times: u32,
@@ -266,6 +281,8 @@ struct Host {
     /// Mails that a pipe or filter took, by message id: the entry that carries them on has not said its own yet.
     awaited: HashMap<u64, (Timestamp, QueueId, usize)>,
     twins: Twins,
+    /// Messages of other instances whose ids are in use a second time.
+    set_aside: HashMap<(Instance, QueueId), OpenMessage>,
     answers: Answers,
     hints: Hints,
 }
@@ -302,6 +319,7 @@ impl Correlator {
             links: HashMap::new(),
             awaited: HashMap::new(),
             twins: Twins::default(),
+            set_aside: HashMap::new(),
             answers: Answers::default(),
             hints: Hints::default(),
         });
@@ -318,6 +336,11 @@ impl Correlator {
     pub fn take(&mut self, context: Context, entry: &Entry<'_>, sink: &mut dyn Sink) {
         let Some(host) = self.hosts.get_mut(context.host.0 as usize) else { return };
         host.advance(context, sink);
+        if !host.set_aside.is_empty()
+            && let Some(id) = entry.queue_id()
+        {
+            host.turn_to(context.instance, id);
+        }
         match entry {
             Entry::Delivery(delivery) => {
                 let recipient = host.delivery(context, delivery);
@@ -345,11 +368,29 @@ impl Correlator {
             for (_, _, id) in ids {
                 host.give_out(id, sink);
             }
+            host.give_out_aside(|_| true, sink);
         }
     }
 }
 
 impl Host {
+    /// Puts the message that an instance knows by this id in the place of another instance's.
+    fn turn_to(&mut self, instance: Instance, id: QueueId) {
+        let Some(message) = self.set_aside.remove(&(instance, id)) else { return };
+        if let Some(other) = self.messages.insert(id, message) {
+            self.set_aside.insert((other.instance, id), other);
+        }
+    }
+
+    /// Gives out messages of other instances of which nothing more is to come.
+    fn give_out_aside(&mut self, is_over: impl Fn(&OpenMessage) -> bool, sink: &mut dyn Sink) {
+        let mut over: Vec<_> = self.set_aside.extract_if(|_, message| is_over(message)).collect();
+        over.sort_unstable_by_key(|((instance, id), message)| (message.first_seen(), *id, *instance));
+        for ((_, id), message) in over {
+            message.give_out(id, &self.name, sink);
+        }
+    }
+
     /// Moves the host's time on and gives out what has been ended for long enough.
     fn advance(&mut self, context: Context, sink: &mut dyn Sink) {
         if context.at <= self.now || !self.is_believed(context.at) {
@@ -377,6 +418,10 @@ impl Host {
         if context.at.seconds_since(self.swept) > SWEEP_EVERY_S {
             self.swept = context.at;
             self.sessions.sweep(context.at, sink);
+            self.give_out_aside(
+                |message| message.ended().is_some() || context.at.seconds_since(message.last_seen()) > FORGET_S,
+                sink,
+            );
             self.answers.sweep(context.at);
             self.links.retain(|_, link| context.at.seconds_since(link.at) <= SWEEP_EVERY_S);
             self.awaited.retain(|_, (at, ..)| context.at.seconds_since(*at) <= SWEEP_EVERY_S);
@@ -546,7 +591,12 @@ impl Host {
 
     fn arrival(&mut self, context: Context, arrival: &parse::Arrival<'_>, sink: &mut dyn Sink) {
         let id = arrival.queue_id;
-        if self.messages.get(&id).is_some_and(|old| old.is_another(context)) {
+        if let Some(old) = self.messages.get(&id)
+            && old.is_of_other_instance(context)
+        {
+            let instance = old.instance;
+            self.set_aside.extend(self.messages.remove(&id).map(|old| ((instance, id), old)));
+        } else if self.messages.get(&id).is_some_and(|old| old.is_another(context)) {
             self.give_out(id, sink);
         }
         self.message(context, id).arrived(context, arrival);

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::answers::may_concern;
 use super::recipients::Recipients;
 use super::{
-    Attempt, ClientFacts, Context, Hold, Identity, Message, Octets, Origin, RecipientState, Rejection, Sink,
+    Attempt, ClientFacts, Context, Hold, Identity, Instance, Message, Octets, Origin, RecipientState, Rejection, Sink,
     is_own_network,
 };
 use crate::mail::address;
@@ -46,6 +46,7 @@ pub enum Known {
 /// A queue entry of which more lines may come.
 pub struct OpenMessage {
     mta: Mta,
+    pub instance: Instance,
     first_seen: Timestamp,
     last_seen: Timestamp,
     ended: Option<Timestamp>,
@@ -95,6 +96,7 @@ impl OpenMessage {
     pub fn new(context: Context) -> Self {
         Self {
             mta: context.mta,
+            instance: context.instance,
             first_seen: context.at,
             last_seen: context.at,
             ended: None,
@@ -186,6 +188,12 @@ impl OpenMessage {
     /// Where the program ran that handed it in.
     pub fn called_from(&mut self, directory: Option<Octets>) {
         self.own.directory = directory;
+    }
+
+    /// True when another instance of Postfix has this message in its queue, and an arrival now is a message of its own.
+    pub fn is_of_other_instance(&self, context: Context) -> bool {
+        let is_named = self.instance != Instance::NONE && context.instance != Instance::NONE;
+        is_named && self.instance != context.instance && self.has_arrival && self.ended.is_none()
     }
 
     pub fn arrived(&mut self, context: Context, arrival: &Arrival<'_>) {

@@ -87,7 +87,7 @@ fn log(lines: &str) -> Found {
         let program = match service {
             "exim" => Program::Exim,
             "dovecot" => Program::Other(b"dovecot"),
-            service => Program::Postfix { service: service.as_bytes(), is_relay: false },
+            service => Program::Postfix { instance: b"postfix", service: service.as_bytes(), is_relay: false },
         };
         let (times, body) = match body.strip_prefix("x").and_then(|t| t.split_once(": ")) {
             Some((times, inner)) if times.bytes().all(|b| b.is_ascii_digit()) => (times.parse().unwrap(), inner),
@@ -106,6 +106,7 @@ fn log(lines: &str) -> Found {
             at: Timestamp((DAY + second.parse::<i64>().unwrap()) * 1_000_000),
             host,
             mta: raw.program.mta().unwrap_or(Mta::Postfix),
+            instance: Instance::NONE,
             pid: raw.pid,
             times,
             place: Place { source: 0, line: number as u64 + 1 },

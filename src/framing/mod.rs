@@ -36,8 +36,10 @@ pub struct RawLine<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program<'a> {
     /// `service` is the last component of the tag, whatever the syslog name in front; `is_relay` says that the
-    /// component before it is `relay`.
+    /// component before it is `relay`. `instance` is the first component where it names one (`postfix`, `postfix-out`;
+    /// postmulti(1) demands such names), else empty: a syslog name of an administrator's choice tells nothing.
     Postfix {
+        instance: &'a [u8],
         service: &'a [u8],
         is_relay: bool,
     },

@@ -69,8 +69,10 @@ fn host(text: &[u8]) -> (&[u8], &[u8]) {
         return (&[], after);
     }
     let rest = without_level_in_angles(after);
+    // Only where no tag follows at once may it be a level.
     let (level, behind) = word(rest);
-    (origin(first), if is_facility_level(level) { behind.trim_ascii_start() } else { rest })
+    let is_level = !level.ends_with(b":") && is_facility_level(level);
+    (origin(first), if is_level { behind.trim_ascii_start() } else { rest })
 }
 
 /// The host that a line came from, out of syslog-ng's `source@host` and chains of hosts that passed it on, `host/relay`.
@@ -246,15 +248,16 @@ pub fn program(tag: &[u8]) -> Program<'_> {
     if let Some(at) = memchr::memrchr(b'/', tag) {
         let (front, last) = (tag.get(..at).unwrap_or_default(), tag.get(at + 1..).unwrap_or_default());
         // Cyrus has an lmtp and a master of its own.
-        let is_service = POSTFIX_SERVICES.contains(&last) && !front.starts_with(b"cyrus");
-        if front.starts_with(b"postfix") || is_service {
-            return Program::Postfix { service: last, is_relay: front.ends_with(b"/relay") };
+        if front.starts_with(b"postfix") || !front.starts_with(b"cyrus") && POSTFIX_SERVICES.contains(&last) {
+            let first = front.split(|byte| *byte == b'/').next().unwrap_or_default();
+            let instance = if first == b"postfix" || first.starts_with(b"postfix-") { first } else { &[] };
+            return Program::Postfix { instance, service: last, is_relay: front.ends_with(b"/relay") };
         }
         if is_exim(last) {
             return Program::Exim;
         }
     } else if tag.strip_prefix(b"postfix").is_some_and(|rest| rest.iter().all(u8::is_ascii_digit)) {
-        return Program::Postfix { service: tag, is_relay: false };
+        return Program::Postfix { instance: tag, service: tag, is_relay: false };
     } else if is_exim(tag) {
         return Program::Exim;
     }
@@ -341,6 +344,9 @@ fn is_facility_level(text: &[u8]) -> bool {
 
 /// What follows `<mail.info> ` or `<2.6> `.
 fn without_level_in_angles(text: &[u8]) -> &[u8] {
+    if !text.starts_with(b"<") {
+        return text;
+    }
     let (level, rest) = word(text);
     let Some(inner) = level.strip_prefix(b"<").and_then(|inner| inner.strip_suffix(b">")) else { return text };
     let is_numbers = inner.contains(&b'.') && inner.iter().all(|b| b.is_ascii_digit() || *b == b'.');
@@ -416,7 +422,7 @@ mod tests {
             for line in [line.clone(), format!("{line}\r")] {
                 let raw = crate::framing::frame(line.as_bytes()).unwrap_or_else(|| panic!("{name}"));
                 assert_eq!((raw.host, raw.pid, raw.times), (&b"mx1"[..], Some(9), 1), "{name}");
-                assert_eq!(raw.program, Program::Postfix { service: b"smtpd", is_relay: false }, "{name}");
+                assert!(matches!(raw.program, Program::Postfix { service: b"smtpd", is_relay: false, .. }), "{name}");
                 assert_eq!(raw.body, b"connect from a[192.0.2.1]", "{name}");
                 let stamp = (raw.stamp.month, raw.stamp.day, raw.stamp.hour, raw.stamp.minute, raw.stamp.second);
                 assert_eq!(stamp, (3, 4, 5, 6, 7), "{name}");
@@ -509,20 +515,24 @@ mod tests {
 
     #[test]
     fn the_tag_alone_tells_the_program() {
-        let postfix = |service, is_relay| Program::Postfix { service, is_relay };
+        let postfix = |instance: &'static [u8], service: &'static [u8], is_relay| Program::Postfix {
+            instance,
+            service,
+            is_relay,
+        };
         for (tag, expected) in [
-            (&b"postfix/submissions/smtpd"[..], postfix(&b"smtpd"[..], false)),
-            (b"postfix-192.0.2.9/smtp", postfix(b"smtp", false)),
-            (b"postfix-incoming/smtpd", postfix(b"smtpd", false)),
-            (b"postfix1/smtpd", postfix(b"smtpd", false)),
-            (b"postfix/relay/smtp", postfix(b"smtp", true)),
-            (b"postfix/smtp-25/smtpd", postfix(b"smtpd", false)),
-            (b"postfix/10025/smtpd", postfix(b"smtpd", false)),
-            (b"postfix", postfix(b"postfix", false)),
-            (b"postfix1", postfix(b"postfix1", false)),
-            (b"amavis/smtp", postfix(b"smtp", false)),
-            (b"mta-out/smtp", postfix(b"smtp", false)),
-            (b"mta-out/postqueue", postfix(b"postqueue", false)),
+            (&b"postfix/submissions/smtpd"[..], postfix(b"postfix", b"smtpd", false)),
+            (b"postfix-192.0.2.9/smtp", postfix(b"postfix-192.0.2.9", b"smtp", false)),
+            (b"postfix-incoming/smtpd", postfix(b"postfix-incoming", b"smtpd", false)),
+            (b"postfix1/smtpd", postfix(b"", b"smtpd", false)),
+            (b"postfix/relay/smtp", postfix(b"postfix", b"smtp", true)),
+            (b"postfix/smtp-25/smtpd", postfix(b"postfix", b"smtpd", false)),
+            (b"postfix/10025/smtpd", postfix(b"postfix", b"smtpd", false)),
+            (b"postfix", postfix(b"postfix", b"postfix", false)),
+            (b"postfix1", postfix(b"postfix1", b"postfix1", false)),
+            (b"amavis/smtp", postfix(b"", b"smtp", false)),
+            (b"mta-out/smtp", postfix(b"", b"smtp", false)),
+            (b"mta-out/postqueue", postfix(b"", b"postqueue", false)),
             (b"exim", Program::Exim),
             (b"exim4", Program::Exim),
             (b"exim-4.97", Program::Exim),

@@ -550,7 +550,8 @@ mod tests {
             assert!(is_continuation(format!("{front} more").as_bytes()), "{front}");
         }
         let raw = frame(b"2026-03-04T05:06:08.123456789Z postfix/smtpd[9]: connect").unwrap();
-        assert_eq!((raw.host, raw.program), (&b""[..], Program::Postfix { service: b"smtpd", is_relay: false }));
+        assert_eq!(raw.host, b"");
+        assert!(matches!(raw.program, Program::Postfix { service: b"smtpd", is_relay: false, .. }));
         let raw = frame(b"2026-03-04T05:06:08.5Z 1tXyZa-0001Ab-2c Completed").unwrap();
         assert_eq!((raw.program, raw.stamp.second), (Program::Exim, 8));
         for not_one in ["a | b", "2026-03-04T05:06:08Z starting", &"a | ".repeat(20_000), "[pod/x", "\x1B[36m"] {

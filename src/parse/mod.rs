@@ -78,6 +78,37 @@ pub enum Entry<'a> {
     Blackholed { queue_id: QueueId },
 }
 
+impl Entry<'_> {
+    /// The queue entry that it is about; of a notice the notice itself.
+    pub const fn queue_id(&self) -> Option<QueueId> {
+        match self {
+            Self::Arrival(arrival) => Some(arrival.queue_id),
+            Self::Delivery(delivery) => Some(delivery.queue_id),
+            Self::Interim(interim) => interim.queue_id,
+            Self::Held(hold) => hold.queue_id,
+            Self::Rejection(rejection) => rejection.queue_id,
+            Self::MessageId { queue_id, .. }
+            | Self::Queued { queue_id, .. }
+            | Self::Released { queue_id }
+            | Self::Expired { queue_id }
+            | Self::Closed { queue_id }
+            | Self::Deleted { queue_id }
+            | Self::Removed { queue_id }
+            | Self::GivenUp { queue_id }
+            | Self::Requeued { queue_id }
+            | Self::Blackholed { queue_id } => Some(*queue_id),
+            Self::Notice { child, .. } | Self::Handover { child } => Some(*child),
+            Self::AuthFailure(_)
+            | Self::Connected { .. }
+            | Self::Disconnected { .. }
+            | Self::Session { .. }
+            | Self::Invoked { .. }
+            | Self::Listed { .. }
+            | Self::LoginRefused { .. } => None,
+        }
+    }
+}
+
 /// What one server answered before a delivery's outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interim<'a> {
@@ -290,7 +321,7 @@ pub struct AuthFailure<'a> {
 /// What a framed line says.
 pub fn line<'a>(raw: &RawLine<'a>) -> Parsed<'a> {
     match raw.program {
-        Program::Postfix { service, is_relay } => postfix::line(service, is_relay, raw.body),
+        Program::Postfix { service, is_relay, .. } => postfix::line(service, is_relay, raw.body),
         Program::Exim => exim::line(raw.body),
         Program::Other(tag) => other::line(tag, raw.body),
     }

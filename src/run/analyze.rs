@@ -18,13 +18,13 @@ use crate::aggregate::Profiles;
 use crate::classify::{Category, Classifier, Refusal, Scratch, Verdict};
 use crate::cli::Plan;
 use crate::correlate::{
-    AuthFailure, Context, Correlator, HostId, Message, Octets, Place, RecipientState, Rejection, Sink,
+    AuthFailure, Context, Correlator, HostId, Instance, Message, Octets, Place, RecipientState, Rejection, Sink,
 };
 use crate::detect::{self, LimitSettings, Severity};
 use crate::error::{Error, Result};
-use crate::framing::RawLine;
 use crate::framing::parts::Parts;
 use crate::framing::year::{Clock, YearSource};
+use crate::framing::{Program, RawLine};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source;
@@ -229,6 +229,10 @@ impl<'c> Stages<'c> {
             at,
             host: self.host(&host),
             mta,
+            instance: match raw.program {
+                Program::Postfix { instance, .. } => Instance::named(instance),
+                Program::Exim | Program::Other(_) => Instance::NONE,
+            },
             pid: raw.pid,
             times: raw.times,
             place: Place { source: u32::try_from(source).unwrap_or(u32::MAX), line },

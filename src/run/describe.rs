@@ -45,7 +45,7 @@ fn frame(raw: &RawLine<'_>) -> Vec<(&'static str, String)> {
     frame.add("stamp", stamp(&raw.stamp));
     frame.bytes("host", raw.host);
     match raw.program {
-        Program::Postfix { service, is_relay } => {
+        Program::Postfix { service, is_relay, .. } => {
             frame.add("program", "postfix".to_string());
             frame.add(
                 "service",
