@@ -44,8 +44,16 @@ fn of_message(queue_id: QueueId, rest: &[u8]) -> Option<Entry<'_>> {
         b"Completed" => Some(Entry::Closed { queue_id }),
         b"removed" if text.starts_with(b"by ") => Some(Entry::Deleted { queue_id }),
         b"cancelled" if text.starts_with(b"by ") => Some(Entry::GivenUp { queue_id }),
+        b"address" if text.starts_with(b"<") => marked(queue_id, text),
         _ => None,
     }
+}
+
+/// `address <bo@a.example> marked delivered by root` (`exim -Mmd`, `-Mmad`): it is not delivered, and not tried again.
+fn marked(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
+    let (recipient, rest) = address(text, &[b" marked delivered by "])?;
+    let response = rest.strip_prefix(b" ")?;
+    Some(Entry::Delivery(Delivery { response, ..Delivery::new(queue_id, recipient, Outcome::Discarded) }))
 }
 
 /// True for a line of the dump below a refusal in the reject log: `Envelope-from: <al@b.example>`, and the message's header
@@ -959,7 +967,7 @@ const OF_MESSAGE: &[(&[u8], &str)] = &[
     (b"message too big", "queue state"),
     (b"moved from ", "queue state"),
     (b"marked all delivered", "queue state"),
-    (b"address <", "queue state"),
+    (b"recipient <", "queue state"),
     (b"re-used SMTP", "interim answer"),
     (b"SMTP error from ", "interim answer"),
     (b"SMTP timeout ", "interim answer"),

@@ -1160,7 +1160,6 @@ fn exim_frozen_messages() {
         "Spool file is locked (another process is handling this message)",
         "no immediate delivery: more than 10 messages received in one connection",
         "retry time not reached for any host",
-        "address <bo@a.example> marked delivered by root",
         "recipient <bo@a.example> added by root",
         "sender address changed to <al@b.example> by root",
         "original recipients ignored (system filter)",
@@ -1168,6 +1167,8 @@ fn exim_frozen_messages() {
     ] {
         of_message(&[(line, "ignored queue state")]);
     }
+    let marked = "address <bo@a.example> marked delivered by root";
+    of_message(&[(marked, "discarded to=bo@a.example relay=[] :: marked delivered by root")]);
 }
 
 #[test]
