@@ -89,6 +89,11 @@ impl Rule {
         self.wins.iter().map(|sample| sample.reply.as_bytes())
     }
 
+    /// The answers it must win, in the circumstances under which it must.
+    pub fn samples(&self) -> impl Iterator<Item = Refusal<'_>> {
+        self.wins.iter().map(Sample::refusal)
+    }
+
     /// The rule ids and answers to which it must lose.
     pub fn loses(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.loses.iter().map(|(to, sample)| (to.as_str(), sample.reply.as_bytes()))
