@@ -45,6 +45,8 @@ pub struct Rule {
     pub(super) wins: Vec<Sample>,
     pub(super) loses: Vec<(String, Sample)>,
     pub(super) required: Required,
+    /// The pattern has a group `dnsbl`.
+    pub(super) names_list: bool,
     /// The pattern with its named group, compiled when first needed.
     pub(super) capture: OnceLock<Option<meta::Regex>>,
 }
@@ -101,7 +103,7 @@ impl Rule {
 
     /// The name of a list that the pattern's group `dnsbl` takes out of `text`.
     pub(super) fn dnsbl<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
-        if !self.pattern.contains("<dnsbl>") {
+        if !self.names_list {
             return None;
         }
         let regex = self
@@ -181,7 +183,7 @@ pub(super) struct When {
 }
 
 /// What is known of one refusal besides its words.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) mta: Mta,
     /// The words are those of the program that wrote the log.
