@@ -216,8 +216,7 @@ impl Classifier {
         let matcher = Matcher::new(&patterns).map_err(|error| load::culprit(&rules, &error))?;
         let zones = lists.iter().flat_map(List::spellings);
         let hosts = providers.iter().flat_map(|provider| provider.hosts().iter().chain(provider.signatures()));
-        let reducer =
-            Reducer::new(patterns.iter().copied(), zones.chain(hosts.map(String::as_str))).map_err(too_much)?;
+        let reducer = Reducer::new(patterns.iter().copied(), zones.chain(hosts.map(String::as_str)));
         let (needles, meanings, always) = prefilter(&rules, lists, &providers)?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Ok(Self { id, taxonomy, lists, providers, rules, unless, steps, matcher, reducer, needles, meanings, always })
@@ -580,10 +579,6 @@ fn zone(raw: &[u8]) -> Option<String> {
     (name && !numbers).then(|| text.to_owned())
 }
 
-fn too_much(error: aho_corasick::BuildError) -> Error {
-    Error::Rules { file: "rules".into(), problem: format!("too much fixed text: {error}") }
-}
-
 /// The finder of all fixed texts, what each means, and the rules that demand none.
 fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> Result<(Needles, Vec<Vec<Meaning>>, Vec<u64>)> {
     let mut known: BTreeMap<Vec<u8>, Vec<Meaning>> = BTreeMap::new();
@@ -613,7 +608,9 @@ fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> Result<(Ne
         add(word.as_bytes(), Meaning::Blocking);
     }
     let needles: Vec<&[u8]> = known.keys().map(Vec::as_slice).collect();
-    Ok((Needles::new(&needles).map_err(too_much)?, known.into_values().collect(), always))
+    let finder = Needles::new(&needles)
+        .map_err(|error| Error::Rules { file: "rules".into(), problem: format!("too much fixed text: {error}") })?;
+    Ok((finder, known.into_values().collect(), always))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! | in the words | in the template |
 //! |---|---|
 //! | address with a dotted domain | `x@x.xx` |
-//! | host name | `x.xx` |
+//! | host name | `x.xx`; where a rule or table names its end, `x.` and that end |
 //! | IPv4 and IPv6 address | `0.0.0.0`, `0::0` |
 //! | queue id, hex and base64 run, unique id | `0a0a` |
 //! | number of two digits or more, also behind letters | as many `0` |
@@ -14,17 +14,17 @@
 
 use std::collections::HashSet;
 
-use aho_corasick::{AhoCorasick, BuildError};
-
 use super::literal;
 
 /// Puts words into templates.
 #[derive(Debug)]
 pub(super) struct Reducer {
     /// Texts with digits or dots that rules and tables name.
-    named: AhoCorasick,
+    named: Texts,
+    /// Those with dots.
+    dotted: Texts,
     /// Those that could also arise where digits become zeros.
-    zeros: AhoCorasick,
+    zeros: Texts,
     /// Words of letters alone that rules name.
     words: HashSet<Vec<u8>>,
 }
@@ -80,18 +80,14 @@ const ID: &[u8] = b"0a0a";
 const MOST_TOP_BYTES: usize = 18;
 /// A rule's word of so many bytes that ends a name makes it no host name: `storedrv.submission.exception`.
 const LONG_WORD_BYTES: usize = 5;
+/// A named text of fewer bytes says little in front of a letter.
+const SHORT_BYTES: usize = 4;
 /// Longer numbers than this are cut to it.
 const ZEROS: &[u8] = b"0000000000";
 
 impl Reducer {
     /// A reducer that keeps what `patterns` name, and `tables`: zones, host names, signatures.
-    ///
-    /// # Errors
-    /// When there is more text than an automaton can hold.
-    pub(super) fn new<'p>(
-        patterns: impl Iterator<Item = &'p str>,
-        tables: impl Iterator<Item = &'p str>,
-    ) -> Result<Self, BuildError> {
+    pub(super) fn new<'p>(patterns: impl Iterator<Item = &'p str>, tables: impl Iterator<Item = &'p str>) -> Self {
         let mut texts: Vec<Vec<u8>> = patterns.flat_map(literal::texts).collect();
         texts.extend(tables.map(|text| text.to_ascii_lowercase().into_bytes()));
         let (mut named, mut words) = (Vec::new(), HashSet::new());
@@ -103,11 +99,13 @@ impl Reducer {
                 words.insert(part.to_vec());
             }
         }
-        named.sort_unstable();
-        named.dedup();
         let is_zeros = |text: &&&[u8]| text.iter().all(|b| *b == b'0' || !b.is_ascii_digit());
-        let zeros: Vec<&[u8]> = named.iter().filter(is_zeros).copied().collect();
-        Ok(Self { zeros: AhoCorasick::new(zeros)?, named: AhoCorasick::new(named)?, words })
+        Self {
+            zeros: Texts::new(named.iter().filter(is_zeros)),
+            dotted: Texts::new(named.iter().filter(|text| text.contains(&b'.'))),
+            named: Texts::new(named.iter()),
+            words,
+        }
     }
 
     /// Writes the template of `words`, in lower case, into `out`.
@@ -166,8 +164,15 @@ impl Reducer {
         if bits & !(DIGIT | DOT) == 0 && bits & DOT != 0 {
             return self.dotted_number(part, out);
         }
-        if starts_in(&self.named, part) {
-            return out.extend_from_slice(part);
+        match self.named.first_in(part) {
+            // Only the end of the name is known: `mx7.` in `mx7.outlook.example`.
+            Some(start) if start > 0 && bits & (DOT | AT) == DOT && self.is_host(part, bits) => {
+                let end = part.get(start..).unwrap_or_default();
+                out.extend_from_slice(if end.starts_with(b".") { b"x" } else { b"x." });
+                return out.extend_from_slice(end);
+            }
+            Some(_) => return out.extend_from_slice(part),
+            None => {}
         }
         if bits & AT != 0 && is_address(part) {
             out.extend_from_slice(b"x@x.xx");
@@ -184,7 +189,7 @@ impl Reducer {
     fn dotted_number(&self, part: &[u8], out: &mut Vec<u8>) {
         let dots = part.iter().filter(|b| **b == b'.').count();
         let is_code = dots == 2 && matches!(part, [b'2' | b'4' | b'5', b'.', ..]);
-        if is_code || (dots == 3 && part.starts_with(b"127.")) || starts_in(&self.named, part) {
+        if is_code || (dots == 3 && part.starts_with(b"127.")) || self.dotted.first_in(part).is_some() {
             out.extend_from_slice(part);
         } else if dots == 3 {
             out.extend_from_slice(b"0.0.0.0");
@@ -210,7 +215,7 @@ impl Reducer {
             }
             rest = after;
         }
-        if starts_in(&self.zeros, out.get(start..).unwrap_or_default()) {
+        if self.zeros.first_in(out.get(start..).unwrap_or_default()).is_some() {
             out.truncate(start);
             out.extend_from_slice(part);
         }
@@ -235,13 +240,60 @@ impl Reducer {
     }
 }
 
-/// True if one of the texts stands in `part` and starts where a word does.
-fn starts_in(texts: &AhoCorasick, part: &[u8]) -> bool {
-    texts.find_overlapping_iter(part).any(|found| {
-        let before = found.start().checked_sub(1).and_then(|at| part.get(at));
-        let first = part.get(found.start()).map_or(0, |b| class(*b));
-        first & (LETTER | DIGIT) == 0 || before.is_none_or(|b| class(*b) & (LETTER | DIGIT) == 0)
-    })
+/// Short texts, found where words start.
+#[derive(Debug)]
+struct Texts {
+    /// By the bucket of their first two bytes.
+    buckets: Vec<Vec<Box<[u8]>>>,
+}
+
+/// Buckets of [`Texts`]: six bits of each byte tell letters, digits and dots apart.
+const BUCKETS: usize = 64 * 64;
+
+impl Texts {
+    /// `texts` are of two bytes at least.
+    fn new<'t>(texts: impl Iterator<Item = &'t &'t [u8]>) -> Self {
+        let mut buckets: Vec<Vec<Box<[u8]>>> = vec![Vec::new(); BUCKETS];
+        for text in texts {
+            if let Some(bucket) = bucket(text).and_then(|at| buckets.get_mut(at)) {
+                bucket.push(text.to_vec().into_boxed_slice());
+            }
+        }
+        for bucket in &mut buckets {
+            bucket.sort_unstable();
+            bucket.dedup();
+        }
+        Self { buckets }
+    }
+
+    /// Where the first of the texts stands in `part` that starts where a word does. A short one in front of a letter does
+    /// not count: ids hold any of them.
+    fn first_in(&self, part: &[u8]) -> Option<usize> {
+        let mut before = 0;
+        for (at, byte) in part.iter().enumerate() {
+            let class = class(*byte) & (LETTER | DIGIT);
+            if (class == 0 || before == 0) && self.starts(part.get(at..)?) {
+                return Some(at);
+            }
+            before = class;
+        }
+        None
+    }
+
+    fn starts(&self, part: &[u8]) -> bool {
+        let texts = bucket(part).and_then(|at| self.buckets.get(at));
+        texts.into_iter().flatten().any(|text| {
+            let after = part.strip_prefix(&**text).map(|rest| rest.first().map_or(0, |b| class(*b)));
+            after.is_some_and(|after| after != LETTER || text.len() >= SHORT_BYTES)
+        })
+    }
+}
+
+fn bucket(text: &[u8]) -> Option<usize> {
+    match text {
+        [first, second, ..] => Some(usize::from(first % 64) * 64 + usize::from(second % 64)),
+        _ => None,
+    }
 }
 
 fn trimmed_end(name: &[u8]) -> &[u8] {
@@ -301,7 +353,7 @@ mod tests {
 
     fn template(words: &str) -> String {
         let patterns = ["S3140|busy\\. Please", "denied", r"\[TSS0?[1-9]\]", r"\.exe\b", "error 421"];
-        let reducer = Reducer::new(patterns.into_iter(), ["zen.spamhaus.org", "outlook.com"].into_iter()).unwrap();
+        let reducer = Reducer::new(patterns.into_iter(), ["zen.spamhaus.org", "outlook.com"].into_iter());
         let mut out = Vec::new();
         reducer.reduce(words.as_bytes(), &mut out);
         String::from_utf8(out).unwrap()
@@ -320,6 +372,7 @@ mod tests {
             ("8d0e8f3c-1b2c-4f5a-9abc-0123456789ab", "0a0a-0a0a-0a0a-0a0a-0a0a"),
             ("limit 100 per 1 hour, 12345678901234", "limit 000 per 1 hour, 0000000000"),
             ("see https://a.example/mail/?p=x7&ip=192.0.2.1", "see https://x.xx/mail/?p=x0&ip=0.0.0.0"),
+            ("abc.zen.spamhaus.org mx7.mail.outlook.com setup.exe", "x.zen.spamhaus.org x.outlook.com x.exe"),
             ("(s1234567890) rp-001 ps77", "(s0000000000) rp-000 ps00"),
         ] {
             assert_eq!(template(words), expected);
@@ -330,10 +383,10 @@ mod tests {
     fn what_rules_name_stays() {
         for words in [
             "(s3140) [tss04] error 421 error 4213",
-            "blocked using abc.zen.spamhaus.org; 127.255.255.254",
-            "mx7.mail.protection.outlook.com",
+            "blocked using zen.spamhaus.org; 127.255.255.254",
+            "outlook.com x.outlook.com",
             "5.7.1 4.16.50",
-            "access denied.see a virus.exe e.g. this... root@localhost",
+            "access denied.see e.g. this... root@localhost",
             "",
             "@ . .. :: a@ @b - -- 1",
         ] {
@@ -352,7 +405,7 @@ mod tests {
     #[test]
     fn any_bytes_have_a_template() {
         let mut out = Vec::new();
-        let reducer = Reducer::new(std::iter::empty(), std::iter::empty()).unwrap();
+        let reducer = Reducer::new(std::iter::empty(), std::iter::empty());
         for unit in [&b":"[..], b"1:", b"a.", b"@", b"a@b.", b"-1", b"\xff1", b"1", b"0a"] {
             reducer.reduce(&unit.repeat(8192 / unit.len()), &mut out);
             assert!(out.len() <= 8192);
