@@ -111,28 +111,22 @@ impl Reducer {
     /// Writes the template of `words`, in lower case, into `out`.
     pub(super) fn reduce(&self, words: &[u8], out: &mut Vec<u8>) {
         out.clear();
-        let mut rest = words;
-        while !rest.is_empty() {
-            let (mut bits, mut len) = (0, 0);
-            for &byte in rest {
-                let class = class(byte);
-                if class == 0 {
-                    break;
-                }
+        // Most words stay: they are copied in one piece up to the next name that does not.
+        let (mut at, mut copied) = (0, 0);
+        while at < words.len() {
+            let (mut bits, start) = (0, at);
+            while let Some(class) = words.get(at).map(|b| class(*b)).filter(|class| *class != 0) {
                 bits |= class;
-                len += 1;
+                at += 1;
             }
-            let (name, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-            if bits & (DIGIT | DOT | AT) == 0 {
-                out.extend_from_slice(name);
-            } else {
-                self.name(name, out);
+            if bits & (DIGIT | DOT | AT) != 0 {
+                out.extend_from_slice(words.get(copied..start).unwrap_or_default());
+                self.name(words.get(start..at).unwrap_or_default(), out);
+                copied = at;
             }
-            let between = after.iter().position(|b| class(*b) != 0).unwrap_or(after.len());
-            let (between, after) = after.split_at_checked(between).unwrap_or((after, &[]));
-            out.extend_from_slice(between);
-            rest = after;
+            at += 1;
         }
+        out.extend_from_slice(words.get(copied..).unwrap_or_default());
     }
 
     /// One run of name bytes with punctuation at its ends.
@@ -142,7 +136,9 @@ impl Reducer {
         let core = trimmed_end(name);
         let after = name.get(core.len()..).unwrap_or_default();
         out.extend_from_slice(before);
-        if is_ipv6(core) {
+        if classes(core) & (DIGIT | DOT | AT) == 0 {
+            out.extend_from_slice(core);
+        } else if is_ipv6(core) {
             out.extend_from_slice(b"0::0");
         } else {
             for (at, part) in core.split(|b| *b == b':').enumerate() {
