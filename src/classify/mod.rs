@@ -521,22 +521,20 @@ enum Speaker {
 /// Writes all that decides into `key`. What is not in it cannot change a decision.
 fn key(key: &mut Vec<u8>, context: &Context<'_>, speaker: Speaker, template: &[u8]) {
     let Context { mta, own, service, by_us, permanent, provider: _, stage, smtp_code, enhanced_code } = *context;
-    let code = enhanced_code.map_or([0; 5], |code| {
-        let ([a, b], [c, d]) = (code.subject.to_be_bytes(), code.detail.to_be_bytes());
-        [code.class, a, b, c, d]
-    });
     let speaker = match speaker {
-        Speaker::ThisHost => u32::MAX,
-        Speaker::Unknown => u32::MAX - 1,
-        Speaker::Provider(at) => u32::try_from(at).unwrap_or(u32::MAX - 2),
+        Speaker::ThisHost => u16::MAX,
+        Speaker::Unknown => u16::MAX - 1,
+        Speaker::Provider(at) => u16::try_from(at).unwrap_or(u16::MAX - 2),
     };
+    let (class, subject, detail) =
+        enhanced_code.map_or((0, 0, 0), |code| (u16::from(code.class), code.subject, code.detail));
+    let flags = u8::from(own) | u8::from(by_us) << 1 | u8::from(permanent) << 2;
+    let [[a, b], [c, d], [e, f], [g, h], [i, j]] =
+        [smtp_code.map_or(0, SmtpCode::get), speaker, class, subject, detail].map(u16::to_be_bytes);
+    let [k, l, m, n, ..] = service.len().to_le_bytes();
+    let stage = stage.map_or(u8::MAX, |stage| stage as u8);
     key.clear();
-    key.extend([mta as u8, u8::from(own), u8::from(by_us), u8::from(permanent)]);
-    key.push(stage.map_or(u8::MAX, |stage| stage as u8));
-    key.extend(smtp_code.map_or(0, SmtpCode::get).to_be_bytes());
-    key.extend(code);
-    key.extend(speaker.to_be_bytes());
-    key.extend((service.len() as u64).to_be_bytes());
+    key.extend_from_slice(&[mta as u8, flags, stage, a, b, c, d, e, f, g, h, i, j, k, l, m, n]);
     key.extend_from_slice(service);
     key.extend_from_slice(template);
 }

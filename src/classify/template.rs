@@ -12,7 +12,7 @@
 //! What a rule or a table names stays: `S3140`, `OFR_102`, `zen.spamhaus.org`; so do addresses of 127.0.0.0/8, which DNS
 //! lists answer with, enhanced codes, single digits, and words that a missing blank joins (`denied.Please`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::literal;
 
@@ -239,27 +239,39 @@ impl Reducer {
 /// Short texts, found where words start.
 #[derive(Debug)]
 struct Texts {
-    /// By the bucket of their first two bytes.
-    buckets: Vec<Vec<Box<[u8]>>>,
+    /// Position in `groups` by the first two bytes of a text, as [`pair`] counts them.
+    by_pair: Vec<u16>,
+    /// The first group is empty: no text starts so.
+    groups: Vec<Vec<Box<[u8]>>>,
 }
 
-/// Buckets of [`Texts`]: six bits of each byte tell letters, digits and dots apart.
-const BUCKETS: usize = 64 * 64;
+/// How many pairs of bytes are told apart.
+const PAIRS: usize = 128 * 128;
+
+fn pair(text: &[u8]) -> Option<usize> {
+    match text {
+        [first, second, ..] => Some(usize::from(first % 128) * 128 + usize::from(second % 128)),
+        _ => None,
+    }
+}
 
 impl Texts {
     /// `texts` are of two bytes at least.
     fn new<'t>(texts: impl Iterator<Item = &'t &'t [u8]>) -> Self {
-        let mut buckets: Vec<Vec<Box<[u8]>>> = vec![Vec::new(); BUCKETS];
+        let mut by_pair: BTreeMap<usize, BTreeSet<&[u8]>> = BTreeMap::new();
         for text in texts {
-            if let Some(bucket) = bucket(text).and_then(|at| buckets.get_mut(at)) {
-                bucket.push(text.to_vec().into_boxed_slice());
+            if let Some(pair) = pair(text) {
+                by_pair.entry(pair).or_default().insert(text);
             }
         }
-        for bucket in &mut buckets {
-            bucket.sort_unstable();
-            bucket.dedup();
+        let mut made = Self { by_pair: vec![0; PAIRS], groups: vec![Vec::new()] };
+        for (pair, texts) in by_pair {
+            if let (Some(group), Ok(at)) = (made.by_pair.get_mut(pair), u16::try_from(made.groups.len())) {
+                *group = at;
+                made.groups.push(texts.into_iter().map(Box::from).collect());
+            }
         }
-        Self { buckets }
+        made
     }
 
     /// Where the first of the texts stands in `part` that starts where a word does. A short one in front of a letter does
@@ -277,18 +289,15 @@ impl Texts {
     }
 
     fn starts(&self, part: &[u8]) -> bool {
-        let texts = bucket(part).and_then(|at| self.buckets.get(at));
-        texts.into_iter().flatten().any(|text| {
-            let after = part.strip_prefix(&**text).map(|rest| rest.first().map_or(0, |b| class(*b)));
+        let group = pair(part).and_then(|pair| self.by_pair.get(pair)).filter(|group| **group != 0);
+        let Some(texts) = group.and_then(|at| self.groups.get(usize::from(*at))) else { return false };
+        texts.iter().any(|text| {
+            // Most texts of a group differ in the third byte: that spares the call that compares all.
+            let differs = text.get(2).is_some_and(|third| part.get(2) != Some(third));
+            let rest = if differs { None } else { part.strip_prefix(&**text) };
+            let after = rest.map(|rest| rest.first().map_or(0, |b| class(*b)));
             after.is_some_and(|after| after != LETTER || text.len() >= SHORT_BYTES)
         })
-    }
-}
-
-fn bucket(text: &[u8]) -> Option<usize> {
-    match text {
-        [first, second, ..] => Some(usize::from(first % 64) * 64 + usize::from(second % 64)),
-        _ => None,
     }
 }
 
