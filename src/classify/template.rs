@@ -112,19 +112,18 @@ impl Reducer {
     pub(super) fn reduce(&self, words: &[u8], out: &mut Vec<u8>) {
         out.clear();
         // Most words stay: they are copied in one piece up to the next name that does not.
-        let (mut at, mut copied) = (0, 0);
-        while at < words.len() {
-            let (mut bits, start) = (0, at);
-            while let Some(class) = words.get(at).map(|b| class(*b)).filter(|class| *class != 0) {
+        let (mut bits, mut start, mut copied) = (0, 0, 0);
+        for (at, class) in words.iter().map(|b| class(*b)).chain([0]).enumerate() {
+            if class != 0 {
                 bits |= class;
-                at += 1;
+                continue;
             }
             if bits & (DIGIT | DOT | AT) != 0 {
                 out.extend_from_slice(words.get(copied..start).unwrap_or_default());
                 self.name(words.get(start..at).unwrap_or_default(), out);
                 copied = at;
             }
-            at += 1;
+            (bits, start) = (0, at + 1);
         }
         out.extend_from_slice(words.get(copied..).unwrap_or_default());
     }
@@ -135,9 +134,12 @@ impl Reducer {
         let (before, name) = name.split_at_checked(start).unwrap_or((name, &[]));
         let core = trimmed_end(name);
         let after = name.get(core.len()..).unwrap_or_default();
+        let bits = classes(core);
         out.extend_from_slice(before);
-        if classes(core) & (DIGIT | DOT | AT) == 0 {
+        if bits & (DIGIT | DOT | AT) == 0 {
             out.extend_from_slice(core);
+        } else if bits & COLON == 0 {
+            self.part(core, out);
         } else if is_ipv6(core) {
             out.extend_from_slice(b"0::0");
         } else {

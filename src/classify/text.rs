@@ -62,21 +62,30 @@ pub(super) fn normalize(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// True for bytes that may need more than lower case.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut at = 0;
+    while at < 256 {
+        #[expect(clippy::indexing_slicing, reason = "below 256; there is no get() in a constant")]
+        {
+            special[at] = matches!(at, 0..0x20 | 0x3c | 0x5c | 0x7f | 0xc2 | 0xc3 | 0xd0 | 0xe2);
+        }
+        at += 1;
+    }
+    special
+};
+
 /// Bytes of `text` that only need lower case, with single blanks between them.
 fn plain(text: &[u8]) -> usize {
     let mut before = b' ';
-    for (at, &byte) in text.iter().enumerate() {
-        let is_plain = match byte {
-            b' ' => before != b' ',
-            b'<' | b'\\' | 0..b' ' | 0x7f | 0xc2 | 0xc3 | 0xd0 | 0xe2 => false,
-            _ => true,
-        };
-        if !is_plain {
-            return at;
-        }
-        before = byte;
-    }
-    text.len()
+    text.iter()
+        .position(|&byte| {
+            let twice = byte == b' ' && before == b' ';
+            before = byte;
+            twice || SPECIAL.get(usize::from(byte)).copied().unwrap_or(true)
+        })
+        .unwrap_or(text.len())
 }
 
 fn blank(out: &mut Vec<u8>) {
