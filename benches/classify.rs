@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use mailsleuth::classify::{Classifier, Refusal};
+use mailsleuth::mail::status::Mta;
 
 /// Answers in one timed batch; made before the clock starts.
 const BATCH: usize = 20_000;
@@ -111,6 +112,69 @@ struct Sample<'c> {
     variation: Variation,
 }
 
+/// What a hostile server may repeat until its answer is as long as a log line can be.
+const UNITS: &[&str] = &[
+    "<550-",
+    " said: 550 ",
+    "longwordwithoutablank",
+    "@",
+    "a@b.c ",
+    "1",
+    "12.34.",
+    "<",
+    "<a ",
+    "<\"",
+    "[",
+    "(in reply to ",
+    "550-5.1.1 \\n",
+    "550 ",
+    "a.",
+    ":",
+    "1:",
+    "#5.1",
+    "user unknown ",
+    "mailbox is full or ",
+    "blocked using zen.spamhaus.org ",
+    "ab12-",
+    "\u{201c}",
+    " ",
+];
+
+/// Time of answers of 16 and 64 KiB; a factor above four would mean that the time grows faster than the length.
+fn hostile(classifier: &Classifier) {
+    const ROUNDS: u32 = 50;
+    const LEAST: Duration = Duration::from_millis(60);
+    let mut scratch = classifier.scratch();
+    println!("{:32} {:>10} {:>10} {:>7}", "repeated", "16 KiB, us", "64 KiB, us", "factor");
+    for unit in UNITS {
+        let times = [16, 64].map(|kib| {
+            let text = format!("550 5.7.1 {}", unit.repeat(kib * 1024 / unit.len()));
+            let refusal = Refusal {
+                mta: Mta::Postfix,
+                service: b"smtp",
+                by_us: false,
+                permanent: true,
+                stage: None,
+                smtp_code: None,
+                enhanced_code: None,
+                relay_host: b"",
+                response: text.as_bytes(),
+            };
+            let expected = classifier.classify(&mut scratch, &refusal).rule;
+            // The system counts a thread's time in ticks of some milliseconds.
+            let (started, mut rounds) = (now(), 0);
+            while now() - started < LEAST {
+                for _ in 0..ROUNDS {
+                    assert_eq!(classifier.classify(&mut scratch, &refusal).rule, expected);
+                }
+                rounds += ROUNDS;
+            }
+            (now() - started).as_secs_f64() * 1e6 / f64::from(rounds)
+        });
+        println!("{unit:32.30?} {:10.1} {:10.1} {:7.1}", times[0], times[1], times[1] / times[0]);
+    }
+}
+
 fn main() {
     let answers: usize = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1_000_000);
     let started = now();
@@ -164,4 +228,5 @@ fn main() {
         let s = time.as_secs_f64();
         println!("{name}: {s:.3} s, {:.0} answers/s, {:.1} MB/s", done as f64 / s, bytes as f64 / s / 1e6);
     }
+    hostile(&classifier);
 }
