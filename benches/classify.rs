@@ -52,7 +52,7 @@ impl Numbers {
             (0..len).map(|_| char::from(DIGITS[self.below(DIGITS.len() as u64) as usize])).collect()
         };
         match run(1).as_bytes()[0] % 3 {
-            0 => format!("{}-{}-{}", run(6), run(11), run(4)),
+            0 => format!("1{}-{}-{}", run(5), run(11), run(4)),
             1 => format!("4{}", run(14)),
             _ => format!("{:X}", self.next() >> 20),
         }

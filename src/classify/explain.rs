@@ -1,7 +1,7 @@
 //! How a verdict came about, for `mailsleuth classify -v` and those who write rules.
 
 use super::rule::Context;
-use super::{By, Classifier, Refusal, Rule, Scratch, Speaker, Verdict, context};
+use super::{By, Classifier, List, Refusal, Rule, Scratch, Speaker, Verdict, context, zone};
 use crate::parse::reply::{ReplyKind, reply};
 
 /// How a verdict came about.
@@ -80,12 +80,13 @@ impl Classifier {
             Speaker::Provider(_) => ProviderBy::RelayHost,
             Speaker::ThisHost | Speaker::Unknown => ProviderBy::Words,
         });
-        let named = decision.list.map(|list| list.id());
-        let list_by = verdict.dnsbl.as_deref().map(|id| if named == Some(id) { ListBy::Name } else { ListBy::Zone });
         let rule = match decision.by {
             By::Rule(rule) => Some(rule),
             By::Other(..) => None,
         };
+        let zone = rule.and_then(|rule| rule.dnsbl(&scratch.words)).and_then(zone);
+        let asked = zone.as_deref().map(|zone| self.lists.of_zone(zone).map_or(zone, List::id));
+        let list_by = verdict.dnsbl.as_deref().map(|id| if asked == Some(id) { ListBy::Zone } else { ListBy::Name });
         context.provider = verdict.provider;
         let lost = (0..self.rules.len()).filter_map(|at| self.lost(&mut scratch, at, &context, rule)).collect();
         let Scratch { words, template, .. } = scratch;
@@ -123,5 +124,145 @@ impl Classifier {
             }
         };
         Some((rule, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::status::{Mta, Stage};
+
+    fn classifier() -> &'static Classifier {
+        static BUILT_IN: std::sync::LazyLock<Classifier> =
+            std::sync::LazyLock::new(|| Classifier::built_in().unwrap_or_else(|error| panic!("{error}")));
+        &BUILT_IN
+    }
+
+    /// The verdict without a look at what is remembered.
+    fn decided<'c>(classifier: &'c Classifier, scratch: &mut Scratch<'c>, refusal: &Refusal<'_>) -> Verdict<'c> {
+        let reply = reply(refusal.response);
+        classifier.read(scratch, &reply);
+        let context = context(refusal, &reply);
+        let decision = classifier.decide(scratch, context, classifier.speaker(refusal, &reply));
+        classifier.verdict(&scratch.words, &context, &decision)
+    }
+
+    fn told(response: &[u8]) -> Refusal<'_> {
+        Refusal {
+            mta: Mta::Postfix,
+            service: b"smtp",
+            by_us: false,
+            permanent: true,
+            stage: None,
+            smtp_code: None,
+            enhanced_code: None,
+            relay_host: b"",
+            response,
+        }
+    }
+
+    /// Every sample of every rule, those that it must lose, too.
+    fn samples(classifier: &Classifier) -> impl Iterator<Item = Refusal<'_>> {
+        let rules = classifier.rules.iter();
+        rules.flat_map(|rule| rule.wins.iter().chain(rule.loses.iter().map(|(_, sample)| sample))).map(|s| s.refusal())
+    }
+
+    /// `text` as it may come for another message: other addresses, IPs, times, numbers and ids, the n-th of each.
+    fn varied(text: &[u8], n: usize) -> Vec<u8> {
+        let text = String::from_utf8_lossy(text);
+        let words = text.split(' ').map(|word| {
+            let core = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            let digits = core.bytes().filter(u8::is_ascii_digit).count();
+            let is_name = core.bytes().all(|b| b.is_ascii_alphanumeric() || b"@.-_+".contains(&b));
+            let other = if core.starts_with("127.") {
+                core.to_owned()
+            } else if is_name && core.split_once('@').is_some_and(|(_, domain)| domain.contains('.')) {
+                format!("user{n}.x@host-{n}.b.example")
+            } else if core.split('.').count() == 4 && core.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+                format!("203.0.{}.{}", n % 113, n * 7 % 256)
+            } else if core.contains(':') && core.len() == 8 && digits == 6 {
+                format!("{:02}:{:02}:{:02}", n % 24, n % 60, n * 7 % 60)
+            } else if digits > 3 && digits == core.len() {
+                format!("{}", n * 7_919 + 10_000)
+            } else if digits > 3 && core.len() > 11 && core.bytes().all(|b| b.is_ascii_alphanumeric()) {
+                format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            } else {
+                core.to_owned()
+            };
+            if core.is_empty() { word.to_owned() } else { word.replacen(core, &other, 1) }
+        });
+        words.collect::<Vec<_>>().join(" ").into_bytes()
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_is_decided() {
+        let classifier = classifier();
+        let (mut scratch, mut other) = (classifier.scratch(), classifier.scratch());
+        let mut check = |refusal: &Refusal<'_>| {
+            let decided = decided(classifier, &mut other, refusal);
+            let text = String::from_utf8_lossy(refusal.response);
+            assert_eq!(classifier.classify(&mut scratch, refusal), decided, "{text}");
+        };
+        for refusal in samples(classifier) {
+            // Circumstances count: the same words said the other way round, or for good, may mean another thing.
+            for refusal in [
+                refusal,
+                Refusal { by_us: !refusal.by_us, ..refusal },
+                Refusal { permanent: !refusal.permanent, ..refusal },
+                Refusal { mta: Mta::Exim, service: b"", ..refusal },
+                Refusal { relay_host: b"mx1.mail.protection.outlook.com", ..refusal },
+                Refusal { stage: Some(Stage::Mail), ..refusal },
+            ] {
+                check(&refusal);
+            }
+            for n in 1..6 {
+                check(&Refusal { response: &varied(refusal.response, n * 31), ..refusal });
+            }
+        }
+    }
+
+    #[test]
+    fn another_message_gets_the_same_verdict() {
+        let classifier = classifier();
+        let mut scratch = classifier.scratch();
+        for refusal in samples(classifier) {
+            let rule = classifier.classify(&mut scratch, &refusal).rule;
+            for n in 1..6 {
+                let text = varied(refusal.response, n * 31);
+                let varied = classifier.classify(&mut scratch, &Refusal { response: &text, ..refusal }).rule;
+                assert_eq!(varied, rule, "{}", String::from_utf8_lossy(&text));
+            }
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_explained() {
+        let classifier = classifier();
+        let quoted = b"host mx7.a.example[192.0.2.7] said: 554 5.7.1 Service unavailable; Client host [198.51.100.7] blocked using \
+            zen.spamhaus.org (in reply to RCPT TO command)";
+        let told = told(quoted);
+        let explained = classifier.explain(&told);
+        assert_eq!(explained.rule.map(Rule::id), Some(explained.verdict.rule));
+        assert_eq!(explained.list_by, Some(ListBy::Zone));
+        assert_eq!((explained.verdict.provider, explained.provider_by), (None, None));
+        assert_eq!(
+            String::from_utf8_lossy(&explained.template),
+            "service unavailable; client host [0.0.0.0] blocked using zen.spamhaus.org"
+        );
+        assert_eq!(explained.reply, b"Service unavailable; Client host [198.51.100.7] blocked using zen.spamhaus.org");
+        let order: Vec<_> = explained.lost.iter().map(|(rule, _)| rule.step()).collect();
+        assert!(!order.is_empty() && order.is_sorted(), "{order:?}");
+        assert!(explained.lost.iter().all(|(rule, _)| rule.id() != explained.verdict.rule));
+
+        let by = |refusal: Refusal<'_>| classifier.explain(&refusal).provider_by;
+        let google = b"host alt1.gmail-smtp-in.l.google.com[192.0.2.7] said: 550 5.1.1 no";
+        assert_eq!(by(Refusal { response: google, ..told }), Some(ProviderBy::QuotedHost));
+        let relayed = Refusal { response: b"550 5.1.1 no", relay_host: b"alt1.gmail-smtp-in.l.google.com", ..told };
+        assert_eq!(by(relayed), Some(ProviderBy::RelayHost));
+        let signed = b"451 Not currently accepting mail from your ip - psmtp";
+        assert_eq!(by(Refusal { response: signed, ..told }), Some(ProviderBy::Words));
+
+        let code = classifier.explain(&Refusal { response: b"550 5.1.1", ..told });
+        assert!(code.rule.is_none() && code.lost.is_empty(), "{code:?}");
     }
 }

@@ -80,8 +80,9 @@ const ID: &[u8] = b"0a0a";
 const MOST_TOP_BYTES: usize = 18;
 /// A rule's word of so many bytes that ends a name makes it no host name: `storedrv.submission.exception`.
 const LONG_WORD_BYTES: usize = 5;
-/// A named text of fewer bytes says little in front of a letter.
+/// A named text of fewer bytes says little in front of a letter, or in a part of more bytes than codes have.
 const SHORT_BYTES: usize = 4;
+const LONG_BYTES: usize = 11;
 /// Longer numbers than this are cut to it.
 const ZEROS: &[u8] = b"0000000000";
 
@@ -162,6 +163,9 @@ impl Reducer {
         if bits & !(DIGIT | DOT) == 0 && bits & DOT != 0 {
             return self.dotted_number(part, out);
         }
+        if bits & DIGIT != 0 && is_exim_id(part) {
+            return out.extend_from_slice(ID);
+        }
         match self.named.first_in(part) {
             // Only the end of the name is known: `mx7.` in `mx7.outlook.example`.
             Some(start) if start > 0 && bits & (DOT | AT) == DOT && self.is_host(part, bits) => {
@@ -176,8 +180,6 @@ impl Reducer {
             out.extend_from_slice(b"x@x.xx");
         } else if bits & (DOT | AT) == DOT && self.is_host(part, bits) {
             out.extend_from_slice(b"x.xx");
-        } else if is_exim_id(part) {
-            out.extend_from_slice(ID);
         } else {
             self.pieces(part, out);
         }
@@ -276,13 +278,13 @@ impl Texts {
         made
     }
 
-    /// Where the first of the texts stands in `part` that starts where a word does. A short one in front of a letter does
-    /// not count: ids hold any of them.
+    /// Where the first of the texts stands in `part` that starts where a word does. A short one does not count in front of a
+    /// letter or in a long part: ids hold any of them.
     fn first_in(&self, part: &[u8]) -> Option<usize> {
         let mut before = 0;
         for (at, byte) in part.iter().enumerate() {
             let class = class(*byte) & (LETTER | DIGIT);
-            if (class == 0 || before == 0) && self.starts(part.get(at..)?) {
+            if (class == 0 || before == 0) && self.starts(part.get(at..)?, part.len() < LONG_BYTES) {
                 return Some(at);
             }
             before = class;
@@ -290,7 +292,7 @@ impl Texts {
         None
     }
 
-    fn starts(&self, part: &[u8]) -> bool {
+    fn starts(&self, part: &[u8], short_counts: bool) -> bool {
         let group = pair(part).and_then(|pair| self.by_pair.get(pair)).filter(|group| **group != 0);
         let Some(texts) = group.and_then(|at| self.groups.get(usize::from(*at))) else { return false };
         texts.iter().any(|text| {
@@ -298,7 +300,7 @@ impl Texts {
             let differs = text.get(2).is_some_and(|third| part.get(2) != Some(third));
             let rest = if differs { None } else { part.strip_prefix(&**text) };
             let after = rest.map(|rest| rest.first().map_or(0, |b| class(*b)));
-            after.is_some_and(|after| after != LETTER || text.len() >= SHORT_BYTES)
+            after.is_some_and(|after| text.len() >= SHORT_BYTES || (short_counts && after != LETTER))
         })
     }
 }
