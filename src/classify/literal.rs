@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 12;
 
 /// The fixed text that every match of `pattern` (ASCII case ignored) contains.
 pub(super) fn required(pattern: &str) -> Required {
-    let mut parser = Parser { rest: pattern.as_bytes() };
+    let mut parser = Parser { rest: pattern.as_bytes(), texts: Vec::new() };
     let node = parser.alternatives(0);
     if !parser.rest.is_empty() {
         return Required::default();
@@ -36,6 +36,17 @@ pub(super) fn required(pattern: &str) -> Required {
     any_of.sort_unstable();
     any_of.dedup();
     Required { any_of, weight }
+}
+
+/// All fixed text in `pattern`, in lower case and as long as it goes: what may stand in a match, whether it must or not.
+pub(super) fn texts(pattern: &str) -> Vec<Vec<u8>> {
+    let mut parser = Parser { rest: pattern.as_bytes(), texts: Vec::new() };
+    let whole = parser.alternatives(0);
+    parser.texts.extend(whole.exact.into_iter().flatten());
+    parser.texts.retain(|text| !text.is_empty());
+    parser.texts.sort_unstable();
+    parser.texts.dedup();
+    parser.texts
 }
 
 /// What one part of a pattern demands.
@@ -80,6 +91,8 @@ fn better(a: Option<Vec<Vec<u8>>>, b: Option<Vec<Vec<u8>>>) -> Option<Vec<Vec<u8
 
 struct Parser<'p> {
     rest: &'p [u8],
+    /// Fixed text met so far that does not go into the value of a node.
+    texts: Vec<Vec<u8>>,
 }
 
 impl Parser<'_> {
@@ -102,7 +115,10 @@ impl Parser<'_> {
                     a.extend(b);
                     Some(a)
                 }
-                _ => None,
+                (a, b) => {
+                    self.texts.extend(a.into_iter().chain(b).flatten());
+                    None
+                }
             };
             let weight = whole.weight.min(next.weight);
             let need = match (whole.demand(), next.demand()) {
@@ -134,6 +150,7 @@ impl Parser<'_> {
                 continue;
             }
             all_exact = false;
+            self.texts.extend(run.iter().flatten().cloned());
             let ended = Node { exact: run.take(), need: None, weight: 0 };
             need = better(need, ended.demand());
             need = better(need, node.need.clone());
@@ -142,6 +159,7 @@ impl Parser<'_> {
         if all_exact {
             return Node { exact: run, need: None, weight };
         }
+        self.texts.extend(run.iter().flatten().cloned());
         need = better(need, Node { exact: run, need: None, weight: 0 }.demand());
         Node { exact: None, need, weight }
     }
@@ -173,6 +191,7 @@ impl Parser<'_> {
                     break;
                 }
             }
+            self.texts.extend(node.exact.iter().flatten().cloned());
             node = if at_least_one {
                 let weight = node.weight;
                 Node { exact: None, need: node.demand(), weight }
@@ -188,8 +207,11 @@ impl Parser<'_> {
         match self.next() {
             Some(b'(') => self.group(depth),
             Some(b'[') => {
+                let written = self.rest;
                 self.class();
-                Node::anything()
+                let class = written.get(..written.len() - self.rest.len()).unwrap_or_default();
+                // Which digits a class takes is fixed text too: `x[1-3]` means `x1`, `x2` and `x3`.
+                Node { exact: few_digits(class), need: None, weight: 0 }
             }
             Some(b'^' | b'$') => Node::text(Vec::new()),
             Some(b'\\') => match self.next() {
@@ -264,6 +286,16 @@ impl Parser<'_> {
             }
         }
     }
+}
+
+/// The digits that a class (`1-3]`, `12]`) takes, one a text. `None` if it takes all digits, or other bytes.
+fn few_digits(class: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let digits = match class.strip_suffix(b"]")? {
+        [first, b'-', last] if first.is_ascii_digit() && last.is_ascii_digit() => (*first..=*last).collect(),
+        digits if digits.iter().all(u8::is_ascii_digit) => digits.to_vec(),
+        _ => return None,
+    };
+    (!digits.is_empty() && digits.len() < 10).then(|| digits.into_iter().map(|digit| vec![digit]).collect())
 }
 
 /// Finds many lower-case texts at once.

@@ -183,6 +183,7 @@ impl RuleEntry {
             category,
             step,
             when,
+            names_list: pattern.contains("<dnsbl>"),
             pattern,
             unless: self.unless.as_deref().map(joined),
             source: self.source,

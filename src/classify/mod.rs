@@ -5,15 +5,21 @@
 //! enhanced codes; words that say little, with the stage; vague enhanced codes; reply codes. Rules stand in
 //! `src/rules/*.toml`, each with answers that prove it. Nothing here knows a wording.
 //!
-//! All rules are one multi-pattern automaton. A pass over the text finds which fixed texts occur ([`literal`]); only rules
-//! whose fixed text is there are tried, in order of rank, and the first that matches decides.
+//! Rules see an answer's template ([`template`]): its words without ids, addresses and numbers. Each template is decided
+//! once and remembered ([`memory`]); what differs from answer to answer, such as the zone of a DNS list, is taken out of
+//! the answer itself when the rule is known. A new template costs one pass that finds which fixed texts occur
+//! ([`literal`]); only rules whose fixed text is there are tried, in order of rank, and the first that matches decides.
 
 mod code;
+mod explain;
 mod literal;
 mod load;
+mod matcher;
+mod memory;
 mod rule;
 mod tables;
 mod taxonomy;
+mod template;
 mod text;
 
 use std::borrow::Cow;
@@ -21,16 +27,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use regex_automata::hybrid::dfa::{Cache, DFA};
-use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::meta;
 use regex_automata::util::syntax;
-use regex_automata::{Anchored, Input, MatchKind, PatternID, meta};
 
+pub use self::explain::{Explanation, ListBy, Lost, ProviderBy};
 use self::literal::Needles;
+use self::matcher::Matcher;
+use self::memory::Memory;
 use self::rule::{Context, Sample};
 pub use self::rule::{Rule, Step};
 pub use self::tables::{List, ListKind, Lists, Provider, Providers};
 pub use self::taxonomy::{Category, Party, Polarity, Taxonomy};
+use self::template::Reducer;
 use crate::error::{Error, Result};
 use crate::mail::status::{EnhancedCode, Mta, SmtpCode, Stage};
 use crate::parse::reply::{Reply, ReplyKind, reply};
@@ -77,18 +85,6 @@ pub struct Verdict<'c> {
     pub dnsbl: Option<Cow<'c, str>>,
 }
 
-/// How a verdict came about.
-#[derive(Debug)]
-pub struct Explanation<'c> {
-    pub verdict: Verdict<'c>,
-    /// The words that the rules saw: the innermost reply without codes, names in `<…>` taken out.
-    pub words: Vec<u8>,
-    /// Whose words they are.
-    pub kind: ReplyKind,
-    /// Rules that matched, too, but rank lower, in order of rank.
-    pub lost: Vec<&'c Rule>,
-}
-
 /// All rules, ready to classify. Shared by all threads; each has a [`Scratch`] of its own.
 #[derive(Debug)]
 pub struct Classifier {
@@ -98,11 +94,12 @@ pub struct Classifier {
     providers: Providers,
     /// In order of rank.
     rules: Vec<Rule>,
-    /// Number of the pattern in `dfa` that each rule must not match. `None` for most.
+    /// Number of the pattern in `matcher` that each rule must not match. `None` for most.
     unless: Vec<Option<usize>>,
     /// Position in `rules` of the first rule of each step and behind the last.
     steps: HashMap<Step, Range<usize>>,
-    dfa: DFA,
+    matcher: Matcher,
+    reducer: Reducer,
     needles: Needles,
     /// What each needle stands for.
     meanings: Vec<Vec<Meaning>>,
@@ -142,12 +139,31 @@ const BLOCKING: &[&str] = &[
 
 /// Memory that one thread reuses from answer to answer.
 #[derive(Debug, Default)]
-pub struct Scratch {
-    /// The classifier that `cache` belongs to.
+pub struct Scratch<'c> {
+    /// The classifier that the rest belongs to.
     owner: u64,
-    cache: Option<Cache>,
+    matcher: matcher::Cache,
     words: Vec<u8>,
+    template: Vec<u8>,
     candidates: Vec<u64>,
+    key: Vec<u8>,
+    known: Memory<Decision<'c>>,
+}
+
+/// What a template and its circumstances decide.
+#[derive(Debug, Clone, Copy)]
+struct Decision<'c> {
+    by: By<'c>,
+    /// The list that is named, if that counts.
+    list: Option<&'c List>,
+    provider: Option<&'c Provider>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum By<'c> {
+    Rule(&'c Rule),
+    /// A code, a list's name, or nothing: the category, and what stands for the rule's id.
+    Other(Category, &'c str),
 }
 
 /// What one pass over the words found.
@@ -162,9 +178,6 @@ struct Found {
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-
-/// The lazy automaton's memory per thread: beyond it, states are dropped and built again.
-const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// How patterns are read: bytes, `.` takes any byte. Patterns and words are in lower case.
 fn syntax() -> syntax::Config {
@@ -194,20 +207,23 @@ impl Classifier {
         for (at, rule) in rules.iter().enumerate() {
             steps.entry(rule.step).or_insert(at..at).end = at + 1;
         }
-        let mut patterns: Vec<String> = rules.iter().map(|rule| anywhere(&rule.pattern)).collect();
+        let mut patterns: Vec<&str> = rules.iter().map(Rule::pattern).collect();
         let mut unless = Vec::with_capacity(rules.len());
         for rule in &rules {
             unless.push(rule.unless.as_ref().map(|_| patterns.len()));
-            patterns.extend(rule.unless.as_deref().map(anywhere));
+            patterns.extend(rule.unless());
         }
-        let dfa = automaton(&patterns).map_err(|error| load::culprit(&rules, &error))?;
+        let matcher = Matcher::new(&patterns).map_err(|error| load::culprit(&rules, &error))?;
+        let zones = lists.iter().flat_map(List::spellings);
+        let hosts = providers.iter().flat_map(|provider| provider.hosts().iter().chain(provider.signatures()));
+        let reducer = Reducer::new(patterns.iter().copied(), zones.chain(hosts.map(String::as_str)));
         let (needles, meanings, always) = prefilter(&rules, lists, &providers)?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { id, taxonomy, lists, providers, rules, unless, steps, dfa, needles, meanings, always })
+        Ok(Self { id, taxonomy, lists, providers, rules, unless, steps, matcher, reducer, needles, meanings, always })
     }
 
     /// Memory for one thread.
-    pub fn scratch(&self) -> Scratch {
+    pub fn scratch(&self) -> Scratch<'_> {
         Scratch::default()
     }
 
@@ -242,37 +258,23 @@ impl Classifier {
     }
 
     /// Decides one refusal.
-    pub fn classify<'c>(&'c self, scratch: &mut Scratch, refusal: &Refusal<'_>) -> Verdict<'c> {
+    pub fn classify<'c>(&'c self, scratch: &mut Scratch<'c>, refusal: &Refusal<'_>) -> Verdict<'c> {
+        scratch.lend_to(self.id);
         let reply = reply(refusal.response);
-        let found = self.scan(scratch, &reply);
-        let provider = self.provider(refusal, &reply, &found);
-        let context = context(refusal, &reply, provider.map(Provider::id));
-        let (category, rule, dnsbl) = self.decide(scratch, &context, provider, &found);
-        Verdict {
-            category,
-            rule,
-            smtp_code: context.smtp_code,
-            enhanced_code: context.enhanced_code,
-            stage: context.stage,
-            provider: provider.map(Provider::id),
-            dnsbl,
-        }
-    }
-
-    /// Decides one refusal and tells which other rules matched.
-    pub fn explain<'c>(&'c self, scratch: &mut Scratch, refusal: &Refusal<'_>) -> Explanation<'c> {
-        let verdict = self.classify(scratch, refusal);
-        let reply = reply(refusal.response);
-        let found = self.scan(scratch, &reply);
-        let provider = self.provider(refusal, &reply, &found).map(Provider::id);
-        let context = context(refusal, &reply, provider);
-        let mut lost = Vec::new();
-        let mut from = 0;
-        while let Some(at) = self.first(scratch, &context, from..self.rules.len()) {
-            lost.extend(self.rules.get(at).filter(|rule| rule.id != verdict.rule));
-            from = at + 1;
-        }
-        Explanation { verdict, words: scratch.words.clone(), kind: reply.kind, lost }
+        self.read(scratch, &reply);
+        let speaker = self.speaker(refusal, &reply);
+        let context = context(refusal, &reply);
+        key(&mut scratch.key, &context, speaker, &scratch.template);
+        let hash = scratch.known.hash(&scratch.key);
+        let decision = match scratch.known.get(hash, &scratch.key) {
+            Some(decision) => *decision,
+            None => {
+                let decision = self.decide(scratch, context, speaker);
+                scratch.known.insert(hash, &scratch.key, decision);
+                decision
+            }
+        };
+        self.verdict(&scratch.words, &context, &decision)
     }
 
     /// Proves every rule: each sample is won by its rule, or by the one it must lose to. A rule that wins no sample of its
@@ -301,7 +303,13 @@ impl Classifier {
         problems
     }
 
-    fn sample_problem(&self, scratch: &mut Scratch, rule: &Rule, expected: &str, sample: &Sample) -> Option<String> {
+    fn sample_problem<'c>(
+        &'c self,
+        scratch: &mut Scratch<'c>,
+        rule: &Rule,
+        expected: &str,
+        sample: &Sample,
+    ) -> Option<String> {
         let verdict = self.classify(scratch, &sample.refusal());
         let text = &sample.reply;
         if verdict.rule != expected {
@@ -317,16 +325,19 @@ impl Classifier {
         None
     }
 
-    fn scan(&self, scratch: &mut Scratch, reply: &Reply<'_>) -> Found {
-        if scratch.owner != self.id {
-            *scratch = Scratch { owner: self.id, ..Scratch::default() };
-        }
+    /// Puts words and template of a reply into `scratch`.
+    fn read(&self, scratch: &mut Scratch<'_>, reply: &Reply<'_>) {
         text::normalize(&reply.text, &mut scratch.words);
+        self.reducer.reduce(&scratch.words, &mut scratch.template);
+    }
+
+    /// Finds the rules that may match the template, and the names in it.
+    fn scan(&self, scratch: &mut Scratch<'_>) -> Found {
         scratch.candidates.clear();
         scratch.candidates.extend_from_slice(&self.always);
-        let (words, candidates) = (&scratch.words, &mut scratch.candidates);
+        let (template, candidates) = (&scratch.template, &mut scratch.candidates);
         let mut found = Found::default();
-        self.needles.each(words, |needle, end| {
+        self.needles.each(template, |needle, end| {
             for meaning in self.meanings.get(needle).into_iter().flatten() {
                 match *meaning {
                     Meaning::Rule(at) => {
@@ -336,7 +347,7 @@ impl Classifier {
                     }
                     Meaning::List(at, len, part) => {
                         let better = found.list.is_none_or(|(best_part, best, _)| (part, len) > (best_part, best));
-                        if better && stands_free(words, end, len) {
+                        if better && stands_free(template, end, len) {
                             found.list = Some((part, len, at));
                         }
                     }
@@ -348,52 +359,81 @@ impl Classifier {
         found
     }
 
-    /// Who answered: by the host that said it, else the relay, else by what only that provider writes.
-    fn provider(&self, refusal: &Refusal<'_>, reply: &Reply<'_>, found: &Found) -> Option<&Provider> {
-        if refusal.by_us && reply.host.is_none() {
-            return None;
-        }
+    /// Who answered, by the host that said it, else by the relay.
+    fn speaker(&self, refusal: &Refusal<'_>, reply: &Reply<'_>) -> Speaker {
         let said = reply.host.and_then(|host| self.providers.of_host(host));
-        let relay = || self.providers.of_host(refusal.relay_host).filter(|_| !refusal.by_us);
-        said.or_else(relay).or_else(|| self.providers.at(found.provider?))
+        match said.or_else(|| self.providers.of_host(refusal.relay_host).filter(|_| !refusal.by_us)) {
+            Some(at) => Speaker::Provider(at),
+            None if refusal.by_us && reply.host.is_none() => Speaker::ThisHost,
+            None => Speaker::Unknown,
+        }
     }
 
     /// The steps of the order of precedence.
-    fn decide<'c>(
+    fn decide<'c>(&'c self, scratch: &mut Scratch<'_>, context: Context<'_>, speaker: Speaker) -> Decision<'c> {
+        let found = self.scan(scratch);
+        let provider = match speaker {
+            Speaker::Provider(at) => self.providers.at(at),
+            Speaker::ThisHost => None,
+            Speaker::Unknown => found.provider.and_then(|at| self.providers.at(at)),
+        };
+        let context = Context { provider: provider.map(Provider::id), ..context };
+        let list = found.list.and_then(|(.., at)| self.lists.at(at));
+        let (by, list) = self.precedence(scratch, &context, provider, list, found.blocking);
+        Decision { by, list, provider }
+    }
+
+    fn precedence<'c>(
         &'c self,
-        scratch: &mut Scratch,
+        scratch: &mut Scratch<'_>,
         context: &Context<'_>,
         provider: Option<&'c Provider>,
-        found: &Found,
-    ) -> (Category, &'c str, Option<Cow<'c, str>>) {
-        let list = found.list.and_then(|(.., at)| self.lists.at(at));
-        let named = list.map(|list| Cow::Borrowed(list.id()));
+        list: Option<&'c List>,
+        blocking: bool,
+    ) -> (By<'c>, Option<&'c List>) {
         for step in [Step::User, Step::Own, Step::Provider] {
             if let Some(rule) = self.first_of(scratch, context, step) {
-                return self.by_rule(scratch, rule, list);
+                return (By::Rule(rule), list);
             }
         }
         if let Some((category, rule)) = provider.zip(context.enhanced_code).and_then(|(p, code)| p.code(code)) {
-            return (category, rule, named.filter(|_| category.family() == "reputation"));
+            return (By::Other(category, rule), list.filter(|_| category.family() == "reputation"));
         }
         if let Some(rule) = self.first_of(scratch, context, Step::List) {
-            return self.by_rule(scratch, rule, list);
+            return (By::Rule(rule), list);
         }
-        if let Some(list) = list.filter(|_| found.blocking) {
-            return (list.category(), list.rule(), named);
+        if let Some(list) = list.filter(|_| blocking) {
+            return (By::Other(list.category(), list.rule()), Some(list));
         }
         if let Some(rule) = self.first_of(scratch, context, Step::Text) {
-            return self.by_rule(scratch, rule, list);
+            return (By::Rule(rule), list);
         }
         let weak = provider.zip(context.enhanced_code).and_then(|(p, code)| p.weak_code(code));
         if let Some((category, rule)) = weak.or_else(|| self.taxonomy.precise(context.enhanced_code?)) {
-            return (category, rule, None);
+            return (By::Other(category, rule), None);
         }
         if let Some(rule) = self.first_of(scratch, context, Step::Last) {
-            return self.by_rule(scratch, rule, list);
+            return (By::Rule(rule), list);
         }
         let (category, rule) = self.by_code(context);
-        (category, rule, None)
+        (By::Other(category, rule), None)
+    }
+
+    /// The verdict of a decision on the answer with these words.
+    fn verdict<'c>(&'c self, words: &[u8], context: &Context<'_>, decision: &Decision<'c>) -> Verdict<'c> {
+        let (category, rule, dnsbl) = match decision.by {
+            By::Rule(rule) => self.by_rule(words, rule, decision.list),
+            By::Other(category, rule) => (category, rule, decision.list.map(|list| Cow::Borrowed(list.id()))),
+        };
+        Verdict {
+            category,
+            rule,
+            smtp_code: context.smtp_code,
+            enhanced_code: context.enhanced_code,
+            stage: context.stage,
+            provider: decision.provider.map(Provider::id),
+            dnsbl,
+        }
     }
 
     fn by_code(&self, context: &Context<'_>) -> (Category, &str) {
@@ -411,7 +451,7 @@ impl Classifier {
 
     fn by_rule<'c>(
         &'c self,
-        scratch: &Scratch,
+        words: &[u8],
         rule: &'c Rule,
         named: Option<&'c List>,
     ) -> (Category, &'c str, Option<Cow<'c, str>>) {
@@ -419,7 +459,7 @@ impl Classifier {
         if category.family() != "reputation" && category.id() != "greylisted" {
             return (category, &rule.id, None);
         }
-        let zone = rule.dnsbl(&scratch.words).and_then(zone);
+        let zone = rule.dnsbl(words).and_then(zone);
         let asked = zone.as_deref().and_then(|zone| self.lists.of_zone(zone));
         let part = named.filter(|part| asked.is_some_and(|whole| part.part_of() == Some(whole.id())));
         let list = part.or(asked).or(named);
@@ -430,14 +470,14 @@ impl Classifier {
         (category, &rule.id, dnsbl)
     }
 
-    fn first_of(&self, scratch: &mut Scratch, context: &Context<'_>, step: Step) -> Option<&Rule> {
+    fn first_of(&self, scratch: &mut Scratch<'_>, context: &Context<'_>, step: Step) -> Option<&Rule> {
         let range = self.steps.get(&step)?.clone();
         self.rules.get(self.first(scratch, context, range)?)
     }
 
     /// The rule of lowest rank in `range` that matches.
-    fn first(&self, scratch: &mut Scratch, context: &Context<'_>, range: Range<usize>) -> Option<usize> {
-        let Scratch { cache, words, candidates, .. } = scratch;
+    fn first(&self, scratch: &mut Scratch<'_>, context: &Context<'_>, range: Range<usize>) -> Option<usize> {
+        let Scratch { matcher, template, candidates, .. } = scratch;
         let mut at = range.start;
         while at < range.end {
             let bits = candidates.get(at / 64)? >> (at % 64);
@@ -449,35 +489,65 @@ impl Classifier {
             if at >= range.end {
                 break;
             }
-            if self.rules.get(at)?.when.applies(context)
-                && self.matches(cache, words, at)
-                && !self.unless.get(at)?.is_some_and(|unless| self.matches(cache, words, unless))
-            {
+            let mut matches = |number| self.matcher.matches(matcher, template, number);
+            if self.rules.get(at)?.when.applies(context) && matches(at) && !self.unless.get(at)?.is_some_and(matches) {
                 return Some(at);
             }
             at += 1;
         }
         None
     }
+}
 
-    /// True if the pattern of this number matches.
-    fn matches(&self, cache: &mut Option<Cache>, words: &[u8], number: usize) -> bool {
-        let Ok(pattern) = PatternID::new(number) else { return false };
-        let cache = cache.get_or_insert_with(|| self.dfa.create_cache());
-        let input = Input::new(words).anchored(Anchored::Pattern(pattern)).earliest(true);
-        // The search cannot fail: no byte makes it stop, and it never gives up but drops states and goes on.
-        matches!(self.dfa.try_search_fwd(cache, &input), Ok(Some(_)))
+impl Scratch<'_> {
+    /// Forgets what another classifier has left.
+    fn lend_to(&mut self, id: u64) {
+        if self.owner != id {
+            *self = Self { owner: id, ..Self::default() };
+        }
     }
 }
 
-fn context<'a>(refusal: &Refusal<'a>, reply: &Reply<'_>, provider: Option<&'a str>) -> Context<'a> {
+/// Who answered, as far as host names tell.
+#[derive(Debug, Clone, Copy)]
+enum Speaker {
+    /// The provider at this position.
+    Provider(usize),
+    ThisHost,
+    /// The words may tell.
+    Unknown,
+}
+
+/// Writes all that decides into `key`. What is not in it cannot change a decision.
+fn key(key: &mut Vec<u8>, context: &Context<'_>, speaker: Speaker, template: &[u8]) {
+    let Context { mta, own, service, by_us, permanent, provider: _, stage, smtp_code, enhanced_code } = *context;
+    let speaker = match speaker {
+        Speaker::ThisHost => u16::MAX,
+        Speaker::Unknown => u16::MAX - 1,
+        Speaker::Provider(at) => u16::try_from(at).unwrap_or(u16::MAX - 2),
+    };
+    let (class, subject, detail) =
+        enhanced_code.map_or((0, 0, 0), |code| (u16::from(code.class), code.subject, code.detail));
+    let flags = u8::from(own) | u8::from(by_us) << 1 | u8::from(permanent) << 2;
+    let [[a, b], [c, d], [e, f], [g, h], [i, j]] =
+        [smtp_code.map_or(0, SmtpCode::get), speaker, class, subject, detail].map(u16::to_be_bytes);
+    let [k, l, m, n, ..] = service.len().to_le_bytes();
+    let stage = stage.map_or(u8::MAX, |stage| stage as u8);
+    key.clear();
+    key.extend_from_slice(&[mta as u8, flags, stage, a, b, c, d, e, f, g, h, i, j, k, l, m, n]);
+    key.extend_from_slice(service);
+    key.extend_from_slice(template);
+}
+
+/// What is known besides the words; the provider is not yet.
+fn context<'a>(refusal: &Refusal<'a>, reply: &Reply<'_>) -> Context<'a> {
     Context {
         mta: refusal.mta,
         own: refusal.by_us || reply.kind == ReplyKind::Own,
         service: refusal.service,
         by_us: refusal.by_us,
         permanent: refusal.permanent,
-        provider,
+        provider: None,
         stage: reply.stage.or(refusal.stage),
         smtp_code: reply.smtp_code.or(refusal.smtp_code),
         enhanced_code: reply.enhanced_code.or(refusal.enhanced_code),
@@ -505,29 +575,6 @@ fn zone(raw: &[u8]) -> Option<String> {
     let name = text.contains('.') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
     let numbers = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     (name && !numbers).then(|| text.to_owned())
-}
-
-/// A pattern that may match anywhere, for searches that start at the first byte.
-fn anywhere(pattern: &str) -> String {
-    let pattern = load::lower(pattern);
-    let anchored = pattern.starts_with('^') && !pattern.contains('|');
-    if anchored { pattern } else { format!("(?s:.)*?(?:{pattern})") }
-}
-
-/// One automaton for all patterns; a search names the pattern that it asks for.
-fn automaton(patterns: &[String]) -> std::result::Result<DFA, String> {
-    DFA::builder()
-        .syntax(syntax())
-        .thompson(thompson::Config::new().utf8(false).which_captures(WhichCaptures::None))
-        .configure(
-            DFA::config()
-                .match_kind(MatchKind::All)
-                .starts_for_each_pattern(true)
-                .cache_capacity(CACHE_BYTES)
-                .skip_cache_capacity_check(true),
-        )
-        .build_many(patterns)
-        .map_err(|error| error.to_string())
 }
 
 /// The finder of all fixed texts, what each means, and the rules that demand none.

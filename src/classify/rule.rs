@@ -45,6 +45,8 @@ pub struct Rule {
     pub(super) wins: Vec<Sample>,
     pub(super) loses: Vec<(String, Sample)>,
     pub(super) required: Required,
+    /// The pattern has a group `dnsbl`.
+    pub(super) names_list: bool,
     /// The pattern with its named group, compiled when first needed.
     pub(super) capture: OnceLock<Option<meta::Regex>>,
 }
@@ -89,6 +91,11 @@ impl Rule {
         self.wins.iter().map(|sample| sample.reply.as_bytes())
     }
 
+    /// The answers it must win, in the circumstances under which it must.
+    pub fn samples(&self) -> impl Iterator<Item = Refusal<'_>> {
+        self.wins.iter().map(Sample::refusal)
+    }
+
     /// The rule ids and answers to which it must lose.
     pub fn loses(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.loses.iter().map(|(to, sample)| (to.as_str(), sample.reply.as_bytes()))
@@ -96,7 +103,7 @@ impl Rule {
 
     /// The name of a list that the pattern's group `dnsbl` takes out of `text`.
     pub(super) fn dnsbl<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
-        if !self.pattern.contains("<dnsbl>") {
+        if !self.names_list {
             return None;
         }
         let regex = self
@@ -176,7 +183,7 @@ pub(super) struct When {
 }
 
 /// What is known of one refusal besides its words.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) mta: Mta,
     /// The words are those of the program that wrote the log.

@@ -116,7 +116,7 @@ impl Lists {
     }
 
     /// The list that answers for `zone` or one above it, so that keyed zones (`key.zen.dq.spamhaus.net`) are found too.
-    pub(super) fn of_zone(&self, zone: &str) -> Option<&List> {
+    pub fn of_zone(&self, zone: &str) -> Option<&List> {
         let mut rest = zone;
         loop {
             if let Some(at) = self.by_zone.get(rest) {
@@ -203,7 +203,7 @@ impl Provider {
 pub struct Providers {
     all: Vec<Provider>,
     by_id: HashMap<String, usize>,
-    by_host: HashMap<String, usize>,
+    by_host: hashbrown::HashMap<Vec<u8>, usize>,
 }
 
 impl Providers {
@@ -222,16 +222,20 @@ impl Providers {
         self.by_id.get(id).and_then(|at| self.all.get(*at))
     }
 
-    /// The provider that runs the mail host of this name.
-    pub(super) fn of_host(&self, host: &[u8]) -> Option<&Provider> {
-        let host = std::str::from_utf8(host.get(..host.len().min(255))?).ok()?.to_ascii_lowercase();
-        let mut rest = host.trim_end_matches('.');
-        loop {
+    /// Position of the provider that runs the mail host of this name.
+    pub(super) fn of_host(&self, host: &[u8]) -> Option<usize> {
+        let mut lower = [0; 255];
+        let lower = lower.get_mut(..host.len())?;
+        lower.copy_from_slice(host);
+        lower.make_ascii_lowercase();
+        let mut rest = lower.strip_suffix(b".").unwrap_or(lower);
+        while !rest.is_empty() {
             if let Some(at) = self.by_host.get(rest) {
-                return self.all.get(*at);
+                return Some(*at);
             }
-            rest = rest.split_once('.')?.1;
+            rest = rest.get(memchr::memchr(b'.', rest)? + 1..)?;
         }
+        None
     }
 
     pub(super) fn at(&self, position: usize) -> Option<&Provider> {
@@ -240,14 +244,14 @@ impl Providers {
 
     fn read(text: &str) -> std::result::Result<Self, String> {
         let file: ProviderFile = toml::from_str(text).map_err(|error| error.to_string())?;
-        let (mut by_id, mut by_host, mut providers) = (HashMap::new(), HashMap::new(), Vec::new());
+        let (mut by_id, mut by_host, mut providers) = (HashMap::new(), hashbrown::HashMap::new(), Vec::new());
         for entry in file.provider {
             let at = providers.len();
             if by_id.insert(entry.id.clone(), at).is_some() {
                 return Err(format!("provider '{}' is there twice: remove one", entry.id));
             }
             for host in &entry.hosts {
-                if by_host.insert(host.clone(), at).is_some() {
+                if by_host.insert(host.clone().into_bytes(), at).is_some() {
                     return Err(format!("host '{host}' of provider '{}' is there twice: remove one", entry.id));
                 }
             }

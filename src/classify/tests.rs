@@ -41,9 +41,10 @@ fn the_prefilter_never_says_no_wrongly() {
     {
         let refusal = sample.refusal();
         let reply = reply(refusal.response);
-        let found = classifier.scan(&mut scratch, &reply);
-        let provider = classifier.provider(&refusal, &reply, &found).map(Provider::id);
-        let context = context(&refusal, &reply, provider);
+        classifier.read(&mut scratch, &reply);
+        classifier.scan(&mut scratch);
+        let provider = classifier.explain(&refusal).verdict.provider;
+        let context = Context { provider, ..context(&refusal, &reply) };
         let filtered = classifier.first(&mut scratch, &context, 0..classifier.rules.len());
         std::mem::swap(&mut scratch.candidates, &mut all);
         let unfiltered = classifier.first(&mut scratch, &context, 0..classifier.rules.len());
@@ -278,7 +279,7 @@ fn seed_591_page() {
     assert_rows(rows, false);
     assert_eq!(classifier().lists().get("ordb").map(List::kind), Some(ListKind::OpenRelay));
     let refusal = told("591 your host is blacklisted by bl.example. Send your questions to admin@a.example");
-    let words = classifier().explain(&mut Scratch::default(), &refusal).words;
+    let words = classifier().explain(&refusal).words;
     assert!(memchr::memmem::find(&words, b"admin@a.example").is_some(), "the contact address is kept");
 }
 
@@ -399,8 +400,9 @@ fn a_user_rule_comes_first_and_may_replace_one() {
     assert_eq!(classifier.classify(&mut scratch, &refusal).rule, "mine");
     // The same memory may go to another classifier.
     assert_eq!(self::classifier().classify(&mut scratch, &refusal).rule, "relay-access-denied");
-    let explained = classifier.explain(&mut scratch, &refusal);
-    assert!(explained.lost.iter().any(|rule| rule.id() == "relay-access-denied"), "{explained:?}");
+    let explained = classifier.explain(&refusal);
+    let lost = explained.lost.iter().find(|(rule, _)| rule.id() == "relay-access-denied");
+    assert_eq!(lost.map(|(_, why)| *why), Some(Lost::Step), "{explained:?}");
 }
 
 #[test]
@@ -433,6 +435,6 @@ fn hostile_bytes_neither_panic_nor_take_long() {
         let bytes = bytes.get(..65_536).unwrap_or(&bytes);
         let refusal = Refusal { response: bytes, ..told("") };
         let _ = classifier().classify(&mut scratch, &refusal);
-        let _ = classifier().explain(&mut scratch, &refusal);
+        let _ = classifier().explain(&refusal);
     }
 }

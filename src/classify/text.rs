@@ -16,11 +16,17 @@ pub(super) fn normalize(text: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"<>");
         rest = after;
     }
-    while let Some((&byte, after)) = rest.split_first() {
+    let mut names = Ahead::default();
+    while !rest.is_empty() {
+        let (plain, special) = rest.split_at_checked(plain(rest)).unwrap_or((rest, &[]));
+        let start = out.len();
+        out.extend_from_slice(plain);
+        out.get_mut(start..).unwrap_or_default().make_ascii_lowercase();
+        let Some((&byte, after)) = special.split_first() else { break };
         rest = match byte {
             b'<' => {
                 out.push(b'<');
-                masked(after).unwrap_or(after)
+                masked(after, &mut names).unwrap_or(after)
             }
             b'\\' if matches!(after.first(), Some(b'n' | b'r' | b't')) => {
                 blank(out);
@@ -46,7 +52,7 @@ pub(super) fn normalize(text: &[u8], out: &mut Vec<u8>) {
                 after
             }
             _ => {
-                out.push(byte.to_ascii_lowercase());
+                out.push(byte);
                 after
             }
         };
@@ -54,6 +60,32 @@ pub(super) fn normalize(text: &[u8], out: &mut Vec<u8>) {
     if out.last() == Some(&b' ') {
         out.pop();
     }
+}
+
+/// True for bytes that may need more than lower case.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut at = 0;
+    while at < 256 {
+        #[expect(clippy::indexing_slicing, reason = "below 256; there is no get() in a constant")]
+        {
+            special[at] = matches!(at, 0..0x20 | 0x3c | 0x5c | 0x7f | 0xc2 | 0xc3 | 0xd0 | 0xe2);
+        }
+        at += 1;
+    }
+    special
+};
+
+/// Bytes of `text` that only need lower case, with single blanks between them.
+fn plain(text: &[u8]) -> usize {
+    let mut before = b' ';
+    text.iter()
+        .position(|&byte| {
+            let twice = byte == b' ' && before == b' ';
+            before = byte;
+            twice || SPECIAL.get(usize::from(byte)).copied().unwrap_or(true)
+        })
+        .unwrap_or(text.len())
 }
 
 fn blank(out: &mut Vec<u8>) {
@@ -92,14 +124,46 @@ fn leading_name(text: &[u8]) -> Option<&[u8]> {
     inner.get(end + 1..)
 }
 
+/// Where the next bytes stand that end or make a name, as bytes before the end of the text. Each is looked for once, so
+/// that many `<` without an end take no longer than one.
+#[derive(Debug, Default)]
+struct Ahead {
+    close: Next,
+    at: Next,
+    quoted_at: Next,
+    quoted_close: Next,
+    blank: Next,
+}
+
+/// One kind of place. `None`: not looked for yet.
+#[derive(Debug, Default)]
+struct Next(Option<usize>);
+
+impl Next {
+    /// Offset of the place in `text`, which is the end of the whole text. `None` if there is none.
+    fn find(&mut self, text: &[u8], find: impl FnOnce(&[u8]) -> Option<usize>) -> Option<usize> {
+        // 0 bytes before the end stands for "nowhere".
+        if self.0.is_none_or(|before_end| before_end > text.len()) {
+            self.0 = Some(find(text).map_or(0, |at| text.len() - at));
+        }
+        self.0.filter(|before_end| *before_end > 0).and_then(|before_end| text.len().checked_sub(before_end))
+    }
+}
+
 /// What follows the name in `<name>`, from its `>` on. `None` if no name stands there.
-fn masked(after: &[u8]) -> Option<&[u8]> {
-    let from = if after.starts_with(b"\"") { memmem::find(after, b"\"@")? } else { 0 };
-    let end = from + memchr(b'>', after.get(from..)?)?;
+fn masked<'a>(after: &'a [u8], ahead: &mut Ahead) -> Option<&'a [u8]> {
+    let close = |text: &[u8]| memchr(b'>', text);
+    let end = if after.starts_with(b"\"") {
+        let from = ahead.quoted_at.find(after, |text| memmem::find(text, b"\"@"))?;
+        from + ahead.quoted_close.find(after.get(from..)?, close)?
+    } else {
+        ahead.close.find(after, close)?
+    };
     let (name, rest) = after.split_at_checked(end)?;
     let link = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"http"));
-    let one_word = name.iter().all(|b| !b.is_ascii_whitespace());
-    ((one_word || memchr(b'@', name).is_some()) && !link).then_some(rest)
+    let holds = |place: Option<usize>| place.is_some_and(|at| at < end);
+    let one_word = !holds(ahead.blank.find(after, |text| text.iter().position(u8::is_ascii_whitespace)));
+    ((one_word || holds(ahead.at.find(after, |text| memchr(b'@', text)))) && !link).then_some(rest)
 }
 
 #[cfg(test)]

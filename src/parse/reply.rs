@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memmem, memrchr, memrchr_iter};
 
 use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
 
@@ -123,9 +123,10 @@ fn exim_host(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// `TEXT (in reply to RCPT TO command)`: the text and the stage.
 fn in_reply_to(text: &[u8]) -> Option<(&[u8], Option<Stage>)> {
-    let at = memmem::rfind(text, b"(in reply to ")?;
-    let (said, tail) = text.split_at_checked(at)?;
-    Some((said.trim_ascii_end(), stage_of(tail.get(b"(in reply to ".len()..)?)))
+    memrchr_iter(b'(', text).find_map(|at| {
+        let (said, tail) = text.split_at_checked(at)?;
+        Some((said.trim_ascii_end(), stage_of(tail.strip_prefix(b"(in reply to ")?)))
+    })
 }
 
 /// What stands in front of a quoted reply code, lower case.
@@ -159,7 +160,7 @@ fn innermost(text: &[u8]) -> Option<(usize, &[u8])> {
     if sender_probe(text) {
         return None;
     }
-    let exim = memmem::find(text, b"SMTP error from remote");
+    let exim = find(text, b"SMTP error from remote");
     let mut found = None;
     let (mut from, mut seen, mut open) = (0, 0, None);
     for at in code_starts(text) {
@@ -196,14 +197,24 @@ fn open_angle(text: &[u8], from: usize, to: usize, mut open: Option<usize>) -> O
 /// A sender callout quotes the reply of the sender's server: the cause is the callout, so nothing is unwrapped.
 fn sender_probe(text: &[u8]) -> bool {
     let head = text.get(..text.len().min(600)).unwrap_or(text);
-    ["sender address rejected: ", "sender verify fail", "sender verification failed"]
-        .iter()
-        .any(|words| contains_lower(head, words.as_bytes()))
-        && !starts_with_code(text.get(4..).unwrap_or_default())
+    memchr::memchr2_iter(b's', b'S', head).any(|at| {
+        let words = head.get(at..).and_then(|rest| strip(rest, b"sender "));
+        let is = |start: &[u8]| words.is_some_and(|words| strip(words, start).is_some());
+        is(b"address rejected: ") || is(b"verify fail") || is(b"verification failed")
+    }) && !starts_with_code(text.get(4..).unwrap_or_default())
 }
 
+/// True if `words`, which are in lower case, stand in `text` in any case.
 fn contains_lower(text: &[u8], words: &[u8]) -> bool {
-    text.windows(words.len()).any(|w| w.eq_ignore_ascii_case(words))
+    let Some(&first) = words.first() else { return true };
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text)
+        .any(|at| text.get(at..at + words.len()).is_some_and(|found| found.eq_ignore_ascii_case(words)))
+}
+
+/// Where `words` first stand in `text`. Answers are short: a search that must be made ready first costs more.
+fn find(text: &[u8], words: &[u8]) -> Option<usize> {
+    let first = words.first()?;
+    memchr::memchr_iter(*first, text).find(|&at| text.get(at..).is_some_and(|rest| rest.starts_with(words)))
 }
 
 /// Places where a reply code of class 4 or 5 starts a word.
@@ -263,7 +274,7 @@ fn last_host(head: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
 /// The host in this mail server's own words: `connect to a.example[192.0.2.8]:25: …`, `lost connection with …`.
 fn own_host(text: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
     for words in [&b"connect to "[..], b"connection with ", b"conversation with ", b"timed out with "] {
-        if let Some(at) = memmem::find(text, words) {
+        if let Some(at) = find(text, words) {
             let rest = text.get(at + words.len()..).unwrap_or_default();
             let end = memchr(b']', rest).map_or(0, |i| i + 1);
             return last_host(rest.get(..end).unwrap_or_default());
@@ -278,7 +289,7 @@ fn stage_of_wrapper(wrapper: &[u8]) -> Option<Stage> {
         return Some(Stage::Connect);
     }
     for words in [&b" after "[..], b"response to \"", b"in response to "] {
-        if let Some(at) = memmem::find(wrapper, words) {
+        if let Some(at) = find(wrapper, words) {
             return stage_of(wrapper.get(at + words.len()..)?);
         }
     }
@@ -295,7 +306,7 @@ fn stage_of_own(text: &[u8]) -> Option<Stage> {
         return Some(Stage::Connect);
     }
     for words in [&b" while "[..], b"timeout after ", b"closed connection in response to ", b"in response to "] {
-        if let Some(at) = memmem::find(text, words) {
+        if let Some(at) = find(text, words) {
             return stage_of(text.get(at + words.len()..)?);
         }
     }

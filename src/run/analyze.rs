@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hashbrown::HashMap;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::Outcome;
 use super::scan::{Consumer, Item, ParsedBlock, counted, repeated_item, scan};
 use super::sources::{Ordered, Selection, select};
 use crate::aggregate::Profiles;
-use crate::classify::{Category, Classifier, Refusal, Scratch, Verdict};
+use crate::classify::{Category, Classifier, Lists, Refusal, Scratch, Verdict};
 use crate::cli::Plan;
 use crate::correlate::{
     AuthFailure, Context, Correlator, HostId, Instance, Message, Octets, Place, RecipientState, Rejection, Sink,
@@ -436,8 +434,7 @@ fn outcome(
 /// Classifies what the correlator gives out, and hands it to the profiles and the events table.
 struct Judge<'c> {
     classifier: &'c Classifier,
-    scratch: Scratch,
-    known: HashMap<u128, Verdict<'c>>,
+    scratch: Scratch<'c>,
     profiles: Profiles,
     events: Option<Events>,
     hosts: HostNames,
@@ -445,15 +442,11 @@ struct Judge<'c> {
     unclassified: Shapes,
 }
 
-/// Answers whose verdicts are remembered. Most answers come again; senders can vary theirs without end.
-const KNOWN_ANSWERS: usize = 50_000;
-
 impl<'c> Judge<'c> {
     fn new(classifier: &'c Classifier, merges_hosts: bool, events: Option<Events>) -> Self {
         Self {
             classifier,
             scratch: classifier.scratch(),
-            known: HashMap::new(),
             profiles: Profiles::new(merges_hosts),
             events,
             hosts: HostNames(Vec::new()),
@@ -463,18 +456,7 @@ impl<'c> Judge<'c> {
     }
 
     fn verdict(&mut self, refusal: &Refusal<'_>, times: u64) -> Verdict<'c> {
-        let key = key(refusal);
-        let verdict = match self.known.get(&key) {
-            Some(verdict) => verdict.clone(),
-            None => {
-                if self.known.len() >= KNOWN_ANSWERS {
-                    self.known.clear();
-                }
-                let verdict = self.classifier.classify(&mut self.scratch, refusal);
-                self.known.insert(key, verdict.clone());
-                verdict
-            }
-        };
+        let verdict = self.classifier.classify(&mut self.scratch, refusal);
         if verdict.category.is_unclassified() {
             self.unclassified.add(refusal.response, times);
         }
@@ -493,32 +475,17 @@ impl<'c> Judge<'c> {
 }
 
 /// The list that a refusal for being listed leaves out, as dnsblog told it.
-fn named_list<'c>(verdict: Verdict<'c>, rejection: &Rejection) -> Verdict<'c> {
+fn named_list<'c>(lists: &'c Lists, verdict: Verdict<'c>, rejection: &Rejection) -> Verdict<'c> {
     match &rejection.listed_by {
-        Some(list) if verdict.dnsbl.is_none() && rejection.response.starts_with(b"Service unavailable; client ") => {
-            Verdict { dnsbl: Some(String::from_utf8_lossy(list).to_ascii_lowercase().into()), ..verdict }
+        Some(zone) if verdict.dnsbl.is_none() && rejection.response.starts_with(b"Service unavailable; client ") => {
+            let zone = String::from_utf8_lossy(zone).to_ascii_lowercase();
+            Verdict {
+                dnsbl: Some(lists.of_zone(&zone).map_or_else(|| zone.clone().into(), |list| list.id().into())),
+                ..verdict
+            }
         }
         _ => verdict,
     }
-}
-
-/// One number for everything that a verdict depends on. 128 bits: no two answers meet by chance.
-fn key(refusal: &Refusal<'_>) -> u128 {
-    let mut hash = Xxh3::new();
-    let flags = [refusal.mta as u8, u8::from(refusal.by_us), u8::from(refusal.permanent)];
-    hash.update(&flags);
-    hash.update(&[refusal.stage.map_or(u8::MAX, |stage| stage as u8)]);
-    hash.update(&refusal.smtp_code.map_or(0, |code| code.get()).to_be_bytes());
-    if let Some(code) = refusal.enhanced_code {
-        hash.update(&[code.class]);
-        hash.update(&code.subject.to_be_bytes());
-        hash.update(&code.detail.to_be_bytes());
-    }
-    for text in [refusal.service, refusal.relay_host, refusal.response] {
-        hash.update(&(text.len() as u64).to_be_bytes());
-        hash.update(text);
-    }
-    hash.digest128()
 }
 
 impl Sink for Judge<'_> {
@@ -588,7 +555,7 @@ impl Sink for Judge<'_> {
                     },
                     times,
                 );
-                Some(named_list(verdict, &rejection))
+                Some(named_list(self.classifier.lists(), verdict, &rejection))
             }
         };
         if let Some(events) = &mut self.events {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::describe::{Described, described};
 use super::rules::classifier;
-use crate::classify::{Classifier, Explanation, List, Refusal, Scratch};
+use crate::classify::{Classifier, Explanation, ListBy, ProviderBy, Refusal};
 use crate::cli::ClassifyPlan;
 use crate::error::{Error, Result};
 use crate::framing::lines::{BLOCK_BYTES, Blocks};
@@ -25,7 +25,7 @@ use crate::parse::{self, Entry, Outcome, Parsed};
 /// [`Error::NoMailLines`] when standard input is empty.
 pub fn run(plan: &ClassifyPlan, out: &mut impl Write) -> Result<()> {
     let classifier = classifier(&plan.rules)?;
-    let mut explainer = Explainer { plan, classifier: &classifier, scratch: classifier.scratch(), is_first: true };
+    let mut explainer = Explainer { plan, classifier: &classifier, is_first: true };
     if !plan.texts.is_empty() {
         for text in &plan.texts {
             if explainer.explain(text.as_bytes(), out).is_err() {
@@ -56,7 +56,6 @@ pub fn run(plan: &ClassifyPlan, out: &mut impl Write) -> Result<()> {
 struct Explainer<'p> {
     plan: &'p ClassifyPlan,
     classifier: &'p Classifier,
-    scratch: Scratch,
     is_first: bool,
 }
 
@@ -79,7 +78,7 @@ impl Explainer<'_> {
             (Some(raw), Some(Parsed::Entry(entry))) => refusal_of(raw, entry),
             _ => None,
         };
-        let explanation = refusal.map(|refusal| (refusal, self.classifier.explain(&mut self.scratch, &refusal)));
+        let explanation = refusal.map(|refusal| (refusal, self.classifier.explain(&refusal)));
         let described = raw.as_ref().zip(parsed.as_ref()).map(|(raw, parsed)| described(raw, parsed));
         if self.plan.json {
             let object = self.object(text, described.as_ref(), explanation.as_ref());
@@ -114,12 +113,13 @@ impl Explainer<'_> {
         let family = if category.family().is_empty() { "none" } else { category.family() };
         say("family", format!("{family}; this answer is {when}"), true);
         if let Some(provider) = verdict.provider {
-            say("provider", printable(provider.as_bytes()).into_owned(), false);
+            let by = explanation.provider_by.map_or("", ProviderBy::word);
+            say("provider", format!("{} ({by})", printable(provider.as_bytes())), false);
         }
         if let Some(zone) = &verdict.dnsbl {
-            let kind = self.classifier.lists().get(zone).map(List::kind);
-            let kind = kind.map_or_else(|| "a private zone".to_string(), |kind| kind.word().to_string());
-            say("list", format!("{} ({kind})", printable(zone.as_bytes())), false);
+            let kind = self.classifier.lists().get(zone).map_or("private zone", |list| list.kind().word());
+            let by = explanation.list_by.map_or("", ListBy::word);
+            say("list", format!("{} ({kind}, by {by})", printable(zone.as_bytes())), false);
         }
         say("rule", self.rule_text(verdict.rule), false);
         say("who acts", self.classifier.who_acts(category, refusal.by_us).word().to_string(), false);
@@ -133,12 +133,14 @@ impl Explainer<'_> {
             true,
         );
         say("said by", speaker(refusal, explanation).to_string(), true);
-        say("words", format!("{} (what the rules saw)", printable(&explanation.words)), true);
+        say("answer", printable(&explanation.reply).into_owned(), true);
+        say("template", format!("{} (what the rules see)", printable(&explanation.template)), true);
         if explanation.lost.is_empty() {
-            say("lost", "no other rule matched".to_string(), true);
+            say("lost", "no other rule matches".to_string(), true);
         }
-        for rule in &explanation.lost {
-            say("lost", format!("{} ({}, {})", rule.id(), rule.category(), rule.file()), true);
+        for (rule, why) in &explanation.lost {
+            let file = printable(rule.file().as_bytes());
+            say("lost", format!("{} ({}, {file}): {}", rule.id(), rule.category(), why.word()), true);
         }
     }
 
@@ -169,7 +171,6 @@ impl Explainer<'_> {
         let Some((refusal, explanation)) = explanation else { return Value::Object(object) };
         let verdict = &explanation.verdict;
         let category = verdict.category;
-        let rule = self.classifier.rules().find(|rule| rule.id() == verdict.rule);
         let answer = json!({
             "category": category.id(),
             "family": category.family(),
@@ -182,10 +183,13 @@ impl Explainer<'_> {
             "provider": verdict.provider,
             "dnsbl": verdict.dnsbl,
             "rule": verdict.rule,
-            "rule_file": rule.map(|rule| printable(rule.file().as_bytes())),
+            "rule_file": explanation.rule.map(|rule| printable(rule.file().as_bytes())),
             "said_by": speaker(refusal, explanation),
-            "words": printable(&explanation.words),
-            "lost": explanation.lost.iter().map(|rule| rule.id()).collect::<Vec<_>>(),
+            "provider_by": explanation.provider_by.map(ProviderBy::word),
+            "dnsbl_by": explanation.list_by.map(ListBy::word),
+            "answer": printable(&explanation.reply),
+            "template": printable(&explanation.template),
+            "lost": explanation.lost.iter().map(|(rule, why)| json!({ "rule": rule.id(), "why": why.word() })).collect::<Vec<_>>(),
             "who_acts": self.classifier.who_acts(category, refusal.by_us).word(),
             "resolution": self.classifier.resolution(category, verdict.dnsbl.as_deref()),
         });
