@@ -66,8 +66,8 @@ impl Source {
 /// Device and inode: a file under whatever name.
 type Identity = (u64, u64);
 
-/// The file `wanted`, and its length. Where its name belongs to another by now, or to none, rotation has renamed it: it is
-/// looked for among the files beside it.
+/// The file `wanted`, and its length. Where its name belongs to another by now, or to none, rotation has renamed it: it
+/// is looked for among the files beside it.
 fn opened(path: &Path, wanted: Identity) -> io::Result<(File, u64)> {
     match open_if(path, wanted) {
         Ok(Some(found)) => return Ok(found),
