@@ -184,8 +184,11 @@ impl Clock {
                 self.is_second_pass = false;
                 let offset = i64::from(offset.seconds());
                 let start = hour * SECONDS_PER_HOUR;
-                let holds = [start, start + SECONDS_PER_HOUR - 1].iter().all(|at| {
-                    matches!(self.ambiguous_offset(*at), AmbiguousOffset::Unambiguous { offset: o } if i64::from(o.seconds()) == offset)
+                let holds = [start, start + SECONDS_PER_HOUR - 1].into_iter().all(|at| {
+                    let AmbiguousOffset::Unambiguous { offset: there } = self.ambiguous_offset(at) else {
+                        return false;
+                    };
+                    i64::from(there.seconds()) == offset
                 });
                 if holds {
                     self.hour = Some((hour, offset));

@@ -47,7 +47,10 @@ impl Source {
         let mut head = [0; 16];
         let filled = file.read_at(&mut head, 0)?;
         match decompress::format(head.get(..filled).unwrap_or_default()) {
-            Format::Plain => Text::new(Box::new(Snapshot::new(file, len.max(self.bytes), len)), all),
+            // What a system file says of its length may be nothing.
+            Format::Plain if len.max(self.bytes) > 0 => {
+                Text::new(Box::new(Snapshot::new(file, len.max(self.bytes), len)), all)
+            }
             _ => Text::open(file, all),
         }
     }
