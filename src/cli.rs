@@ -197,8 +197,8 @@ not be read; 4 done, and a finding reached --fail-on; 10 no mail log line in any
 
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
-    /// Files, directories (searched for mail logs), quoted globs, or - for standard input; plain or packed. Without any: the
-    /// host's usual mail logs
+    /// Files, directories (searched for mail logs), quoted globs, or - for standard input; plain or packed. Without
+    /// any: the host's usual mail logs
     #[arg(value_name = "PATH")]
     pub paths: Vec<String>,
 

@@ -63,8 +63,8 @@ fn bare(line: &[u8]) -> Option<RawLine<'_>> {
     }
 }
 
-/// A line behind what container tools put in front of it: the container's name, the time of arrival. The time serves where
-/// the line has none.
+/// A line behind what container tools put in front of it: the container's name, the time of arrival. The time serves
+/// where the line has none.
 fn contained(line: &[u8]) -> Option<RawLine<'_>> {
     let inner = prefix::without_name(line);
     if let Some(raw) = inner.and_then(bare) {

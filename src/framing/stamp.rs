@@ -2,8 +2,8 @@
 
 use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Stamp, civil_from_days, days_in_month, is_leap_year};
 
-/// `Mar  4 05:06:07`, the day padded by a blank, a zero or not at all, with an optional fraction and weekday, and with the
-/// year in front, behind the day, at the end, or absent (RFC 3164 section 4.1.2 and what templates make of it).
+/// `Mar  4 05:06:07`, the day padded by a blank, a zero or not at all, with an optional fraction and weekday, and with
+/// the year in front, behind the day, at the end, or absent (RFC 3164 section 4.1.2 and what templates make of it).
 pub fn bsd(text: &[u8]) -> Option<(Stamp, &[u8])> {
     let (year_in_front, text) = match text.first()? {
         b'0'..=b'9' => {
@@ -47,9 +47,9 @@ pub fn bsd(text: &[u8]) -> Option<(Stamp, &[u8])> {
     Some((valid(stamp)?, rest))
 }
 
-/// `2026-03-04T05:06:07.123456+01:00` or the same with a blank or `t` instead of `T`, without a fraction, with `Z`, `z`,
-/// `+0100`, `+01` or without a zone (RFC 3339, ISO 8601, journald's short-iso, Exim's `log_timezone`). A zone behind a
-/// blank is read too.
+/// `2026-03-04T05:06:07.123456+01:00` or the same with a blank or `t` instead of `T`, without a fraction, with `Z`,
+/// `z`, `+0100`, `+01` or without a zone (RFC 3339, ISO 8601, journald's short-iso, Exim's `log_timezone`). A zone
+/// behind a blank is read too.
 pub fn iso(text: &[u8]) -> Option<(Stamp, &[u8])> {
     let (year, rest) = digits::<4>(text)?;
     let (month, rest) = digits::<2>(rest.strip_prefix(b"-")?)?;

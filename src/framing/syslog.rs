@@ -75,7 +75,8 @@ fn host(text: &[u8]) -> (&[u8], &[u8]) {
     (origin(first), if is_level { behind.trim_ascii_start() } else { rest })
 }
 
-/// The host that a line came from, out of syslog-ng's `source@host` and chains of hosts that passed it on, `host/relay`.
+/// The host that a line came from, out of syslog-ng's `source@host` and chains of hosts that passed it on,
+/// `host/relay`.
 fn origin(host: &[u8]) -> &[u8] {
     let first = host.split(|byte| *byte == b'/').next().filter(|first| !first.is_empty()).unwrap_or(host);
     match memchr::memrchr(b'@', first).and_then(|at| first.get(at + 1..)) {
@@ -186,8 +187,8 @@ pub struct Repeated<'a> {
     pub times: u32,
 }
 
-/// A BSD syslogd's word on the line in front of it, with its own tag or without: `last message repeated 2 times`. `None`
-/// for any other line.
+/// A BSD syslogd's word on the line in front of it, with its own tag or without: `last message repeated 2 times`.
+/// `None` for any other line.
 pub fn last_repeated(line: &[u8]) -> Option<Repeated<'_>> {
     // Nearly every line ends in another way.
     let line = line.trim_ascii_end();

@@ -1,5 +1,5 @@
-//! Logs that other programs have wrapped: the journal's exports, Docker's JSON files, Kubernetes' container logs. They are
-//! turned into the syslog lines they hold, each with the number it has in what was read.
+//! Logs that other programs have wrapped: the journal's exports, Docker's JSON files, Kubernetes' container logs. They
+//! are turned into the syslog lines they hold, each with the number it has in what was read.
 
 use std::io::{self, Read};
 
@@ -15,12 +15,12 @@ const HEAD_LINES: usize = 16;
 
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Longest line that is taken apart: a message of [`MAX_LINE_BYTES`] whose bytes are written as numbers, and as much again
-/// for what stands around it. A longer one stays as it is.
+/// Longest line that is taken apart: a message of [`MAX_LINE_BYTES`] whose bytes are written as numbers, and as much
+/// again for what stands around it. A longer one stays as it is.
 const WRAPPED_LINE_BYTES: usize = 8 * MAX_LINE_BYTES;
 
-/// A stream with its wrapping taken off: line N of what comes out stands in the record of line N of `stream`, lines that
-/// are not understood as they are. Of a log that is not wrapped only the first bytes are looked at.
+/// A stream with its wrapping taken off: line N of what comes out stands in the record of line N of `stream`, lines
+/// that are not understood as they are. Of a log that is not wrapped only the first bytes are looked at.
 pub struct Unwrapped<R> {
     stream: R,
     wrapping: Wrapping,
@@ -345,8 +345,8 @@ impl Lines {
     }
 }
 
-/// Writes the line that `inner` is. Where it has no stamp it gets the outer one: in front of a tag, or in front of an Exim
-/// message. What is neither stays wrapped, in `line`.
+/// Writes the line that `inner` is. Where it has no stamp it gets the outer one: in front of a tag, or in front of an
+/// Exim message. What is neither stays wrapped, in `line`.
 fn write_inner(stamp: &[u8], inner: &[u8], line: &[u8], out: &mut Vec<u8>) {
     let inner = inner.strip_suffix(b"\r").unwrap_or(inner);
     if inner.trim_ascii().is_empty() || is_continuation(inner) || frame(inner).is_some() {

@@ -156,9 +156,10 @@ impl Clock {
         local
     }
 
-    /// The year of a stamp that is not of the days around the last one: it goes on from there, into the next year too, or
-    /// lies in the year before as a line of December among the first of January does; but never beyond the file's date,
-    /// but for New Year itself. Where that cannot be, the clock was wrong, and the last year that can be is taken.
+    /// The year of a stamp that is not of the days around the last one: it goes on from there, into the next year too,
+    /// or lies in the year before as a line of December among the first of January does; but never beyond the file's
+    /// date, but for New Year itself. Where that cannot be, the clock was wrong, and the last year that can be is
+    /// taken.
     fn other_year(&self, stamp: &Stamp, year: i16, last: i64) -> Option<(i16, i64)> {
         let at = |year: i16| (year, stamp.naive_seconds(year));
         let can_be = |local: i64| local <= self.latest || (local - last).abs() <= SLACK_S;
@@ -188,8 +189,11 @@ impl Clock {
                 self.is_second_pass = false;
                 let offset = i64::from(offset.seconds());
                 let start = hour * SECONDS_PER_HOUR;
-                let holds = [start, start + SECONDS_PER_HOUR - 1].iter().all(|at| {
-                    matches!(self.ambiguous_offset(*at), AmbiguousOffset::Unambiguous { offset: o } if i64::from(o.seconds()) == offset)
+                let holds = [start, start + SECONDS_PER_HOUR - 1].into_iter().all(|at| {
+                    let AmbiguousOffset::Unambiguous { offset: there } = self.ambiguous_offset(at) else {
+                        return false;
+                    };
+                    i64::from(there.seconds()) == offset
                 });
                 if holds {
                     self.hour = Some((hour, offset));

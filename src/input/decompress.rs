@@ -220,7 +220,7 @@ impl Text {
                 self.gzip_time = self.gzip_time.or(time);
                 Decoder::Gzip(Box::new(Gzip { inflate: flate2::Decompress::new(false), sum: flate2::Crc::new() }))
             }),
-            Format::Bzip2 => Ok(Decoder::Bzip2(bzip2::Decompress::new(false))),
+            Format::Bzip2 => Ok(Decoder::Bzip2(Box::new(Bzip2::new()))),
             Format::Xz => liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_BYTES, 0)
                 .map(Decoder::Xz)
                 .map_err(io::Error::from),
@@ -233,8 +233,8 @@ impl Text {
         }
     }
 
-    /// Goes on behind a member. Zero bytes between members and behind the last are padding (gzip(1), the .xz file format
-    /// section 2.2) and no damage; anything else that begins no member is.
+    /// Goes on behind a member. Zero bytes between members and behind the last are padding (gzip(1), the .xz file
+    /// format section 2.2) and no damage; anything else that begins no member is.
     fn next_member(&mut self) -> io::Result<()> {
         if let Decoder::Gzip(member) = &self.decoder {
             let mut trailer = [0; 8];
@@ -307,7 +307,7 @@ impl Read for Text {
 enum Decoder {
     Plain,
     Gzip(Box<Gzip>),
-    Bzip2(bzip2::Decompress),
+    Bzip2(Box<Bzip2>),
     Xz(liblzma::stream::Stream),
     Zstd(Zstd),
     /// Behind the last member.
@@ -325,8 +325,6 @@ struct Step {
 impl Decoder {
     /// Unpacks some of `input` into `output`. An empty `input` says that none is left.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
-        let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-        let past = |before: u64, now: u64| usize::try_from(now.saturating_sub(before)).unwrap_or(0);
         match self {
             Self::Plain | Self::Done => Step { used: 0, made: 0, result: Ok(true) },
             Self::Gzip(gzip) => {
@@ -338,17 +336,7 @@ impl Decoder {
                 let result = result.map(|s| s == flate2::Status::StreamEnd).map_err(|e| damaged(e.to_string()));
                 Step { used, made, result }
             }
-            Self::Bzip2(bzip2) => {
-                let (taken, given) = (bzip2.total_in(), bzip2.total_out());
-                let result = bzip2.decompress(input, output);
-                let (used, made) = (past(taken, bzip2.total_in()), past(given, bzip2.total_out()));
-                let result = match result {
-                    Ok(bzip2::Status::MemNeeded) => Err(io::ErrorKind::OutOfMemory.into()),
-                    Ok(status) => Ok(status == bzip2::Status::StreamEnd),
-                    Err(error) => Err(damaged(error.to_string())),
-                };
-                Step { used, made, result }
-            }
+            Self::Bzip2(bzip2) => bzip2.step(input, output),
             Self::Xz(xz) => {
                 let (taken, given) = (xz.total_in(), xz.total_out());
                 let result = xz.process(input, output, liblzma::stream::Action::Run);
@@ -368,10 +356,58 @@ impl Decoder {
     }
 }
 
+fn damaged(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// How far a decoder's counter has come.
+fn past(before: u64, now: u64) -> usize {
+    usize::try_from(now.saturating_sub(before)).unwrap_or(0)
+}
+
 /// One gzip member behind its header.
 struct Gzip {
     inflate: flate2::Decompress,
     sum: flate2::Crc,
+}
+
+/// One bzip2 stream. At an error within a block its decoder does not say what it made in that call, so it is always
+/// given the same room: what comes out does not depend on how much is asked for.
+struct Bzip2 {
+    decoder: bzip2::Decompress,
+    made: Vec<u8>,
+    given: usize,
+    /// How the stream ended, told once all that it made was handed out.
+    end: Option<io::Result<bool>>,
+}
+
+const BZIP2_PIECE_BYTES: usize = 32 << 10;
+
+impl Bzip2 {
+    fn new() -> Self {
+        let made = Vec::with_capacity(BZIP2_PIECE_BYTES);
+        Self { decoder: bzip2::Decompress::new(false), made, given: 0, end: None }
+    }
+
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
+        let mut used = 0;
+        if self.given == self.made.len() && self.end.is_none() {
+            self.made.clear();
+            self.given = 0;
+            let taken = self.decoder.total_in();
+            self.end = match self.decoder.decompress_vec(input, &mut self.made) {
+                Ok(bzip2::Status::StreamEnd) => Some(Ok(true)),
+                Ok(bzip2::Status::MemNeeded) => Some(Err(io::ErrorKind::OutOfMemory.into())),
+                Ok(_) => None,
+                Err(error) => Some(Err(damaged(error.to_string()))),
+            };
+            used = past(taken, self.decoder.total_in());
+        }
+        let made = self.made.get(self.given..).unwrap_or_default().read(output).unwrap_or(0);
+        self.given += made;
+        let end = if made == 0 { self.end.take() } else { None };
+        Step { used, made, result: end.unwrap_or(Ok(false)) }
+    }
 }
 
 struct Zstd {
@@ -415,7 +451,7 @@ impl Zstd {
                          unpack it first",
                     )
                 } else {
-                    io::Error::new(io::ErrorKind::InvalidData, format!("zstd: {text}"))
+                    damaged(format!("zstd: {text}"))
                 };
                 Step { used: 0, made: 0, result: Err(error) }
             }

@@ -47,7 +47,10 @@ impl Source {
         let mut head = [0; 16];
         let filled = file.read_at(&mut head, 0)?;
         match decompress::format(head.get(..filled).unwrap_or_default()) {
-            Format::Plain => Text::new(Box::new(Snapshot::new(file, len.max(self.bytes), len)), all),
+            // What a system file says of its length may be nothing.
+            Format::Plain if len.max(self.bytes) > 0 => {
+                Text::new(Box::new(Snapshot::new(file, len.max(self.bytes), len)), all)
+            }
             _ => Text::open(file, all),
         }
     }
@@ -66,8 +69,8 @@ impl Source {
 /// Device and inode: a file under whatever name.
 type Identity = (u64, u64);
 
-/// The file `wanted`, and its length. Where its name belongs to another by now, or to none, rotation has renamed it: it is
-/// looked for among the files beside it.
+/// The file `wanted`, and its length. Where its name belongs to another by now, or to none, rotation has renamed it: it
+/// is looked for among the files beside it.
 fn opened(path: &Path, wanted: Identity) -> io::Result<(File, u64)> {
     match open_if(path, wanted) {
         Ok(Some(found)) => return Ok(found),
