@@ -436,3 +436,43 @@ fn hostile_bytes_neither_panic_nor_take_long() {
         let _ = classifier().explain(&mut scratch, &refusal);
     }
 }
+
+/// Labelled answers of a file outside the program, one a line, with tabs: category, provider and list (`-` for none),
+/// circumstances (`r=` relay host, `exim`, `us`, `st=` stage), answer. Prints the misses and the share that is right.
+#[test]
+#[ignore = "needs a file of labelled answers, named by ANSWERS"]
+fn score_labelled_answers() {
+    let text = std::fs::read_to_string(std::env::var("ANSWERS").unwrap()).unwrap();
+    let (mut all, mut named, mut right, mut providers, mut lists) = (0, 0, 0, 0, 0);
+    for line in text.lines() {
+        let [category, provider, list, circumstances, response] = line.splitn(5, '\t').collect::<Vec<_>>()[..] else {
+            panic!("not five fields: {line}")
+        };
+        let mut refusal = told(response);
+        for word in circumstances.split(' ') {
+            match word.split_once('=') {
+                Some(("r", host)) => refusal.relay_host = host.as_bytes(),
+                Some(("st", stage)) => refusal.stage = Stage::from_word(stage),
+                _ if word == "exim" => (refusal.mta, refusal.service) = (Mta::Exim, b"remote_smtp"),
+                _ if word == "us" => (refusal.by_us, refusal.service) = (true, b"smtpd"),
+                _ => {}
+            }
+        }
+        let code = reply(refusal.response).smtp_code;
+        refusal.permanent = code.map_or(refusal.permanent, SmtpCode::is_permanent);
+        let verdict = verdict(&refusal);
+        let (got_provider, got_list) = (verdict.provider.unwrap_or("-"), verdict.dnsbl.as_deref().unwrap_or("-"));
+        let fits = category.split('|').any(|accepted| accepted == verdict.category.id());
+        (all, named) = (all + 1, named + usize::from(!verdict.category.is_unclassified()));
+        right += usize::from(fits);
+        providers += usize::from(provider == got_provider);
+        lists += usize::from(list == got_list);
+        if !fits || provider != got_provider || list != got_list {
+            println!(
+                "{category} {provider} {list} <> {} {got_provider} {got_list} ({})\n    {response}",
+                verdict.category, verdict.rule
+            );
+        }
+    }
+    println!("of {all}: classified {named}, right {right}, provider {providers}, list {lists}");
+}
