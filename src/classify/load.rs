@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = &[
     ("yahoo.toml", include_str!("../rules/yahoo.toml")),
     ("access-providers.toml", include_str!("../rules/access-providers.toml")),
     ("provider-codes.toml", include_str!("../rules/provider-codes.toml")),
+    ("products.toml", include_str!("../rules/products.toml")),
     ("asia.toml", include_str!("../rules/asia.toml")),
     ("filters.toml", include_str!("../rules/filters.toml")),
     ("listings.toml", include_str!("../rules/listings.toml")),
