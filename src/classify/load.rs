@@ -1,7 +1,8 @@
 //! Reading rule files: the built-in ones and a user's. A file with a mistake does not load; the error says file, rule and
 //! what to do.
 //!
-//! A file may start with `step`, one of [`Step`]'s words. Each `[[rule]]` has `id`, `category`, `text` (a regex over the
+//! A file may start with `step`, one of [`Step`]'s words, and with `broad = true` for rules that are tried after all other
+//! rules of that step. Each `[[rule]]` has `id`, `category`, `text` (a regex over the
 //! words of the innermost reply; a group named `dnsbl` takes out a list's name) and `wins` (answers it must win), and may
 //! have `when` (`mta`, `service`, `by_us`, `provider`, `stage`, `permanent`, `smtp_code`, `enhanced_code`, each one value
 //! or several), `unless` (a regex that must not match), `source` and `loses` (answers that the rule named by `to` must
@@ -31,10 +32,15 @@ const FILES: &[(&str, &str)] = &[
     ("microsoft.toml", include_str!("../rules/microsoft.toml")),
     ("yahoo.toml", include_str!("../rules/yahoo.toml")),
     ("access-providers.toml", include_str!("../rules/access-providers.toml")),
+    ("provider-codes.toml", include_str!("../rules/provider-codes.toml")),
+    ("products.toml", include_str!("../rules/products.toml")),
+    ("asia.toml", include_str!("../rules/asia.toml")),
     ("filters.toml", include_str!("../rules/filters.toml")),
     ("listings.toml", include_str!("../rules/listings.toml")),
     ("generic.toml", include_str!("../rules/generic.toml")),
     ("languages.toml", include_str!("../rules/languages.toml")),
+    ("cjk.toml", include_str!("../rules/cjk.toml")),
+    ("broad.toml", include_str!("../rules/broad.toml")),
     ("last.toml", include_str!("../rules/last.toml")),
 ];
 
@@ -114,7 +120,7 @@ fn read(file: &str, text: &str, step: Option<Step>, providers: &Providers) -> Re
         },
     })?;
     let step = parsed.step.or(step).unwrap_or(Step::Text);
-    parsed.rule.into_iter().map(|entry| entry.read(file, step, providers)).collect()
+    parsed.rule.into_iter().map(|entry| entry.read(file, step, parsed.broad, providers)).collect()
 }
 
 /// The first rule of a file that cannot be read, and why: the parser's own message names a line, not a rule.
@@ -131,6 +137,8 @@ fn failing_rule(text: &str) -> Option<(String, String)> {
 #[serde(deny_unknown_fields)]
 struct File {
     step: Option<Step>,
+    #[serde(default)]
+    broad: bool,
     #[serde(default)]
     rule: Vec<RuleEntry>,
 }
@@ -153,7 +161,7 @@ struct RuleEntry {
 }
 
 impl RuleEntry {
-    fn read(self, file: &str, step: Step, providers: &Providers) -> Result<Rule> {
+    fn read(self, file: &str, step: Step, broad: bool, providers: &Providers) -> Result<Rule> {
         let id = self.id;
         let wrong = |reason: String| problem(file, &id, &reason);
         let category = Category::from_id(&self.category)
@@ -182,6 +190,7 @@ impl RuleEntry {
         Ok(Rule {
             category,
             step,
+            broad,
             when,
             names_list: pattern.contains("<dnsbl>"),
             pattern,

@@ -37,6 +37,8 @@ pub struct Rule {
     pub(super) id: String,
     pub(super) category: Category,
     pub(super) step: Step,
+    /// Looser than the other rules of its step, and tried after them all.
+    pub(super) broad: bool,
     pub(super) when: When,
     pub(super) pattern: String,
     pub(super) unless: Option<String>,
@@ -118,11 +120,11 @@ impl Rule {
         text.get(captures.get_group_by_name("dnsbl")?.range())
     }
 
-    /// The order in which rules are tried: step, class of the category, then the more fixed text; equal ones keep the
-    /// order of their files.
+    /// The order in which rules are tried: step, broad ones last, class of the category, then the more fixed text; equal
+    /// ones keep the order of their files.
     pub(super) fn order(&self, other: &Self, class: impl Fn(Category) -> u8) -> Ordering {
-        (self.step, class(self.category))
-            .cmp(&(other.step, class(other.category)))
+        (self.step, self.broad, class(self.category))
+            .cmp(&(other.step, other.broad, class(other.category)))
             .then(other.required.weight.cmp(&self.required.weight))
     }
 }

@@ -329,3 +329,55 @@ struct CodeEntry {
     code: String,
     category: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_list_is_refused() {
+        let list = |lines: &str| format!("[[list]]\nid = 'a'\nkind = 'ip'\nremoval = 'wait.'\n{lines}\n");
+        let good = list("category = 'dnsbl-ip'\nzones = ['bl.example']");
+        assert!(Lists::read(&good).is_ok());
+        for (text, part) in [
+            (list("category = 'dnsbl'"), "no category 'dnsbl'"),
+            (list("category = 'dnsbl-ip'\nzone = ['bl.example']"), "zone"),
+            (good.replace("'ip'", "'ips'"), "ips"),
+            (good.replace("bl.example", "BL.example"), "lower case"),
+            (good.clone() + &good, "'a' is there twice"),
+            (good.clone() + &good.replace("'a'", "'b'"), "zone 'bl.example' of list 'b'"),
+        ] {
+            let error = Lists::read(&text).map(|_| ()).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_provider_is_refused() {
+        let provider = |lines: &str| format!("[[provider]]\nid = 'a'\n{lines}\n");
+        let good = provider("hosts = ['a.example']\ncodes = [{ code = 'x.7.1', category = 'spam-content' }]");
+        assert!(Providers::read(&good).is_ok());
+        for (text, part) in [
+            (good.replace("spam-content", "spam"), "no category 'spam'"),
+            (good.replace("x.7.1", "7.1"), "'7.1' is no enhanced code"),
+            (good.replace("hosts", "host"), "host"),
+            (good.clone() + &good, "'a' is there twice"),
+            (good.clone() + &good.replace("'a'", "'b'"), "host 'a.example' of provider 'b'"),
+        ] {
+            let error = Providers::read(&text).map(|_| ()).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_list_says_how_to_get_off_it() {
+        for list in Lists::built_in().unwrap().iter() {
+            assert!(list.removal().len() > 20 && list.removal().split('.').count() > 1, "{}", list.id());
+            assert!(
+                list.part_of().is_none_or(|whole| Lists::built_in().unwrap().get(whole).is_some()),
+                "{}",
+                list.id()
+            );
+        }
+    }
+}

@@ -336,4 +336,27 @@ mod tests {
         let families: std::collections::BTreeSet<_> = taxonomy.categories().map(Category::family).collect();
         assert_eq!(families.iter().filter(|f| !f.is_empty()).count(), 11);
     }
+
+    #[test]
+    fn a_bad_taxonomy_is_refused() {
+        let text = |from: &str, to: &str| {
+            assert!(TEXT.contains(from), "{from}");
+            TEXT.replacen(from, to, 1)
+        };
+        for (text, part) in [
+            (text("precedence = [", "precedence = [\n    [\"nope\"],"), "no category 'nope'"),
+            (
+                text("\"dnsbl-misfire\", \"geo-blocked\", ", "\"dnsbl-misfire\", "),
+                "'geo-blocked' has no place in 'precedence'",
+            ),
+            (text("id = \"geo-blocked\"", "id = \"ip-blocked\""), "'ip-blocked' is there twice"),
+            (text("polarity = \"permanent\"", "polarity = \"never\""), "never"),
+            (text("acts_to_us = \"sender\"", "acts_to_us = \"them\""), "them"),
+            (text("x.1.1\"", "1.1\""), "'1.1' is no enhanced code"),
+            (text("resolution = ", "resolutions = "), "resolution"),
+        ] {
+            let error = Taxonomy::read(&text).map(|_| ()).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
 }

@@ -438,3 +438,237 @@ fn hostile_bytes_neither_panic_nor_take_long() {
         let _ = classifier().explain(&refusal);
     }
 }
+
+/// Labelled answers of a file outside the program, one a line, with tabs: category, provider and list (`-` for none),
+/// circumstances (`r=` relay host, `exim`, `us`, `st=` stage), answer. Prints the misses and the share that is right.
+#[test]
+#[ignore = "needs a file of labelled answers, named by ANSWERS"]
+#[expect(clippy::print_stdout, reason = "its output is the score")]
+fn score_labelled_answers() {
+    let text = std::fs::read_to_string(std::env::var("ANSWERS").unwrap()).unwrap();
+    let (mut all, mut named, mut right, mut providers, mut lists) = (0, 0, 0, 0, 0);
+    for line in text.lines() {
+        let [category, provider, list, circumstances, response] = line.splitn(5, '\t').collect::<Vec<_>>()[..] else {
+            panic!("not five fields: {line}")
+        };
+        let mut refusal = told(response);
+        for word in circumstances.split(' ') {
+            match word.split_once('=') {
+                Some(("r", host)) => refusal.relay_host = host.as_bytes(),
+                Some(("st", stage)) => refusal.stage = Stage::from_word(stage),
+                _ if word == "exim" => (refusal.mta, refusal.service) = (Mta::Exim, b"remote_smtp"),
+                _ if word == "us" => (refusal.by_us, refusal.service) = (true, b"smtpd"),
+                _ => {}
+            }
+        }
+        let code = reply(refusal.response).smtp_code;
+        refusal.permanent = code.map_or(refusal.permanent, SmtpCode::is_permanent);
+        let verdict = verdict(&refusal);
+        let (got_provider, got_list) = (verdict.provider.unwrap_or("-"), verdict.dnsbl.as_deref().unwrap_or("-"));
+        let fits = category.split('|').any(|accepted| accepted == verdict.category.id());
+        (all, named) = (all + 1, named + usize::from(!verdict.category.is_unclassified()));
+        right += usize::from(fits);
+        providers += usize::from(provider == got_provider);
+        lists += usize::from(list == got_list);
+        if !fits || provider != got_provider || list != got_list {
+            println!(
+                "{category} {provider} {list} <> {} {got_provider} {got_list} ({})\n    {response}",
+                verdict.category, verdict.rule
+            );
+        }
+    }
+    println!("of {all}: classified {named}, right {right}, provider {providers}, list {lists}");
+}
+
+/// Every row of the four seed documents, and the categories of the answers it speaks of.
+const SEED_ROWS: &[(&str, &[&str])] = &[
+    ("MailChannels 1", &["ip-blocked"]),
+    ("MailChannels 2", &["rate-limited"]),
+    ("MailChannels 3", &["remote-unavailable"]),
+    ("MailChannels 4", &["ip-blocked"]),
+    ("MailChannels 5", &["ip-blocked"]),
+    ("MailChannels 6", &["dnsbl-ip"]),
+    ("MailChannels 7", &["ip-blocked"]),
+    ("MailChannels 8", &["ip-blocked"]),
+    ("MailChannels 9", &["ip-blocked"]),
+    ("MailChannels 10", &["session-lost"]),
+    ("Baruwa: only xx msgs per xx", &["rate-limited"]),
+    ("Baruwa: sender IP banned", &["ip-blocked"]),
+    ("Baruwa: domain banned", &["sender-blocked"]),
+    ("Baruwa: dictionary attack", &["harvest-blocked"]),
+    ("Baruwa: bounces to more than one recipient", &["bounce-refused"]),
+    ("Baruwa: restricted characters", &["recipient-address-invalid", "sender-domain-invalid"]),
+    ("Baruwa: sender verification", &["sender-unverified"]),
+    ("Baruwa: recipient verification", &["recipient-unverified"]),
+    ("Baruwa: relay not permitted", &["relay-denied"]),
+    ("Baruwa: address does not exist", &["recipient-unknown"]),
+    ("Baruwa: rbl.baruwa.net", &["dnsbl-ip"]),
+    ("Baruwa: rbl.baruwa.net, again", &["dnsbl-ip"]),
+    ("Baruwa: hostkarma", &["dnsbl-ip"]),
+    ("Baruwa: spameatingmonkey", &["dnsbl-ip"]),
+    ("Baruwa: zen.spamhaus.org", &["dnsbl-ip"]),
+    ("Baruwa: spamcop", &["dnsbl-ip"]),
+    ("Baruwa: cbl.abuseat.org", &["dnsbl-ip"]),
+    ("Baruwa: SPF", &["spf-fail"]),
+    ("Baruwa: no reverse DNS record", &["no-reverse-dns"]),
+    ("Baruwa: file extension", &["attachment-prohibited"]),
+    ("Baruwa: security policies", &["virus-detected"]),
+    ("Baruwa: administratively prohibited", &["content-prohibited"]),
+    ("Baruwa: no HELO/EHLO", &["helo-rejected"]),
+    ("Baruwa: HELO as an IP address", &["helo-rejected"]),
+    ("Baruwa: DKIM failure", &["dkim-fail"]),
+    ("Baruwa: authentication once per message", &["auth-abuse"]),
+    ("Baruwa: repeated auth failures", &["auth-abuse"]),
+    ("Baruwa: TLS is required", &["tls-required"]),
+    ("Baruwa: invalid headers", &["message-malformed"]),
+    ("591 page", &["dnsbl-ip"]),
+    ("sender 1: every minute, bad sender to bad recipient", &["sender-domain-invalid", "recipient-unknown"]),
+    ("sender 2: a whole server's mail", &["recipient-unknown", "mailbox-full"]),
+    ("sender 3: addresses that do not exist", &["recipient-unknown", "domain-not-found", "harvest-blocked"]),
+    ("sender 4: form abuse", &["spam-content", "reputation-low"]),
+    ("sender 5: sender1, sender2; 300 per hour", &["rate-limited"]),
+    ("sender 6: marketing", &["spam-content"]),
+    ("sender 7: own SPF not updated", &["spf-fail", "dmarc-fail"]),
+    ("sender 8: a domain you don't own", &["sender-not-allowed"]),
+    ("sender 9: root@localhost", &["sender-domain-invalid"]),
+    ("sender 10: way over the line", &["rate-limited", "spam-content", "virus-detected", "dnsbl-url"]),
+    ("recipient 1: we don't allow this", &["recipient-refused"]),
+    ("recipient 2: kept sending anyway", &["recipient-refused", "policy-refused", "spam-content"]),
+    ("recipient 3: notifications nobody reads", &["recipient-rate-limited"]),
+    ("recipient 4: does not exist", &["recipient-unknown", "domain-not-found"]),
+    ("recipient 5: cannot receive e-mail", &["domain-no-mail"]),
+    ("recipient 6: filling an inbox", &["mailbox-full", "recipient-rate-limited"]),
+    ("recipient 7: thinks we are listed", &["dnsbl-misfire"]),
+];
+
+#[test]
+fn every_seed_row_has_categories_with_advice() {
+    for (row, ids) in SEED_ROWS {
+        for id in *ids {
+            let category = Category::from_id(id).unwrap_or_else(|| panic!("{row}: {id}"));
+            assert!(category.resolution().len() > 20 && category.description().len() > 20, "{row}: {id}");
+        }
+    }
+}
+
+#[test]
+fn seed_rows_said_to_this_host_have_their_advice() {
+    for (response, category, words) in [
+        ("451 Not currently accepting mail from your ip – psmtp", "ip-blocked", "take the address off its list"),
+        (
+            "421 Some messages weren’t sent. We have limits for how many messages can be sent per hour and per day.",
+            "rate-limited",
+            "Reduce the sending speed",
+        ),
+        ("421 Service unavailable – try again later", "remote-unavailable", "the queue tries again"),
+        ("554 (RTR:BL)", "ip-blocked", "take the address off its list"),
+        ("475 access from your network is restricted, try later", "ip-blocked", "Stop the cause"),
+        ("550 Rejected:, listed at for remediation.", "dnsbl-ip", "ask the list that is named for removal"),
+        ("550 Rejected: 198.51.100.7, listed at bl.spamcop.net for remediation.", "dnsbl-ip", "spamcop.net"),
+        ("571 Email from is currently blocked by Verizon Online’s STRING system.", "ip-blocked", "Stop the cause"),
+        ("554 5.7.1 – ERROR: Mail refused – <> – See", "ip-blocked", "Stop the cause"),
+        ("421 4.4.2 service timed out.", "session-lost", "The queue tries again"),
+        ("550 5.7.23 SPF validation failed", "spf-fail", "SPF record"),
+        ("550 You sent emails from a domain you don't own", "sender-not-allowed", "belongs to the account"),
+        ("550 Sender root@localhost is not allowed", "sender-domain-invalid", "whose domain exists"),
+        ("550 SMS gateways are not allowed", "recipient-refused", "Stop sending to this recipient"),
+        ("550 This address cannot receive email", "domain-no-mail", "it cannot receive email"),
+        ("591 your host is blacklisted by Send your questions to", "dnsbl-ip", "Stop the cause of the listing"),
+    ] {
+        let verdict = verdict(&told(response));
+        let advice = classifier().resolution(verdict.category, verdict.dnsbl.as_deref());
+        assert_eq!(verdict.category.id(), category, "{response} ({})", verdict.rule);
+        assert!(advice.contains(words), "{response}: {advice}");
+    }
+}
+
+/// The problems of a user's rule file, or why it does not load.
+fn problems(file: &str) -> String {
+    match Classifier::with_rules(&[("mine.toml", file)]).map(|classifier| classifier.check()) {
+        Err(error) | Ok(Err(error)) => error.to_string(),
+        Ok(Ok(())) => String::new(),
+    }
+}
+
+#[test]
+fn a_bad_rule_file_is_refused() {
+    let rule = |id: &str, rest: &str| format!("[[rule]]\nid = '{id}'\ncategory = 'geo-blocked'\n{rest}\n");
+    let good = rule("a", "text = 'qwertz'\nwins = ['550 qwertz']");
+    assert_eq!(problems(&good), "");
+    for (what, file, parts) in [
+        (
+            "an unknown category",
+            good.replace("geo-blocked", "geo-blockt"),
+            &["mine.toml", "'a'", "no category 'geo-blockt'"][..],
+        ),
+        ("no sample", rule("a", "text = 'qwertz'"), &["mine.toml", "'a'", "no sample"]),
+        ("an empty list of samples", rule("a", "text = 'qwertz'\nwins = []"), &["'a'", "no sample"]),
+        ("a misspelt key", good.replace("text", "texts"), &["mine.toml", "'a'", "texts"]),
+        (
+            "a misspelt key under when",
+            rule("a", "when = { stages = 'rcpt' }\ntext = 'qwertz'\nwins = ['550 qwertz']"),
+            &["mine.toml", "'a'"],
+        ),
+        (
+            "a stage that is none",
+            rule("a", "when = { stage = 'rcptt' }\ntext = 'qwertz'\nwins = ['550 qwertz']"),
+            &["mine.toml", "'a'", "rcptt"],
+        ),
+        (
+            "a code that is none",
+            rule("a", "when = { enhanced_code = '5.7' }\ntext = 'qwertz'\nwins = ['550 qwertz']"),
+            &["mine.toml", "'a'", "'5.7' is no enhanced code"],
+        ),
+        (
+            "a provider that is none",
+            rule("a", "when = { provider = 'gogle' }\ntext = 'qwertz'\nwins = ['550 qwertz']"),
+            &["mine.toml", "'a'", "no provider 'gogle'"],
+        ),
+        ("an id twice", good.clone() + &good, &["mine.toml", "'a'", "another id"]),
+        (
+            "a sample that does not match",
+            rule("a", "text = 'qwertz'\nwins = ['550 qwerty']"),
+            &["mine.toml", "'a'", "'550 qwerty' should be won by 'a', but"],
+        ),
+        (
+            "a sample that another rule wins",
+            good.clone() + &rule("b", "text = 'qwert'\nwins = ['550 qwertz qwert']"),
+            &["'b'", "'550 qwertz qwert' should be won by 'b', but 'a' (geo-blocked) wins it"],
+        ),
+        (
+            "a rule in the shadow of a broader one that comes first",
+            rule("a", "text = 'qwertz|qwerty uiop'\nwins = ['550 qwertz']")
+                + &rule("b", "text = 'qwerty'\nwins = ['550 qwerty uiop']"),
+            &["'b'", "should be won by 'b', but 'a'"],
+        ),
+        (
+            "a rule that its own unless makes unreachable",
+            rule("a", "text = 'qwertz'\nunless = 'qwer'\nwins = ['550 qwertz']"),
+            &["'a'", "should be won by 'a', but"],
+        ),
+        (
+            "a rule that its own when makes unreachable",
+            rule(
+                "a",
+                "when = { permanent = false }\ntext = 'qwertz'\nwins = [{ reply = '550 qwertz', permanent = true }]",
+            ),
+            &["'a'", "should be won by 'a', but"],
+        ),
+        (
+            "a sample under loses that names no rule",
+            rule(
+                "a",
+                "text = 'qwertz'\nwins = ['550 qwertz']\nloses = [{ to = 'nobody', reply = '550 5.1.1 User unknown' }]",
+            ),
+            &["'a'", "should be won by 'nobody', but"],
+        ),
+        ("a bad pattern", rule("a", "text = 'qwertz('\nwins = ['550 qwertz(']"), &["'a'", "bad pattern", "'text'"]),
+        ("a step that is none", "step = 'lasst'\n".to_owned() + &good, &["mine.toml", "lasst"]),
+    ] {
+        let found = problems(&file);
+        assert!(!found.is_empty(), "{what} passes");
+        for part in parts {
+            assert!(found.contains(part), "{what}: {found}");
+        }
+    }
+}
