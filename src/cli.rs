@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
 use crate::detect::Severity;
@@ -17,6 +17,24 @@ use crate::report::tables::Format;
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+
+    /// File with defaults for the options, under their names; default: /etc/mailsleuth/config.toml, where it is there
+    #[arg(long, global = true, value_name = "FILE", env = "MAILSLEUTH_CONFIG", hide_env = true)]
+    pub config: Option<PathBuf>,
+}
+
+impl Cli {
+    /// What the command line, the environment and the config file say, in this order. Ends the program where clap has
+    /// something to show: the help, the version, a mistake.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a mistake in the config file.
+    pub fn read() -> Result<Self> {
+        let arguments: Vec<_> = std::env::args_os().collect();
+        let command = crate::config::applied(Self::command(), &arguments)?;
+        let matches = command.get_matches_from(arguments);
+        Self::from_arg_matches(&matches).map_err(|error| Error::Usage(error.to_string()))
+    }
 }
 
 const EXAMPLES: &str = "\

@@ -32,4 +32,5 @@ pub mod detect;
 pub mod report;
 
 pub mod cli;
+pub mod config;
 pub mod run;

@@ -3,20 +3,18 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use mailsleuth::cli::{Cli, Command};
 use mailsleuth::error::Result;
 use mailsleuth::run::{self, Outcome};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = match cli.command {
+    let outcome = Cli::read().and_then(|cli| match cli.command {
         Command::Analyze(args) => args.plan().and_then(|plan| run::analyze::run(&plan)),
         Command::Classify(args) => {
             run::classify::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default())
         }
         Command::Rules(args) => run::rules::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default()),
-    };
+    });
     ExitCode::from(close(outcome))
 }
 

@@ -1,0 +1,153 @@
+//! The config file: what the options say, under the same names, where neither the command line nor the environment does.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::builder::OsStr;
+use clap::error::ErrorKind;
+use clap::{Arg, Command};
+use toml::{Spanned, Value};
+
+use crate::error::{Error, Result};
+
+/// Where a config file is looked for when none is named.
+const USUAL: &str = "/etc/mailsleuth/config.toml";
+/// Options that make no sense in a file.
+const NOT_HERE: &[&str] = &["config", "help", "version", "json", "verbose", "relay", "by-us", "stage"];
+
+/// Makes what the config file says the defaults of `command`'s options, so that the command line and the environment go
+/// before it.
+///
+/// # Errors
+/// [`Error::Usage`] for a file that cannot be read or is not well-formed, a key that is no option, and a value that the
+/// option does not take; with file and line.
+pub fn applied(command: Command, arguments: &[OsString]) -> Result<Command> {
+    let (path, is_named) = match named(arguments) {
+        Some(path) => (path, true),
+        None => (PathBuf::from(USUAL), false),
+    };
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => return Ok(command),
+        Err(error) => return Err(Error::Usage(format!("{}: cannot read the config file: {error}", path.display()))),
+    };
+    with_defaults(command, &path, &text)
+}
+
+/// The file that `--config` or `MAILSLEUTH_CONFIG` names.
+fn named(arguments: &[OsString]) -> Option<PathBuf> {
+    let mut arguments = arguments.iter().take_while(|argument| *argument != "--");
+    while let Some(argument) = arguments.next() {
+        if argument == "--config" {
+            return arguments.next().map(PathBuf::from);
+        }
+        if let Some(path) = argument.to_str().and_then(|text| text.strip_prefix("--config=")) {
+            return Some(path.into());
+        }
+    }
+    std::env::var_os("MAILSLEUTH_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn with_defaults(mut command: Command, path: &Path, text: &str) -> Result<Command> {
+    let wrong = |line: usize, problem: &str| Error::Usage(format!("{}:{line}: {problem}", path.display()));
+    let line_of = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+    let settings: BTreeMap<String, Spanned<Value>> = toml::from_str(text)
+        .map_err(|error| wrong(error.span().map_or(1, |span| line_of(span.start)), error.message().trim()))?;
+    for (key, value) in &settings {
+        let line = line_of(value.span().start);
+        let values = words(value.get_ref())
+            .ok_or_else(|| wrong(line, &format!("{key}: a text, number, true, false or a list of them is wanted")))?;
+        let option = key.replace('_', "-");
+        let takes = |sub: &Command| sub.get_arguments().any(|argument| is_option(argument, &option));
+        if NOT_HERE.contains(&option.as_str()) || !command.get_subcommands().any(takes) {
+            return Err(wrong(line, &format!("unknown key {key}; the keys are the long options' names")));
+        }
+        let names: Vec<String> =
+            command.get_subcommands().filter(|sub| takes(sub)).map(|sub| sub.get_name().to_string()).collect();
+        for name in names {
+            command = command.mut_subcommand(name, |sub| with_default(sub, &option, &values));
+        }
+        // An option checks its default like any other value, and its message names the option; the file and line are ours.
+        if let Err(error) = command.clone().try_get_matches_from(["mailsleuth", "analyze", "--", "x"])
+            && matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation)
+        {
+            let said = error.to_string();
+            let said = said.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            return Err(wrong(line, said));
+        }
+    }
+    Ok(command)
+}
+
+fn is_option(argument: &Arg, option: &str) -> bool {
+    argument.get_long() == Some(option)
+}
+
+fn with_default(sub: Command, option: &str, values: &[String]) -> Command {
+    let Some(id) = sub.get_arguments().find(|argument| is_option(argument, option)).map(|a| a.get_id().clone()) else {
+        return sub;
+    };
+    let values: Vec<OsStr> = values.iter().map(|value| OsStr::from(value.clone())).collect();
+    sub.mut_arg(id, |argument| argument.default_values(values))
+}
+
+/// What a value is on the command line. `None` for a table, a date or a list of lists.
+fn words(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Array(values) => values.iter().map(word).collect(),
+        single => word(single).map(|word| vec![word]),
+    }
+}
+
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Boolean(flag) => Some(flag.to_string()),
+        Value::Float(_) | Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, FromArgMatches};
+
+    use super::*;
+    use crate::cli::{self, Cli};
+
+    fn parsed(text: &str, arguments: &[&str]) -> std::result::Result<Cli, String> {
+        let command = with_defaults(Cli::command(), Path::new("my.toml"), text).map_err(|error| error.to_string())?;
+        let arguments = ["mailsleuth"].iter().chain(arguments);
+        let matches = command.try_get_matches_from(arguments).map_err(|error| error.to_string())?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_file_gives_defaults_that_the_command_line_goes_before() {
+        let text = "# ours\ntimezone = \"Europe/Berlin\"\nformat = [\"csv\", \"json\"]\nevents = true\nthreads = 3\nrules = \"a.toml\"\n";
+        let Ok(Cli { command: cli::Command::Analyze(args), .. }) = parsed(text, &["analyze", "-j", "1", "x"]) else {
+            panic!()
+        };
+        assert_eq!((args.timezone.as_deref(), args.events, args.threads), (Some("Europe/Berlin"), true, Some(1)));
+        assert_eq!((args.format, args.rules), (vec![cli::FormatArg::Csv, cli::FormatArg::Json], vec!["a.toml".into()]));
+        let Ok(Cli { command: cli::Command::Classify(args), .. }) = parsed(text, &["classify", "x"]) else { panic!() };
+        assert_eq!(args.rules, [PathBuf::from("a.toml")]);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        for (text, says) in [
+            ("\ntimezon = \"UTC\"\n", "my.toml:2: unknown key timezon"),
+            ("a = [\n", "my.toml:1: "),
+            ("\n\nthreads = \"many\"\n", "my.toml:3: invalid value 'many' for '--threads"),
+            ("format = [\"xml\"]\n", "my.toml:1: invalid value 'xml'"),
+            ("quiet = 1.5\n", "my.toml:1: quiet: a text, number"),
+            ("json = true\n", "my.toml:1: unknown key json"),
+        ] {
+            let error = parsed(text, &["analyze", "x"]).err().unwrap_or_default();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}
