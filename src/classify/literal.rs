@@ -309,7 +309,11 @@ impl Needles {
     /// When there are more or longer needles than an automaton can hold.
     pub(super) fn new(needles: &[&[u8]]) -> Result<Self, BuildError> {
         // A DFA would take many MB for the built-in rules, and the time of its cache misses.
-        AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).match_kind(MatchKind::Standard).build(needles).map(Self)
+        AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .match_kind(MatchKind::Standard)
+            .build(needles)
+            .map(Self)
     }
 
     /// Calls `found` with the position and the end offset of every needle in `text`, in order of their ends.
