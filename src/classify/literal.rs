@@ -308,8 +308,12 @@ impl Needles {
     /// # Errors
     /// When there are more or longer needles than an automaton can hold.
     pub(super) fn new(needles: &[&[u8]]) -> Result<Self, BuildError> {
-        // The DFA is some MB for the built-in rules, and a byte costs one step in it.
-        AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).match_kind(MatchKind::Standard).build(needles).map(Self)
+        // A DFA would take many MB for the built-in rules, and the time of its cache misses.
+        AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .match_kind(MatchKind::Standard)
+            .build(needles)
+            .map(Self)
     }
 
     /// Calls `found` with the position and the end offset of every needle in `text`, in order of their ends.

@@ -2,8 +2,9 @@
 //! what to do.
 //!
 //! A file may start with `step`, one of [`Step`]'s words, and with `broad = true` for rules that are tried after all other
-//! rules of that step. Each `[[rule]]` has `id`, `category`, `text` (a regex over the
-//! words of the innermost reply; a group named `dnsbl` takes out a list's name) and `wins` (answers it must win), and may
+//! rules of that step. Each `[[rule]]` has `id`, `category`, `text` (a regex over the template of the innermost reply, see
+//! [`super::template`]: ids, addresses and numbers are not seen, but what a pattern names is; a group named `dnsbl` takes a
+//! list's name out of the words) and `wins` (answers it must win), and may
 //! have `when` (`mta`, `service`, `by_us`, `provider`, `stage`, `permanent`, `smtp_code`, `enhanced_code`, each one value
 //! or several), `unless` (a regex that must not match), `source` and `loses` (answers that the rule named by `to` must
 //! win). A pattern may be broken into lines: line ends and the blanks in front of each line do not count.

@@ -68,12 +68,12 @@ impl Rule {
         self.step
     }
 
-    /// The regex over the words of the innermost reply; ASCII case does not matter.
+    /// The regex over the template of the innermost reply; ASCII case does not matter.
     pub fn pattern(&self) -> &str {
         &self.pattern
     }
 
-    /// A regex over the same words; the rule does not apply where it matches, too.
+    /// A regex over the same template; the rule does not apply where it matches, too.
     pub fn unless(&self) -> Option<&str> {
         self.unless.as_deref()
     }
