@@ -1,8 +1,9 @@
 //! The command line: what can be said, and the checked plan that it comes to.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
@@ -70,7 +71,7 @@ A text that begins as a log line does is read as one; anything else is an answer
 pub struct ClassifyArgs {
     /// SMTP answers or whole log lines; without any, the lines of standard input
     #[arg(value_name = "TEXT")]
-    pub texts: Vec<String>,
+    pub texts: Vec<OsString>,
 
     /// Name of the server that gave the answers
     #[arg(long, value_name = "HOST", default_value = "", hide_default_value = true)]
@@ -80,7 +81,7 @@ pub struct ClassifyArgs {
     #[arg(long)]
     pub by_us: bool,
 
-    /// Where in the dialogue they were given: connect, helo, auth, mail, rcpt, data, eod
+    /// Where in the dialogue they were given: connect, helo, auth, mail, rcpt, data, eod or queue
     #[arg(long, value_name = "STAGE", value_parser = stage)]
     pub stage: Option<Stage>,
 
@@ -97,12 +98,12 @@ pub struct ClassifyArgs {
     pub verbose: bool,
 
     /// One JSON object a line
-    #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
 fn stage(word: &str) -> std::result::Result<Stage, String> {
-    Stage::from_word(word).ok_or_else(|| {
+    Stage::from_word(&word.to_ascii_lowercase()).ok_or_else(|| {
         let words: Vec<_> = Stage::ALL.iter().map(|stage| stage.word()).collect();
         format!("no such stage; one of {}", words.join(", "))
     })
@@ -125,7 +126,7 @@ pub struct RulesArgs {
     pub rules: Vec<PathBuf>,
 
     /// One JSON object a line
-    #[arg(long, global = true, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
@@ -148,7 +149,7 @@ pub enum RulesCommand {
 /// What `classify` does.
 #[derive(Debug)]
 pub struct ClassifyPlan {
-    pub texts: Vec<String>,
+    pub texts: Vec<OsString>,
     /// Empty where it is not known.
     pub relay: String,
     pub by_us: bool,
@@ -163,7 +164,8 @@ impl ClassifyArgs {
     pub fn plan(self) -> ClassifyPlan {
         ClassifyPlan {
             texts: self.texts,
-            relay: self.relay.to_ascii_lowercase(),
+            // As logs have it: `mx.example[192.0.2.8]:25`.
+            relay: self.relay.split('[').next().unwrap_or_default().trim().to_ascii_lowercase(),
             by_us: self.by_us,
             stage: self.stage,
             mta: if self.mta == MtaArg::Exim { Mta::Exim } else { Mta::Postfix },
@@ -204,14 +206,16 @@ impl RulesArgs {
 
 const ANALYZE_EXAMPLES: &str = "\
 Examples:
-  mailsleuth analyze /var/log/mail.log /var/log/mail.log.1 '/var/log/mail.log.*.gz'
-  mailsleuth analyze --format csv --events --out case-17 /srv/logs/mx1 /srv/logs/mx2
-  ssh mx1 'cat /var/log/exim4/mainlog.1' | mailsleuth analyze --timezone Europe/Berlin -
+  mailsleuth analyze /var/log/mail.log '/var/log/mail.log.*.gz'
+  mailsleuth analyze --events --out case-17 /srv/logs/mx1 /srv/logs/mx2
+  ssh mx1 cat /var/log/exim4/mainlog | mailsleuth analyze -
 
-Every option can be set in the environment: --merge-hosts as MAILSLEUTH_MERGE_HOSTS=1.
+Every option can be set in the environment (--merge-hosts as
+MAILSLEUTH_MERGE_HOSTS=1) and in the config file (merge_hosts = true).
 
-Exit status: 0 done; 1 failed, nothing published; 2 usage; 3 done, but an input was damaged or could
-not be read; 4 done, and a finding reached --fail-on; 10 no mail log line in any input.";
+Exit status: 0 done; 1 failed, nothing published; 2 usage; 3 done, but an
+input was damaged or could not be read; 4 done, and a finding reached
+--fail-on (also where 3 holds); 10 no mail log line in any input.";
 
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
@@ -244,7 +248,7 @@ pub struct AnalyzeArgs {
     pub format: Vec<FormatArg>,
 
     /// Also write the events table: every delivery attempt, refusal and failed login
-    #[arg(long, env = "MAILSLEUTH_EVENTS", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "MAILSLEUTH_EVENTS", hide_env = true, value_parser = BoolishValueParser::new())]
     pub events: bool,
 
     /// Zone of stamps that carry none (IANA name); default: this machine's
@@ -260,7 +264,7 @@ pub struct AnalyzeArgs {
     pub mta: MtaArg,
 
     /// Count one user on several hosts as one identity
-    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = BoolishValueParser::new())]
     pub merge_hosts: bool,
 
     /// Exit with status 4 when a finding is at least this severe
@@ -276,7 +280,7 @@ pub struct AnalyzeArgs {
     pub rules: Vec<PathBuf>,
 
     /// Print no summary and no warnings, errors only
-    #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
     pub quiet: bool,
 
     /// Progress bar on stderr, on a terminal only
@@ -284,7 +288,7 @@ pub struct AnalyzeArgs {
     pub progress: ProgressArg,
 
     /// Print summary.json instead of the text summary
-    #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 

@@ -52,6 +52,8 @@ pub fn frame(line: &[u8]) -> Option<RawLine<'_>> {
     // A file that was growing during a crash holds NUL bytes in front of the next line.
     let nuls = line.iter().take_while(|b| **b == 0).count();
     let line = line.get(nuls..)?;
+    // An editor's byte order mark.
+    let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     bare(line).or_else(|| contained(line))
 }

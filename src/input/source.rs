@@ -199,15 +199,7 @@ pub fn find(arguments: &[String]) -> Found {
 
 impl Found {
     fn problem(&mut self, name: &str, error: &io::Error) {
-        let what = match error.kind() {
-            io::ErrorKind::NotFound => "no such file or directory".to_string(),
-            io::ErrorKind::PermissionDenied => {
-                "permission denied; run as a user who may read it (on Debian: root or a member of group adm)"
-                    .to_string()
-            }
-            _ => error.to_string(),
-        };
-        self.problems.push(Problem { source: name.to_string(), what, is_unreadable: true });
+        self.problems.push(Problem::unreadable(name, error));
     }
 }
 

@@ -21,6 +21,9 @@ impl Aside {
     /// [`Error::Output`] when either cannot be made.
     pub fn new(out: &Path) -> Result<Self> {
         let made_out = !out.exists();
+        if !made_out && !out.is_dir() {
+            return Err(failed(out, &io::Error::other("it is no directory; give --out another name")));
+        }
         let aside = Self::path_in(out);
         // What a killed run of the same number left is no part of this one.
         _ = fs::remove_dir_all(&aside);

@@ -121,6 +121,8 @@ pub struct Summary {
     pub passed_over: Vec<(String, String)>,
     pub problems: Vec<Problem>,
     pub zone: String,
+    /// Some stamps have no zone of their own.
+    pub has_zoneless: bool,
     pub lines: LineTally,
     pub mail: MailTally,
     pub unclassified: Shapes,
@@ -170,7 +172,7 @@ impl Summary {
                 printable(input.name.as_bytes())
             ));
         }
-        for input in self.inputs.iter().filter(|input| input.mail_lines == 0 && input.framed > 0) {
+        for input in self.inputs.iter().filter(|input| input.mail_lines == 0 && input.framed > input.left_out) {
             warnings.push(format!("{}: no line of Postfix or Exim in it", printable(input.name.as_bytes())));
         }
         for gap in self.gaps() {
@@ -261,7 +263,8 @@ fn templates(shapes: &Shapes) -> Vec<Value> {
         .iter()
         .take(LISTED)
         .map(|(shape, count, sample)| {
-            json!({ "template": printable(shape), "count": count, "sample": printable(sample) })
+            let shown = |text| if sample.is_empty() { "(no text)".into() } else { printable(text) };
+            json!({ "template": shown(shape), "count": count, "sample": shown(sample) })
         })
         .collect()
 }

@@ -11,6 +11,8 @@ use crate::mail::identity::IdentityKind;
 const COLUMNS: usize = 80;
 /// How many findings, senders and reasons are shown; the files have all.
 const SHOWN: usize = 10;
+/// How many files that were not read are named.
+const PASSED_OVER: usize = 5;
 
 /// The text, ending with a line end.
 pub fn summary(summary: &Summary, judged: &[Judged], hosts: &HostNames, published: &[PathBuf]) -> String {
@@ -31,6 +33,10 @@ fn write(
     write!(out, "{} in {}", many(summary.lines.lines, "line"), many(files as u64, "input"))?;
     if let Some((first, last)) = summary.span() {
         write!(out, ", {first} to {last}")?;
+    }
+    if summary.has_zoneless {
+        let zone = if summary.zone.is_empty() { "this machine's zone" } else { &summary.zone };
+        write!(out, "\nStamps without a zone are read as {zone} (--timezone).")?;
     }
     out.push_str("\n\n");
     findings(out, judged, hosts)?;
@@ -126,6 +132,15 @@ fn senders(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt::
         )?;
     }
     more(out, busiest.len(), "senders of this host")?;
+    let others = judged.len() - busiest.len();
+    if others > 0 {
+        let text = format!(
+            "These are logins, scripts and clients that relay; {} more in the tables: strangers that write to this host, bounces, \
+             and who sent nothing.",
+            if others == 1 { "1 row".to_string() } else { format!("{others} rows") }
+        );
+        wrapped(out, &text, 0, 2)?;
+    }
     out.write_str("\n")
 }
 
@@ -188,8 +203,12 @@ fn quality(out: &mut String, summary: &Summary) -> std::fmt::Result {
         );
         wrapped(out, &text, 0, 2)?;
     }
-    for (name, why) in &summary.passed_over {
+    for (name, why) in summary.passed_over.iter().take(PASSED_OVER) {
         wrapped(out, &format!("Not read: {}: {}.", printable(name.as_bytes()), printable(why.as_bytes())), 0, 2)?;
+    }
+    let beyond = summary.passed_over.len().saturating_sub(PASSED_OVER);
+    if beyond > 0 {
+        writeln!(out, "Not read: {}; summary.json names them.", many(beyond as u64, "more file"))?;
     }
     out.write_str("\n")
 }

@@ -67,6 +67,9 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     stages.publish(plan, selection, aside)
 }
 
+/// How much of a line that is no log line an error shows.
+const SAMPLE_BYTES: usize = 80;
+
 /// How long a run may take to end by itself after a signal: a read from a silent pipe never does.
 const END_BY_ITSELF: Duration = Duration::from_secs(1);
 
@@ -120,6 +123,8 @@ struct Stages<'c> {
     /// Of each input: the last line of each host in its last block.
     last_lines: Vec<Vec<(Octets, Octets)>>,
     only: Option<Mta>,
+    /// Some stamp has no zone of its own.
+    has_zoneless: bool,
     /// The host of the line before.
     last_host: Option<(Octets, HostId)>,
     parts: Parts,
@@ -148,6 +153,7 @@ impl<'c> Stages<'c> {
             inputs: selection.inputs.iter().map(|i| InputSummary::new(&i.source.name, &i.log, i.year_source)).collect(),
             last_lines: vec![Vec::new(); selection.inputs.len()],
             only: plan.mta,
+            has_zoneless: false,
             clocks,
             last_host: None,
             parts: Parts::default(),
@@ -214,6 +220,7 @@ impl<'c> Stages<'c> {
         };
         let Some((clock, own_host)) = self.clocks.get_mut(source) else { return };
         let at = clock.moment(&raw.stamp);
+        self.has_zoneless |= raw.stamp.offset_s.is_none();
         let host = if raw.host.is_empty() { own_host.clone() } else { raw.host.into() };
         if let Some(input) = self.inputs.get_mut(source) {
             input.saw(at);
@@ -272,6 +279,7 @@ impl<'c> Stages<'c> {
             passed_over: selection.passed_over,
             problems: self.problems,
             zone: plan.zone_name.clone(),
+            has_zoneless: self.has_zoneless,
             lines: self.lines,
             mail: self.judge.tally,
             unclassified: self.judge.unclassified,
@@ -306,11 +314,13 @@ impl<'c> Stages<'c> {
         }
         let read = match (self.inputs.len(), self.lines.lines) {
             (0, _) => "no log file was found there".to_string(),
-            (_, 0) => "the input is empty".to_string(),
+            (_, 0) if self.problems.is_empty() => "the input is empty".to_string(),
+            (_, 0) => "what could be read of it is empty".to_string(),
             (files, lines) => {
                 let files = if files == 1 { "1 file".to_string() } else { format!("{files} files") };
                 let sample = self.lines.unframed_shapes.by_count().first().map(|(_, _, sample)| {
-                    format!("; the first line of an unknown form: {}", crate::mail::address::printable(sample))
+                    let sample = sample.get(..SAMPLE_BYTES).unwrap_or(sample);
+                    format!("; a line of an unknown form: {}", crate::mail::address::printable(sample))
                 });
                 format!("{files} with {lines} lines were read{}", sample.unwrap_or_default())
             }

@@ -1,7 +1,7 @@
 //! `mailsleuth classify`: what an answer means, and what a log line is.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 
 use serde_json::{Map, Value, json};
 
@@ -13,45 +13,34 @@ use crate::error::{Error, Result};
 use crate::framing::lines::{BLOCK_BYTES, Blocks};
 use crate::framing::{self, RawLine};
 use crate::mail::address::printable;
-use crate::mail::status::{EnhancedCode, Mta, SmtpCode};
-use crate::parse::reply::ReplyKind;
+use crate::mail::status::{Mta, SmtpCode};
+use crate::parse::reply::{ReplyKind, reply};
 use crate::parse::{self, Entry, Outcome, Parsed};
 
-/// Explains every text of the plan, or every line of standard input where it has none. A reader that has seen enough and
-/// closes the pipe is no error.
+/// Explains every text of the plan, or every line of standard input where it has none; there the lines of one reply
+/// (`550-…`, `550 …`) are one text. A reader that has seen enough and closes the pipe is no error.
 ///
 /// # Errors
 /// [`Error::Rules`] for the user's rules; [`Error::Usage`] when nothing is given and standard input is a terminal;
-/// [`Error::NoMailLines`] when standard input is empty.
+/// [`Error::NoMailLines`] when standard input is empty; [`Error::Output`] when standard output cannot be written.
 pub fn run(plan: &ClassifyPlan, out: &mut impl Write) -> Result<()> {
     let classifier = classifier(&plan.rules)?;
     let mut explainer = Explainer { plan, classifier: &classifier, is_first: true };
-    if !plan.texts.is_empty() {
-        for text in &plan.texts {
-            if explainer.explain(text.as_bytes(), out).is_err() {
-                break;
-            }
+    let done = if plan.texts.is_empty() {
+        explainer.standard_input(out)?
+    } else {
+        plan.texts.iter().try_for_each(|text| explainer.explain(text.as_encoded_bytes(), out))
+    };
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::Output { path: "standard output".into(), problem: error.to_string() })
         }
-        return Ok(());
+        _ => Ok(()),
     }
-    if io::stdin().is_terminal() {
-        return Err(Error::Usage(
-            "nothing to classify: give answers or log lines as arguments, or pipe them in".into(),
-        ));
-    }
-    let mut blocks = Blocks::new(io::stdin().lock(), BLOCK_BYTES);
-    let mut any = false;
-    while let Some(block) = blocks.next_block() {
-        let block = block.map_err(|error| Error::Usage(format!("standard input cannot be read: {error}")))?;
-        for line in block.lines().filter(|line| !line.bytes.trim_ascii().is_empty()) {
-            any = true;
-            if explainer.explain(line.bytes, out).is_err() {
-                return Ok(());
-            }
-        }
-    }
-    if any { Ok(()) } else { Err(Error::NoMailLines("nothing to classify: standard input is empty".into())) }
 }
+
+/// Lines that one reply may have before what follows is another.
+const REPLY_LINES: usize = 100;
 
 struct Explainer<'p> {
     plan: &'p ClassifyPlan,
@@ -68,23 +57,74 @@ struct Fact {
 }
 
 impl Explainer<'_> {
+    /// The lines of standard input. The inner error is that of writing.
+    fn standard_input(&mut self, out: &mut impl Write) -> Result<io::Result<()>> {
+        if io::stdin().is_terminal() {
+            return Err(Error::Usage(
+                "nothing to classify: give answers or log lines as arguments, or pipe them in".into(),
+            ));
+        }
+        let mut blocks = Blocks::new(framing::unwrapped(io::stdin().lock()), BLOCK_BYTES);
+        let mut any = false;
+        // The lines so far of a reply that goes on.
+        let mut begun: Vec<Vec<u8>> = Vec::new();
+        while let Some(block) = blocks.next_block() {
+            let block = block.map_err(|error| Error::Usage(format!("standard input cannot be read: {error}")))?;
+            for line in block.lines().filter(|line| !line.bytes.trim_ascii().is_empty()) {
+                any = true;
+                let line = line.bytes.trim_ascii();
+                let goes_on = |before: &Vec<u8>| before.get(..3) == line.get(..3);
+                if !begun.last().is_none_or(goes_on)
+                    && let Err(error) = self.explain(&std::mem::take(&mut begun).join(&b' '), out)
+                {
+                    return Ok(Err(error));
+                }
+                begun.push(line.to_vec());
+                let is_begun = SmtpCode::take(line).is_some_and(|(_, rest)| rest.starts_with(b"-"));
+                if (!is_begun || begun.len() >= REPLY_LINES)
+                    && let Err(error) = self.explain(&std::mem::take(&mut begun).join(&b' '), out)
+                {
+                    return Ok(Err(error));
+                }
+            }
+        }
+        match (begun.is_empty(), any) {
+            (false, _) => Ok(self.explain(&begun.join(&b' '), out)),
+            (true, true) => Ok(Ok(())),
+            (true, false) => Err(Error::NoMailLines("nothing to classify: standard input is empty".into())),
+        }
+    }
+
     /// One text, explained. The error is that of writing.
     fn explain(&mut self, text: &[u8], out: &mut impl Write) -> io::Result<()> {
-        let text = text.trim_ascii();
-        let raw = framing::frame(text);
+        let whole = unwrapped(text);
+        let text = whole.trim_ascii();
+        let stamped = without_stamp(text);
+        let raw = framing::frame(stamped.as_deref().unwrap_or(text));
         let parsed = raw.as_ref().map(parse::line);
+        let is_accepted = SmtpCode::take(text).is_some_and(|(code, _)| code.get() < 400);
         let refusal = match (&raw, &parsed) {
+            (None, _) if is_accepted || text.is_empty() => None,
             (None, _) => Some(bare(self.plan, text)),
             (Some(raw), Some(Parsed::Entry(entry))) => refusal_of(raw, entry),
             _ => None,
         };
         let explanation = refusal.map(|refusal| (refusal, self.classifier.explain(&refusal)));
-        let described = raw.as_ref().zip(parsed.as_ref()).map(|(raw, parsed)| described(raw, parsed));
+        let mut described = raw.as_ref().zip(parsed.as_ref()).map(|(raw, parsed)| described(raw, parsed));
+        if let (Some(_), Some(described)) = (&stamped, &mut described) {
+            // What was put in front of it is none of its own.
+            described.frame.retain(|(name, _)| *name != "stamp" && *name != "host");
+            described.frame.insert(0, ("stamp", "none".to_string()));
+        }
         if self.plan.json {
             let object = self.object(text, described.as_ref(), explanation.as_ref());
             return writeln!(out, "{object}");
         }
         let mut facts = Vec::new();
+        if explanation.is_none() && described.is_none() {
+            let text = if is_accepted { "accepted: no refusal, nothing to do" } else { "no text, nothing to say" };
+            facts.push(Fact { label: "category", text: text.to_string(), is_detail: false });
+        }
         if let Some(described) = &described {
             line_facts(described, &mut facts);
         }
@@ -202,13 +242,12 @@ impl Explainer<'_> {
 
 /// An answer without a line around it: who said it is told by options, or assumed to be a remote server.
 fn bare<'a>(plan: &'a ClassifyPlan, text: &'a [u8]) -> Refusal<'a> {
-    let text = text.strip_suffix(b"\\r\\n").unwrap_or(text);
-    let code = SmtpCode::take(text).map(|(code, _)| code);
-    let enhanced = EnhancedCode::take(text).map(|(code, _)| code);
-    let is_permanent = match (code, enhanced) {
-        (Some(code), _) => code.is_permanent(),
-        (None, Some(code)) => code.is_permanent(),
-        (None, None) => true,
+    let reply = reply(text);
+    let is_permanent = match (reply.smtp_code, reply.enhanced_code, reply.kind) {
+        (Some(code), ..) => code.is_permanent(),
+        (None, Some(code), _) => code.is_permanent(),
+        // Of what a mail server says itself, most is tried again.
+        (None, None, kind) => kind == ReplyKind::Remote,
     };
     let by_us = plan.by_us;
     let service: &[u8] = match (plan.mta, by_us) {
@@ -228,6 +267,29 @@ fn bare<'a>(plan: &'a ClassifyPlan, text: &'a [u8]) -> Refusal<'a> {
         relay_host: plan.relay.as_bytes(),
         response: text,
     }
+}
+
+/// The text inside what a container's log puts around it.
+fn unwrapped(text: &[u8]) -> Vec<u8> {
+    let mut inside = Vec::new();
+    // Reading from memory does not fail.
+    _ = framing::unwrapped(text).read_to_end(&mut inside);
+    inside
+}
+
+/// A log line that was pasted without its stamp and host, or without its tag too, with others in their place: one that
+/// then is an entry. `None` for anything else.
+fn without_stamp(text: &[u8]) -> Option<Vec<u8>> {
+    let is_line = |line: &Vec<u8>| {
+        let raw = framing::frame(line).filter(|raw| raw.program.mta().is_some());
+        raw.is_some_and(|raw| matches!(parse::line(&raw), Parsed::Entry(_)))
+    };
+    if framing::frame(text).is_some() || SmtpCode::take(text).is_some() {
+        return None;
+    }
+    let tags =
+        [&b"1970-01-01T00:00:00Z localhost "[..], b"1970-01-01T00:00:00Z localhost postfix: ", b"1970-01-01 00:00:00 "];
+    tags.iter().map(|tag| [tag, text].concat()).find(is_line)
 }
 
 fn speaker(refusal: &Refusal<'_>, explanation: &Explanation<'_>) -> &'static str {

@@ -254,8 +254,7 @@ impl<'a> Reader<'a> {
         let text = match input.open(self.read) {
             Ok(text) => text,
             Err(error) => {
-                let what = error.to_string();
-                self.problems.push(Problem { source: input.source.name.clone(), what, is_unreadable: true });
+                self.problems.push(Problem::unreadable(&input.source.name, &error));
                 return false;
             }
         };

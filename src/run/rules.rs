@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::classify::{Category, Classifier, List, Rule};
+use crate::classify::{Category, Classifier, List, Provider, Rule};
 use crate::cli::{RulesAction, RulesPlan};
 use crate::error::{Error, Result};
 use crate::mail::address::printable;
@@ -106,11 +106,29 @@ fn list(classifier: &Classifier, as_json: bool, out: &mut impl Write) -> io::Res
         }
     }
     let (lists, providers) = (classifier.lists().iter().count(), classifier.providers().iter().count());
+    writeln!(out, "\nDNS lists:")?;
+    columns(classifier.lists().iter().map(List::id), out)?;
+    writeln!(out, "\nProviders:")?;
+    columns(classifier.providers().iter().map(Provider::id), out)?;
     writeln!(
         out,
         "\n{} rules, {lists} lists, {providers} providers; `mailsleuth rules show ID` tells more",
         classifier.rules().count()
     )
+}
+
+/// Words in lines of at most 80 columns.
+fn columns<'a>(words: impl Iterator<Item = &'a str>, out: &mut impl Write) -> io::Result<()> {
+    let mut line = String::new();
+    for word in words {
+        if line.len() + word.len() > 77 {
+            writeln!(out, " {line}")?;
+            line.clear();
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    writeln!(out, " {line}")
 }
 
 fn rule_json(rule: &Rule) -> Value {
@@ -129,13 +147,14 @@ fn rule_json(rule: &Rule) -> Value {
 
 /// What an id stands for, as JSON and as text.
 fn shown(classifier: &Classifier, id: &str) -> Option<(Value, String)> {
+    let id = &*id.to_ascii_lowercase();
     if let Some(rule) = classifier.rules().find(|rule| rule.id() == id) {
         return Some((rule_json(rule), rule_text(rule)));
     }
     if let Some(category) = Category::from_id(id) {
         return Some(category_shown(classifier, category));
     }
-    if let Some(list) = classifier.lists().get(id) {
+    if let Some(list) = classifier.lists().get(id).or_else(|| classifier.lists().of_zone(id)) {
         return Some(list_shown(list));
     }
     let provider = classifier.providers().get(id)?;

@@ -158,11 +158,7 @@ fn is_named_like_a_log(seen: &Looked) -> bool {
 /// Reads the head of an input. A head that is damaged is no problem yet: reading it all will tell.
 fn look(source: Source, read: &BytesRead) -> Result<Looked, Problem> {
     let counter = if source.is_stream { read.clone() } else { BytesRead::default() };
-    let text = source.open(counter).map_err(|error| Problem {
-        source: source.name.clone(),
-        what: error.to_string(),
-        is_unreadable: true,
-    })?;
+    let text = source.open(counter).map_err(|error| Problem::unreadable(&source.name, &error))?;
     let gzip_time = text.gzip_time;
     let mut text = unwrapped(text);
     let mut head = Vec::new();
@@ -178,6 +174,10 @@ fn look(source: Source, read: &BytesRead) -> Result<Looked, Problem> {
         has_frames: false,
         has_hostless: false,
     };
+    if head.get(257..262) == Some(b"ustar") {
+        let what = "a tar archive, of which nothing was read; unpack it first".to_string();
+        return Err(Problem { source: seen.source.name, what, is_unreadable: true });
+    }
     let mut stamps: Vec<(Stamp, &[u8])> = Vec::new();
     for line in head.split(|b| *b == b'\n') {
         let Some(raw) = frame(line) else { continue };
