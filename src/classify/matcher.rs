@@ -15,8 +15,9 @@ const MOST_PATTERN_BYTES: usize = 200;
 /// Memory of one whole automaton, and of making it: beyond it, it is built lazily.
 const MOST_BYTES: usize = 64 * 1024;
 const MOST_WORKING_BYTES: usize = 256 * 1024;
-/// Memory per thread of what is built lazily: beyond it, states are dropped and built again.
-const LAZY_BYTES: usize = 16 * 1024 * 1024;
+/// Memory per thread of what is built lazily, taken as it is needed: beyond it, states are dropped and built again. With
+/// 16 MB a flood of new words took four times as long.
+const LAZY_BYTES: usize = 64 * 1024 * 1024;
 
 /// All patterns, by number.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ pub(super) struct Reducer {
     dotted: Texts,
     /// Those that could also arise where digits become zeros.
     zeros: Texts,
-    /// Words of letters alone that rules name.
+    /// Words without digits that rules name.
     words: HashSet<Vec<u8>>,
 }
 
@@ -96,7 +96,7 @@ impl Reducer {
             let part = trimmed_end(part);
             if part.len() > 1 && classes(part) & (DIGIT | DOT | AT) != 0 {
                 named.push(part);
-            } else if part.len() > 2 && classes(part) == LETTER {
+            } else if part.len() > 2 && classes(part) & !JOIN == LETTER {
                 words.insert(part.to_vec());
             }
         }
@@ -361,7 +361,7 @@ mod tests {
     use super::*;
 
     fn template(words: &str) -> String {
-        let patterns = ["S3140|busy\\. Please", "denied", r"\[TSS0?[1-9]\]", r"\.exe\b", "error 421"];
+        let patterns = ["S3140|busy\\. Please", "denied", r"\[TSS0?[1-9]\]", r"\.exe\b", "error 421", "in-addr"];
         let reducer = Reducer::new(patterns.into_iter(), ["zen.spamhaus.org", "outlook.com"].into_iter());
         let mut out = Vec::new();
         reducer.reduce(words.as_bytes(), &mut out);
@@ -394,7 +394,7 @@ mod tests {
             "(s3140) [tss04] error 421 error 4213",
             "blocked using zen.spamhaus.org; 127.255.255.254",
             "outlook.com x.outlook.com",
-            "5.7.1 4.16.50",
+            "5.7.1 4.16.50 in-addr.arpa",
             "access denied.see e.g. this... root@localhost",
             "",
             "@ . .. :: a@ @b - -- 1",
