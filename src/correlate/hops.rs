@@ -16,6 +16,18 @@ const HOP_S: i64 = 3_600;
 /// A filter that names no next id hands the mail back within this time.
 const FILTER_S: i64 = 30;
 
+/// Entries and deliveries with one message id that are kept in mind at one time.
+pub const OF_ONE_ID: usize = 32;
+
+/// A delivery to a filter whose next entry has not been seen yet.
+pub struct Awaited {
+    pub at: Timestamp,
+    /// The process that ran the filter.
+    pub pid: Option<u32>,
+    pub parent: QueueId,
+    pub recipient: usize,
+}
+
 /// A hop whose second entry has not been seen yet.
 pub struct PendingLink {
     pub at: Timestamp,
@@ -156,19 +168,27 @@ impl Host {
         let Some(hash) = before.message_id_hash() else { return };
         let (origin, first_seen, sender) = (before.origin().clone(), before.first_seen(), before.sender().cloned());
         let has_come_back = before.children.len() >= before.filter_runs();
-        let child = self.by_message_id.get(&hash).copied().filter(|id| *id != parent);
         // A filter hands the mail back while it runs; whoever uses the message id later is somebody else.
-        let continues = |child: &OpenMessage| {
-            child.inherited.as_ref() == Some(&origin)
-                || (child.is_local()
-                    && child.may_continue()
-                    && !has_come_back
-                    && (child.sender().is_none() || sender.is_none() || child.sender() == sender.as_ref())
-                    && child.first_seen() >= first_seen
-                    && context.at.seconds_since(child.first_seen()).abs() <= FILTER_S)
+        let may_be_next = |child: &OpenMessage| {
+            child.is_local()
+                && child.may_continue()
+                && !has_come_back
+                && (child.sender().is_none() || sender.is_none() || child.sender() == sender.as_ref())
+                && child.first_seen() >= first_seen
+                && context.at.seconds_since(child.first_seen()).abs() <= FILTER_S
         };
-        let Some(child) = child.filter(|id| self.messages.get(id).is_some_and(continues)) else {
-            self.awaited.insert(hash, (context.at, parent, recipient));
+        let is_known = |child: &OpenMessage| child.inherited.as_ref() == Some(&origin);
+        let known = self.by_message_id.get(&hash).map_or(&[][..], |ids| ids);
+        let find = |wanted: &dyn Fn(&OpenMessage) -> bool| {
+            let is_wanted = |id: &&QueueId| **id != parent && self.messages.get(*id).is_some_and(wanted);
+            known.iter().rev().find(is_wanted).copied()
+        };
+        // One that nothing continues yet first: a filter that runs once per recipient hands back one entry for each.
+        let Some(child) = find(&may_be_next).or_else(|| find(&is_known)) else {
+            let runs = self.awaited.entry(hash).or_default();
+            if runs.len() < OF_ONE_ID {
+                runs.push(Awaited { at: context.at, pid: context.pid, parent, recipient });
+            }
             return;
         };
         self.adopt(parent, child, origin);
@@ -177,6 +197,21 @@ impl Host {
         }
         if let Some(before) = self.messages.get_mut(&parent) {
             before.handed_on(recipient);
+        }
+    }
+
+    /// An entry with a message id that deliveries to a filter wait for: it is what the first of their runs handed back, for
+    /// all recipients of that run. The others wait on.
+    pub(super) fn take_awaited(&mut self, context: Context, hash: u64) {
+        let Some(runs) = self.awaited.remove(&hash) else { return };
+        let Some(first) = runs.first().map(|run| (run.pid, run.at)) else { return };
+        let (now, later): (Vec<_>, Vec<_>) =
+            runs.into_iter().partition(|run| (run.pid, run.at.seconds()) == (first.0, first.1.seconds()));
+        for Awaited { at, parent, recipient, .. } in now {
+            self.link_by_message_id(Context { at, ..context }, parent, recipient);
+        }
+        if !later.is_empty() {
+            self.awaited.entry(hash).or_default().extend(later);
         }
     }
 

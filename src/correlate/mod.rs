@@ -275,11 +275,11 @@ struct Host {
     /// Session and message state.
     sessions: Sessions,
     messages: HashMap<QueueId, OpenMessage>,
-    /// The latest message with a message id, by the id's hash: for hops that no line links.
-    by_message_id: HashMap<u64, QueueId>,
+    /// The latest messages with a message id, by the id's hash: for hops that no line links.
+    by_message_id: HashMap<u64, Vec<QueueId>>,
     links: HashMap<QueueId, hops::PendingLink>,
     /// Mails that a pipe or filter took, by message id: the entry that carries them on has not said its own yet.
-    awaited: HashMap<u64, (Timestamp, QueueId, usize)>,
+    awaited: HashMap<u64, Vec<hops::Awaited>>,
     twins: Twins,
     /// Messages of other instances whose ids are in use a second time.
     set_aside: HashMap<(Instance, QueueId), OpenMessage>,
@@ -424,7 +424,10 @@ impl Host {
             );
             self.answers.sweep(context.at);
             self.links.retain(|_, link| context.at.seconds_since(link.at) <= SWEEP_EVERY_S);
-            self.awaited.retain(|_, (at, ..)| context.at.seconds_since(*at) <= SWEEP_EVERY_S);
+            self.awaited.retain(|_, runs| {
+                runs.retain(|run| context.at.seconds_since(run.at) <= SWEEP_EVERY_S);
+                !runs.is_empty()
+            });
             let mut forgotten: Vec<_> = self
                 .messages
                 .iter()
@@ -458,9 +461,12 @@ impl Host {
             parent.settle_relayed(is_relayed);
         }
         if let Some(hash) = message.message_id_hash()
-            && self.by_message_id.get(&hash) == Some(&id)
+            && let Some(known) = self.by_message_id.get_mut(&hash)
         {
-            self.by_message_id.remove(&hash);
+            known.retain(|other| *other != id);
+            if known.is_empty() {
+                self.by_message_id.remove(&hash);
+            }
         }
         message.give_out(id, &self.name, sink);
     }
@@ -624,10 +630,13 @@ impl Host {
         let message = self.message(context, id);
         message.set_message_id(message_id);
         let Some(hash) = message.message_id_hash() else { return };
-        self.by_message_id.insert(hash, id);
-        if let Some((at, parent, recipient)) = self.awaited.remove(&hash) {
-            self.link_by_message_id(Context { at, ..context }, parent, recipient);
+        let known = self.by_message_id.entry(hash).or_default();
+        if !known.contains(&id) {
+            // Whoever writes one message id a hundred times hides his own mail only.
+            known.truncate(hops::OF_ONE_ID - 1);
+            known.insert(0, id);
         }
+        self.take_awaited(context, hash);
     }
 
     fn end(&mut self, context: Context, id: QueueId) {

@@ -374,8 +374,10 @@ impl OpenMessage {
         if rejection.local_user.is_none() {
             rejection.local_user.clone_from(&origin.local_user);
         }
-        if let (true, Some(client)) = (rejection.client.ip.is_empty(), &origin.client) {
-            rejection.client = client.clone();
+        // The arrival's client is the surer one: in a header check's line it stands between the client's own words.
+        if let Some(client) = &origin.client {
+            let helo = std::mem::take(&mut rejection.client.helo);
+            rejection.client = ClientFacts { helo, ..client.clone() };
         }
     }
 
@@ -462,9 +464,13 @@ impl OpenMessage {
     /// What is not settled here is carried on by the entry that continues this one, or was thrown away by hand.
     fn settle_rest(&mut self) -> RecipientState {
         for at in 0..self.recipients.len() {
+            let went_near = self.went_near(at);
             let Some((state, _)) = self.recipients.state(at) else { continue };
             match *state {
-                RecipientState::Delivered if self.is_continued => self.handed_on(at),
+                // `postsuper -r` leaves alone what was delivered; a filter's entry continues what went to the filter.
+                RecipientState::Delivered if self.is_continued && !self.is_requeued && went_near => {
+                    self.handed_on(at);
+                }
                 RecipientState::Open | RecipientState::Deferred if self.is_continued && self.is_requeued => {
                     self.handed_on(at);
                 }
@@ -480,6 +486,14 @@ impl OpenMessage {
             (false, false, true) => RecipientState::Discarded,
             (false, false, false) => RecipientState::Open,
         }
+    }
+
+    /// True for a recipient whose copy went to a program or server of this site, where a filter may be.
+    fn went_near(&self, recipient: usize) -> bool {
+        let last = self.recipients.last_attempt(recipient).and_then(|at| self.attempts.get(at));
+        last.is_some_and(|attempt| {
+            !attempt.is_remote || is_own_network(&attempt.relay_ip) || super::is_pipe(&attempt.service)
+        })
     }
 
     /// What it came to, once no more lines are expected.

@@ -573,7 +573,10 @@ fn helo_named(text: &[u8]) -> Option<usize> {
     const TRIED: usize = 8;
     memchr::memmem::find_iter(text, MARK).take(TRIED).find_map(|at| {
         let tail = text.get(at + MARK.len()..)?;
-        let ends = memchr::memmem::rfind(tail, b"> sasl_").or_else(|| tail.len().checked_sub(1))?;
+        let ends = match tail.strip_suffix(b">") {
+            Some(helo) => helo.len(),
+            None => memchr::memmem::rfind(tail, b"> sasl_")?,
+        };
         let named = text.get(1..)?;
         let helo = tail.get(..ends).filter(|helo| !helo.is_empty() && named.starts_with(helo))?;
         named.get(helo.len()..)?.starts_with(b">: ").then_some(helo.len() + 1)
@@ -615,16 +618,19 @@ const AFTER_TAIL_VALUE: &[&[u8]] = &[
     b": ",
 ];
 
-/// HELO is the last pair but for the login's: a HELO name that looks like other pairs stays whole.
-const AFTER_HELO: &[&[u8]] = &[
-    b" sasl_method=",
-    b" sasl_username=",
-    b" sasl_sender=",
-    b", sasl_method=",
-    b", sasl_username=",
-    b", sasl_sender=",
-    b": ",
-];
+/// The HELO name behind `helo=`, and what follows it. It is the last pair in `<>`: of smtpd's the login's pairs may follow,
+/// without `<>`, and of cleanup's the reason. So a name that looks like other pairs stays whole, and gives nobody's login.
+fn helo<'a>(service: &[u8], text: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let inner = text.strip_prefix(b"<")?;
+    let end = match inner.strip_suffix(b">") {
+        Some(helo) => helo.len(),
+        None if service == b"smtpd" => {
+            memchr::memmem::rfind(inner, b"> sasl_").or_else(|| memchr::memmem::rfind(inner, b">, sasl_"))?
+        }
+        None => memchr::memmem::find(inner, b">: ")?,
+    };
+    Some((inner.get(..end)?, inner.get(end + 1..)?))
+}
 
 /// The pairs behind a refusal, separated by blanks (smtpd) or commas (postscreen). `rest` is what follows them.
 fn pairs<'a>(found: &mut Rejection<'a>, tail: &'a [u8], rest: &mut &'a [u8]) {
@@ -633,8 +639,11 @@ fn pairs<'a>(found: &mut Rejection<'a>, tail: &'a [u8], rest: &mut &'a [u8]) {
         tail.strip_prefix(b"; ").or_else(|| tail.strip_prefix(b", ")).or_else(|| tail.strip_prefix(b" "))
     {
         let Some((key, value)) = until(pair, b"=") else { break };
-        let ends = if key == b"helo" { AFTER_HELO } else { AFTER_TAIL_VALUE };
-        let Some((value, after)) = address(value, ends) else { break };
+        let value = match key {
+            b"helo" => helo(found.service, value),
+            _ => address(value, AFTER_TAIL_VALUE),
+        };
+        let Some((value, after)) = value else { break };
         // An address that the end of the line cuts is another address.
         if after.is_empty() && pair.contains(&b'<') && !pair.ends_with(b">") {
             break;

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Outcome;
-use super::scan::{Consumer, Item, ParsedBlock, counted, repeated_item, scan};
+use super::scan::{Consumer, Item, LastLines, ParsedBlock, counted, repeated_item, scan};
 use super::sources::{Ordered, Selection, select};
 use crate::aggregate::Profiles;
 use crate::classify::{Category, Classifier, Lists, Refusal, Scratch, Verdict};
@@ -193,7 +193,7 @@ impl<'c> Stages<'c> {
             Item::Unknown { raw } => (raw, None),
             Item::Repeated(repeated) => {
                 let lines = self.last_lines.get(source).map_or(&[][..], |lines| &lines[..]);
-                let last = lines.iter().find(|(host, _)| repeated.host.is_empty() || **host == *repeated.host);
+                let last = lines.iter().rev().find(|(host, _)| repeated.host.is_empty() || **host == *repeated.host);
                 let line_text = last.map(|(_, line)| line.to_vec()).unwrap_or_default();
                 let mut tally = LineTally::default();
                 let again = repeated_item(&line_text, *repeated, self.only, &mut tally);
@@ -358,14 +358,22 @@ impl Consumer for Stages<'_> {
         {
             clock.follow(&before);
         }
+        if let Some(before) = block.continues.and_then(|before| self.last_lines.get_mut(before)).map(std::mem::take)
+            && let Some(last_lines) = self.last_lines.get_mut(block.source)
+        {
+            *last_lines = before;
+        }
         let before = self.inputs.get(block.source).map_or(0, |input| input.lines);
         for (number, item) in &block.items {
             self.item(block.source, before + number + 1, item);
         }
-        if let Some(last_lines) = self.last_lines.get_mut(block.source)
-            && !block.items.is_empty()
-        {
-            *last_lines = block.last_lines.iter().map(|(host, line)| (host.into(), line.into())).collect();
+        if let Some(last_lines) = self.last_lines.get_mut(block.source) {
+            for (host, line) in block.last_lines.iter() {
+                last_lines.retain(|(known, _)| **known != *host);
+                last_lines.push((host.into(), line.into()));
+            }
+            let beyond = last_lines.len().saturating_sub(LastLines::HOSTS);
+            last_lines.drain(..beyond);
         }
         for line in &block.unframed {
             self.lines.unframed_shapes.add(line, 1);

@@ -5,12 +5,13 @@
 //! reordered, so that the seam cannot be told from the middle of a file.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 
 use hashbrown::HashMap;
 use memchr::memrchr;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::sources::{Begun, Ordered, ROTATION_SEAM_S};
 use crate::framing::frame;
@@ -23,14 +24,26 @@ use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 /// How far an input may run past the beginning of the next one and still be its predecessor: daemons and hosts write
 /// their lines that much out of order.
 const SEAM_S: i64 = 5;
+/// From how long before another input's beginning on the lines are looked at one by one: a block's end may be earlier than
+/// its middle.
+const NEAR_S: i64 = 2 * 3_600;
 /// A line is compared with lines of other inputs as long as its twin can still come.
 const COMPARED_S: i64 = 600;
 /// Lines that are remembered at the most; beyond it the oldest minute is let go.
 const COMPARED_LINES: usize = 1_000_000;
 /// A stamp this much later than the line before is not believed without a second.
 const FAR_S: i64 = 60 * SECONDS_PER_DAY;
+/// How many lines at a seam are looked at for an overlap within one second.
+const SEAM_LINES: usize = 512;
 /// How many lines of a block's end are looked at for the moment it ends with.
 const LOOKED_BACK: usize = 64;
+
+/// Decides between equal moments: by the set's number, so that how often a log was cut does not show.
+type Rank = (usize, usize);
+const LAST: Rank = (usize::MAX, usize::MAX);
+
+/// Where an input stands.
+type Head = (Timestamp, Rank);
 
 /// Lines that stand together in one input.
 #[derive(Debug, Default)]
@@ -57,10 +70,13 @@ struct Active {
     clock: Clock,
     /// The latest moment so far: lines are merged by it, so that an input's own order stays.
     key: Timestamp,
+    /// The moment of the last line: earlier than `key` where a clock was set back.
+    last: Timestamp,
+    /// The last lines, by their hashes.
+    tail: VecDeque<u64>,
     /// A moment days ahead that no second line has confirmed.
     ahead: Option<Timestamp>,
-    /// Decides between equal moments.
-    rank: usize,
+    rank: Rank,
     /// Lines are compared with those of other chains only: inputs that continue one another are one chain.
     chain: usize,
     loaded: Loaded,
@@ -91,8 +107,10 @@ struct Ended {
     set: usize,
     clock: Clock,
     key: Timestamp,
-    rank: usize,
+    last: Timestamp,
+    rank: Rank,
     chain: usize,
+    tail: Vec<u64>,
 }
 
 /// Reads all inputs.
@@ -148,8 +166,8 @@ impl<'a> Reader<'a> {
                 self.begin(position, None);
                 break;
             }
-            let limit = heads.peek().map_or((Timestamp(i64::MAX), 0), |Reverse((head, _))| *head);
-            let limit = bound.map_or(limit, |(bound, _)| limit.min((bound, usize::MAX)));
+            let limit = heads.peek().map_or((Timestamp(i64::MAX), LAST), |Reverse((head, _))| *head);
+            let limit = bound.map_or(limit, |(bound, _)| limit.min((bound, LAST)));
             self.take(at, limit, compared, batch);
             // Without lines left, its next block comes first: it may hold earlier lines than the others.
             let Some(head) = self.active.get(at).and_then(Active::head) else { break };
@@ -170,8 +188,8 @@ impl<'a> Reader<'a> {
             };
             let clock = active.clock.clone();
             let last = active.moment_at_end(&block);
-            if is_alone && next_first.is_none_or(|first| last < first) {
-                active.key = active.key.max(last);
+            if is_alone && next_first.is_none_or(|first| last.plus_seconds(NEAR_S) < first) {
+                (active.key, active.last) = (active.key.max(last), last);
                 batch.push(active.piece(block));
                 return true;
             }
@@ -182,7 +200,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Moves the lines of one input up to `limit` into the batch. Those from the moment `compared` on are kept in mind.
-    fn take(&mut self, at: usize, limit: (Timestamp, usize), compared: Option<Timestamp>, batch: &mut Vec<Piece>) {
+    fn take(&mut self, at: usize, limit: Head, compared: Option<Timestamp>, batch: &mut Vec<Piece>) {
         let Some(active) = self.active.get_mut(at) else { return };
         let label = self.inputs.get(active.source).map_or("", |input| &input.host);
         let mut kept = active.loaded.start;
@@ -213,8 +231,8 @@ impl<'a> Reader<'a> {
             batch.push(active.piece(Block::default()));
         }
         let set = self.inputs.get(active.source).map_or(usize::MAX, |input| input.set);
-        let Active { source, clock, key, rank, chain, .. } = active;
-        self.begin_next(Some(Ended { source, set, clock, key, rank, chain }));
+        let Active { source, clock, key, last, rank, chain, tail, .. } = active;
+        self.begin_next(Some(Ended { source, set, clock, key, last, rank, chain, tail: tail.into() }));
     }
 
     /// Up to which moment the active inputs may be read before another has to begin, and its position among the pending.
@@ -264,8 +282,10 @@ impl<'a> Reader<'a> {
             blocks: Blocks::new(text, BLOCK_BYTES),
             clock: input.clock(),
             key: input.first.unwrap_or(Timestamp(i64::MIN)),
+            last: Timestamp(i64::MIN),
+            tail: VecDeque::new(),
             ahead: None,
-            rank: self.begun,
+            rank: (input.set, self.begun),
             chain: self.begun,
             loaded: Loaded::default(),
             left_out: LeftOut::default(),
@@ -273,15 +293,31 @@ impl<'a> Reader<'a> {
             is_at_end: false,
         };
         if let Some(ended) = ended {
+            let is_other_log = ended.set != input.set
+                && (input.is_known_log || self.inputs.get(ended.source).is_some_and(|ended| ended.is_known_log));
+            if is_other_log {
+                self.active.push(active);
+                return true;
+            }
             active.rank = ended.rank;
+            let is_same_second = input.first.is_some_and(|first| first.seconds() == ended.last.seconds());
+            let repeats_end = is_same_second && {
+                if let Some(block) = active.next_block(self.inputs, &mut self.problems) {
+                    active.index(block);
+                }
+                begins_with_end_of(&active.first_lines(), &ended.tail)
+            };
             // An overlap begins with a line that the ended input has, at a moment before its end.
             let overlaps = input.first.is_some_and(|first| {
-                first < ended.key && self.seen.has(&input.host, input.first_line.trim_ascii_end(), first)
+                first < ended.last && self.seen.has(&input.host, input.first_line.trim_ascii_end(), first)
             });
-            if !overlaps {
+            if !overlaps && !repeats_end {
                 active.key = active.key.max(ended.key);
-                (active.chain, active.continues) = (ended.chain, Some(ended.source));
-                active.clock.follow(&ended.clock);
+                active.chain = ended.chain;
+                if ended.set == input.set {
+                    active.continues = Some(ended.source);
+                    active.clock.follow(&ended.clock);
+                }
             }
         }
         self.active.push(active);
@@ -290,14 +326,14 @@ impl<'a> Reader<'a> {
 
     /// Lets go of lines that no twin can follow any more.
     fn forget(&mut self, next_first: Option<Timestamp>) {
-        let heads = self.active.iter().map(|a| a.head().map_or(a.key, |(key, _)| key));
+        let heads = self.active.iter().map(|a| a.head().map_or(a.key, |(key, _)| key).min(a.last));
         let Some(earliest) = heads.chain(next_first).min() else { return };
         self.seen.forget_before(earliest.plus_seconds(-COMPARED_S));
     }
 }
 
 impl Active {
-    fn head(&self) -> Option<(Timestamp, usize)> {
+    fn head(&self) -> Option<Head> {
         self.loaded.lines.front().map(|line| (line.key, self.rank))
     }
 
@@ -325,6 +361,10 @@ impl Active {
     /// The moment that a block ends with, by its last two lines with a stamp: the later of one of them may be an absurd
     /// one. The latest moment so far where the end has none.
     fn moment_at_end(&mut self, block: &Block) -> Timestamp {
+        // A block may begin in December and end in January.
+        if let Some(raw) = block.lines().take(LOOKED_BACK).find_map(|line| frame(line.bytes)) {
+            self.clock.moment(&raw.stamp);
+        }
         let mut rest = block.bytes.strip_suffix(b"\n").unwrap_or(&block.bytes);
         let mut last = None;
         for _ in 0..LOOKED_BACK {
@@ -332,7 +372,14 @@ impl Active {
             if let Some(raw) = rest.get(start..).and_then(frame) {
                 match last {
                     None => last = Some(self.clock.moment(&raw.stamp)),
-                    Some(last) => return self.clock.moment(&raw.stamp).min(last),
+                    Some(last) => {
+                        let before = self.clock.moment(&raw.stamp);
+                        return if last.seconds_since(before).abs() <= FAR_S {
+                            last.max(before)
+                        } else {
+                            last.min(before)
+                        };
+                    }
                 }
             }
             let Some(before) = rest.get(..start.saturating_sub(1)).filter(|b| !b.is_empty()) else { break };
@@ -362,11 +409,26 @@ impl Active {
             end += memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let moment = frame(line.bytes).map(|raw| self.clock.moment(&raw.stamp));
             if let Some(moment) = moment {
+                self.last = moment;
                 self.advance(moment);
             }
             lines.push_back(LineAt { end, key: self.key, moment });
         }
+        let from = lines.len().saturating_sub(SEAM_LINES);
+        let ends: Vec<usize> = lines.iter().map(|line: &LineAt| line.end).collect();
+        for at in from..ends.len() {
+            let start = if at == 0 { 0 } else { ends.get(at - 1).copied().unwrap_or(0) };
+            let line = ends.get(at).and_then(|end| block.bytes.get(start..*end)).unwrap_or_default();
+            self.tail.push_back(xxh3_64(line.trim_ascii_end()));
+        }
+        self.tail.drain(..self.tail.len().saturating_sub(SEAM_LINES));
         self.loaded = Loaded { bytes: block.bytes, lines, start: 0 };
+    }
+
+    /// The loaded block's first lines, by their hashes.
+    fn first_lines(&self) -> Vec<u64> {
+        let lines = self.loaded.bytes.split(|byte| *byte == b'\n').take(SEAM_LINES);
+        lines.map(|line| xxh3_64(line.trim_ascii_end())).collect()
     }
 
     /// A piece with what was left out before it.
@@ -438,6 +500,17 @@ impl Seen {
             self.lines = self.lines.saturating_sub(oldest.remove().kept.len());
         }
     }
+}
+
+/// True where a text begins with what another one ends with: several lines, and not the same few again and again, as a
+/// client that comes back within a second may make them.
+fn begins_with_end_of(begin: &[u64], end: &[u64]) -> bool {
+    const LINES: usize = 4;
+    const DISTINCT: usize = 3;
+    (LINES..=begin.len().min(end.len())).any(|len| {
+        let shared = begin.get(..len).filter(|lines| end.ends_with(lines));
+        shared.is_some_and(|lines| lines.iter().collect::<BTreeSet<_>>().len() >= DISTINCT)
+    })
 }
 
 /// What broke a stream, and where: in bytes of the file as it lies on the disk.

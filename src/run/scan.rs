@@ -63,7 +63,7 @@ pub struct LastLines<'a>(Vec<(&'a [u8], &'a [u8])>);
 
 impl<'a> LastLines<'a> {
     /// A block with lines of more hosts than this knows only the latest of them.
-    const HOSTS: usize = 64;
+    pub const HOSTS: usize = 64;
 
     fn saw(&mut self, host: &'a [u8], line: &'a [u8]) {
         match self.0.iter().position(|(known, _)| *known == host) {
@@ -84,9 +84,9 @@ impl<'a> LastLines<'a> {
         self.0.iter().find(|(known, _)| host.is_empty() || *known == host).map(|(_, line)| *line)
     }
 
-    /// Host and line of each.
+    /// Host and line of each, the latest last.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.0.iter().copied()
+        self.0.iter().rev().copied()
     }
 }
 

@@ -19,8 +19,9 @@ use crate::mail::time::{SECONDS_PER_DAY, Stamp, Timestamp, days_from_civil};
 /// How much of a file is looked at before it is read.
 const HEAD_BYTES: u64 = 64 << 10;
 
-/// How far a clock is set back between two files of a rotation set at the most, summer time among the reasons.
-pub const ROTATION_SEAM_S: i64 = 2 * 3_600;
+/// How far a clock is set back between two files of a rotation set at the most: summer time, or a hardware clock that runs
+/// in local time.
+pub const ROTATION_SEAM_S: i64 = 12 * 3_600;
 
 /// How much of the heads is kept to compare them.
 const COMPARED_BYTES: usize = 4 << 10;
@@ -41,6 +42,8 @@ pub struct Ordered {
     pub first_line: Vec<u8>,
     /// Which files were rotated one after another: `mail.log.1` and `mail.log.2.gz` of one directory are of one set.
     pub set: usize,
+    /// Its name says which log of a host it is: no log of another name goes on where it ends.
+    pub is_known_log: bool,
     /// The log that it is a piece of: its rotation set, or for a loose file its directory.
     pub log: String,
     zone: TimeZone,
@@ -210,8 +213,11 @@ fn look(source: Source, read: &BytesRead) -> Result<Looked, Problem> {
 fn beginning<'a, 'l>(stamps: &'a [(Stamp, &'l [u8])]) -> Option<&'a (Stamp, &'l [u8])> {
     const FAR_S: i64 = 30 * SECONDS_PER_DAY;
     let apart = |a: &Stamp, b: &Stamp| {
-        let year = a.year.or(b.year).unwrap_or(2000);
-        (a.naive_seconds(a.year.unwrap_or(year)) - b.naive_seconds(b.year.unwrap_or(year))).abs()
+        let seconds = |stamp: &Stamp| stamp.naive_seconds(stamp.year.or(a.year).or(b.year).unwrap_or(2000));
+        let apart = (seconds(a) - seconds(b)).abs();
+        let have_years = a.year.is_some() && b.year.is_some();
+        // Without years the last of December is a day before the first of January.
+        if have_years { apart } else { apart.min((366 * SECONDS_PER_DAY - apart).abs()) }
     };
     match stamps {
         [(first, _), (second, _), (third, _)]
@@ -289,6 +295,26 @@ fn compare(first: &Source, second: &Source) -> Option<Longer> {
     }
 }
 
+/// What syslog and Exim call the logs of a host that hold different lines, or some of the same.
+const KNOWN_LOGS: &[&str] = &[
+    "mail.log",
+    "maillog",
+    "mail.info",
+    "mail.warn",
+    "mail.err",
+    "syslog",
+    "messages",
+    "mainlog",
+    "rejectlog",
+    "paniclog",
+    "exim_mainlog",
+    "exim_rejectlog",
+    "exim_paniclog",
+    "main.log",
+    "reject.log",
+    "panic.log",
+];
+
 type RotationSet = Vec<(Rotation, Looked, String)>;
 
 /// Puts files in the order of their first stamps. For stamps without a year a rotation set is walked from its newest
@@ -306,6 +332,7 @@ fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -
     let turn = year.and_then(|year| new_year_among(lone, year));
     let mut placed = Vec::new();
     for (set, ((directory, stem), mut files)) in sets.into_iter().enumerate() {
+        let is_known_log = KNOWN_LOGS.contains(&stem.as_str());
         let log = if files.len() > 1 { format!("{directory}/{stem}") } else { directory };
         files.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.source.name.cmp(&b.1.source.name)));
         let dates: Vec<_> = files.iter().map(|(rotation, file, _)| reference(rotation, file, now)).collect();
@@ -339,6 +366,7 @@ fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -
                 first,
                 first_line: file.first_line,
                 set,
+                is_known_log,
                 log: log.clone(),
                 zone: zone.clone(),
                 begun: Mutex::new(file.begun),
@@ -567,6 +595,7 @@ mod tests {
         };
         assert_eq!(begins(["Jan  1", "Nov 20", "Nov 20"]), "Nov 20");
         assert_eq!(begins(["Nov 19", "Nov 20", "Nov 20"]), "Nov 19");
+        assert_eq!(begins(["Dec 31", "Jan  1", "Jan  1"]), "Dec 31");
         assert_eq!(begins(["Jan  1", "Apr  2", "Jul  3"]), "Jan  1");
     }
 
