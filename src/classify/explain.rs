@@ -55,6 +55,8 @@ pub enum Lost {
     Unless,
     /// Its step comes later.
     Step,
+    /// In the same step it is among the broad ones.
+    Broad,
     /// In the same step the class of its category comes later.
     Class,
     /// In the same class it has less fixed text.
@@ -88,6 +90,7 @@ impl Lost {
             Self::When => "the circumstances are not those of its `when`",
             Self::Unless => "its `unless` matches, too",
             Self::Step => "its step of the precedence comes later",
+            Self::Broad => "it is among the broad rules of its step",
             Self::Class => "the class of its category comes later",
             Self::LessText => "it has less fixed text",
             Self::Order => "it stands later in the files",
@@ -104,7 +107,7 @@ impl Classifier {
         let speaker = self.speaker(refusal, &reply);
         let mut context = context(refusal, &reply);
         let decision = self.decide(&mut scratch, context, speaker);
-        let verdict = self.verdict(&scratch.words, &context, &decision);
+        let verdict = self.verdict(&mut scratch, &reply, &context, &decision);
         let provider_by = verdict.provider.map(|_| match speaker {
             Speaker::Provider(_) if reply.host.is_some_and(|host| self.providers.of_host(host).is_some()) => {
                 ProviderBy::QuotedHost
@@ -151,12 +154,12 @@ impl Classifier {
             Lost::Unless
         } else {
             match winner {
-                Some(winner) if winner.step == rule.step && class(winner) != class(rule) => Lost::Class,
-                Some(winner) if winner.step == rule.step && winner.required.weight > rule.required.weight => {
-                    Lost::LessText
-                }
-                Some(winner) if winner.step == rule.step => Lost::Order,
-                _ => Lost::Step,
+                Some(winner) if winner.step != rule.step => Lost::Step,
+                Some(winner) if winner.broad != rule.broad => Lost::Broad,
+                Some(winner) if class(winner) != class(rule) => Lost::Class,
+                Some(winner) if winner.required.weight > rule.required.weight => Lost::LessText,
+                Some(_) => Lost::Order,
+                None => Lost::Step,
             }
         };
         Some((rule, why))
@@ -180,7 +183,7 @@ mod tests {
         classifier.read(scratch, &reply);
         let context = context(refusal, &reply);
         let decision = classifier.decide(scratch, context, classifier.speaker(refusal, &reply));
-        classifier.verdict(&scratch.words, &context, &decision)
+        classifier.verdict(scratch, &reply, &context, &decision)
     }
 
     fn told(response: &[u8]) -> Refusal<'_> {

@@ -10,6 +10,7 @@
 //! the answer itself when the rule is known. A new template costs one pass that finds which fixed texts occur
 //! ([`literal`]); only rules whose fixed text is there are tried, in order of rank, and the first that matches decides.
 
+mod attributes;
 mod code;
 mod explain;
 mod literal;
@@ -30,6 +31,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use regex_automata::meta;
 use regex_automata::util::syntax;
 
+use self::attributes::{Attributes, Possible};
 pub use self::explain::{Explanation, ListBy, Lost, ProviderBy};
 use self::literal::Needles;
 use self::matcher::Matcher;
@@ -83,6 +85,10 @@ pub struct Verdict<'c> {
     pub provider: Option<&'c str>,
     /// Id of the DNS list that is named, or a private zone as written, lower case.
     pub dnsbl: Option<Cow<'c, str>>,
+    /// The provider's or product's own code as the innermost reply writes it: `S3140`, `OFR_102`, `RTR:BL`.
+    pub provider_code: Option<Cow<'c, str>>,
+    /// Seconds after which the answer says to try again.
+    pub retry_after_s: Option<u32>,
 }
 
 /// All rules, ready to classify. Shared by all threads; each has a [`Scratch`] of its own.
@@ -100,6 +106,7 @@ pub struct Classifier {
     steps: HashMap<Step, Range<usize>>,
     matcher: Matcher,
     reducer: Reducer,
+    attributes: &'static Attributes,
     needles: Needles,
     /// What each needle stands for.
     meanings: Vec<Vec<Meaning>>,
@@ -147,6 +154,7 @@ pub struct Scratch<'c> {
     template: Vec<u8>,
     candidates: Vec<u64>,
     key: Vec<u8>,
+    attributes: attributes::Cache,
     known: Memory<Decision<'c>>,
 }
 
@@ -157,6 +165,8 @@ struct Decision<'c> {
     /// The list that is named, if that counts.
     list: Option<&'c List>,
     provider: Option<&'c Provider>,
+    /// What else answers of this template may say.
+    possible: Possible,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -201,6 +211,7 @@ impl Classifier {
         let taxonomy = Taxonomy::built_in()?;
         let lists = Lists::built_in()?;
         let providers = Providers::built_in()?;
+        let attributes = Attributes::built_in()?;
         let mut rules = load::rules(extra, &providers)?;
         rules.sort_by(|a, b| a.order(b, |category| taxonomy.class(category)));
         let mut steps: HashMap<Step, Range<usize>> = HashMap::new();
@@ -219,7 +230,21 @@ impl Classifier {
         let reducer = Reducer::new(patterns.iter().copied(), zones.chain(hosts.map(String::as_str)));
         let (needles, meanings, always) = prefilter(&rules, lists, &providers)?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { id, taxonomy, lists, providers, rules, unless, steps, matcher, reducer, needles, meanings, always })
+        Ok(Self {
+            id,
+            taxonomy,
+            lists,
+            providers,
+            rules,
+            unless,
+            steps,
+            matcher,
+            reducer,
+            attributes,
+            needles,
+            meanings,
+            always,
+        })
     }
 
     /// Memory for one thread.
@@ -274,7 +299,7 @@ impl Classifier {
                 decision
             }
         };
-        self.verdict(&scratch.words, &context, &decision)
+        self.verdict(scratch, &reply, &context, &decision)
     }
 
     /// Proves every rule: each sample is won by its rule, or by the one it must lose to. A rule that wins no sample of its
@@ -380,7 +405,8 @@ impl Classifier {
         let context = Context { provider: provider.map(Provider::id), ..context };
         let list = found.list.and_then(|(.., at)| self.lists.at(at));
         let (by, list) = self.precedence(scratch, &context, provider, list, found.blocking);
-        Decision { by, list, provider }
+        let possible = self.attributes.possible(&mut scratch.attributes, &scratch.template);
+        Decision { by, list, provider, possible }
     }
 
     fn precedence<'c>(
@@ -419,8 +445,15 @@ impl Classifier {
         (By::Other(category, rule), None)
     }
 
-    /// The verdict of a decision on the answer with these words.
-    fn verdict<'c>(&'c self, words: &[u8], context: &Context<'_>, decision: &Decision<'c>) -> Verdict<'c> {
+    /// The verdict of a decision on the answer whose words are in `scratch`.
+    fn verdict<'c>(
+        &'c self,
+        scratch: &mut Scratch<'_>,
+        reply: &Reply<'_>,
+        context: &Context<'_>,
+        decision: &Decision<'c>,
+    ) -> Verdict<'c> {
+        let Scratch { words, attributes: cache, .. } = scratch;
         let (category, rule, dnsbl) = match decision.by {
             By::Rule(rule) => self.by_rule(words, rule, decision.list),
             By::Other(category, rule) => (category, rule, decision.list.map(|list| Cow::Borrowed(list.id()))),
@@ -433,6 +466,8 @@ impl Classifier {
             stage: context.stage,
             provider: decision.provider.map(Provider::id),
             dnsbl,
+            provider_code: self.attributes.code(cache, decision.possible, &reply.text).map(Cow::Owned),
+            retry_after_s: self.attributes.retry_after_s(cache, decision.possible, words),
         }
     }
 

@@ -350,7 +350,9 @@ fn reduce_piece(piece: &[u8], out: &mut Vec<u8>) {
     }
     let is_hex = || piece.iter().all(u8::is_ascii_hexdigit);
     let runs = 1 + piece.windows(2).filter(|pair| classes(pair) == LETTER | DIGIT).count();
-    if len >= LONG_ID_BYTES || (len >= ID_BYTES && runs >= ID_RUNS) || (len >= HEX_BYTES && is_hex()) {
+    // Scripts without blanks join words and numbers: `5分钟后`.
+    let is_id = len >= LONG_ID_BYTES || (len >= ID_BYTES && runs >= ID_RUNS) || (len >= HEX_BYTES && is_hex());
+    if is_id && piece.is_ascii() {
         return out.extend_from_slice(ID);
     }
     out.extend(piece.iter().map(|b| if b.is_ascii_digit() { b'0' } else { *b }));

@@ -221,6 +221,8 @@ impl Events {
             Cell::List(event.earlier_answers.iter().map(|answer| printable(answer).into_owned()).collect()),
             optional(event.directory),
             event.parent_queue_id.map_or(Cell::None, |id| Cell::text(id.to_string())),
+            verdict.and_then(|v| v.provider_code.as_ref()).map_or(Cell::None, |code| Cell::log(code.as_bytes())),
+            verdict.and_then(|v| v.retry_after_s).map_or(Cell::None, Cell::count),
         ];
         for _ in 0..event.times {
             self.table.push(row.clone());

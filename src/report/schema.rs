@@ -101,6 +101,7 @@ schema! {
         Text: source;
         Count: line;
         List: earlier_answers;
-        Text: cwd parent_queue_id;
+        Text: cwd parent_queue_id provider_code;
+        Count: retry_after_s;
     }
 }

@@ -161,6 +161,12 @@ impl Explainer<'_> {
             let by = explanation.list_by.map_or("", ListBy::word);
             say("list", format!("{} ({kind}, by {by})", printable(zone.as_bytes())), false);
         }
+        if let Some(code) = &verdict.provider_code {
+            say("code", printable(code.as_bytes()).into_owned(), false);
+        }
+        if let Some(seconds) = verdict.retry_after_s {
+            say("retry", format!("after {seconds} s"), false);
+        }
         say("rule", self.rule_text(verdict.rule), false);
         say("who acts", self.classifier.who_acts(category, refusal.by_us).word().to_string(), false);
         say("do", self.classifier.resolution(category, verdict.dnsbl.as_deref()).to_string(), false);
@@ -222,6 +228,8 @@ impl Explainer<'_> {
             "stage": verdict.stage.map(|stage| stage.word()),
             "provider": verdict.provider,
             "dnsbl": verdict.dnsbl,
+            "provider_code": verdict.provider_code,
+            "retry_after_s": verdict.retry_after_s,
             "rule": verdict.rule,
             "rule_file": explanation.rule.map(|rule| printable(rule.file().as_bytes())),
             "said_by": speaker(refusal, explanation),
