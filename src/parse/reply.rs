@@ -237,6 +237,8 @@ fn open_angle(text: &[u8], from: usize, to: usize, mut open: Option<usize>) -> O
 /// A sender callout quotes the reply of the sender's server: the cause is the callout, so nothing is unwrapped.
 fn sender_probe(text: &[u8]) -> bool {
     let head = text.get(..text.len().min(600)).unwrap_or(text);
+    // What another server said is unwrapped.
+    let head = head.get(..memmem::find(head, b" said: ").unwrap_or(head.len())).unwrap_or(head);
     memchr::memchr2_iter(b's', b'S', head).any(|at| {
         let words = head.get(at..).and_then(|rest| strip(rest, b"sender "));
         let is = |start: &[u8]| words.is_some_and(|words| strip(words, start).is_some());
