@@ -39,8 +39,26 @@ pub enum ReplyKind {
 }
 
 /// Finds the innermost reply of `response`: the text of a Postfix `status=… (TEXT)` without its parentheses, of an Exim
-/// `**` or `==` line behind its colon, of a rejection, or a bare answer. Time is linear in the length.
+/// `**` or `==` line behind its colon, of a rejection, a bare answer, or one as qmail logs it, with `_` for blanks. Time is
+/// linear in the length.
 pub fn reply(response: &[u8]) -> Reply<'_> {
+    let Some(words) = qmail(response.trim_ascii()) else { return innermost_of(response) };
+    let blanks: Vec<u8> = words.iter().map(|b| if *b == b'_' { b' ' } else { *b }).collect();
+    let found = innermost_of(&blanks);
+    Reply { text: Cow::Owned(found.text.into_owned()), host: None, ip: None, ..found }
+}
+
+/// The report in `delivery 7: failure: mx_does_not_like_recipient./Remote_host_said:_550_no/Giving_up_on_mx./`, without
+/// what follows the answer. `None` if qmail did not write it.
+fn qmail(text: &[u8]) -> Option<&[u8]> {
+    let report = strip(text, b"delivery ").and_then(|rest| rest.get(memmem::find(rest, b": ")? + 2..)).unwrap_or(text);
+    let report = [&b"deferral: "[..], b"failure: "].iter().find_map(|word| strip(report, word)).unwrap_or(report);
+    let is_report = report.ends_with(b"/") && memchr(b'_', report).is_some() && memchr(b' ', report).is_none();
+    let end = memmem::find(report, b"/Giving_up_on_").unwrap_or(report.len());
+    report.get(..end).filter(|_| is_report).map(|report| report.strip_suffix(b"/").unwrap_or(report))
+}
+
+fn innermost_of(response: &[u8]) -> Reply<'_> {
     let mut found = Reply {
         smtp_code: None,
         enhanced_code: None,
@@ -129,12 +147,16 @@ fn in_reply_to(text: &[u8]) -> Option<(&[u8], Option<Stage>)> {
     })
 }
 
+/// Those introductions that never are words of the reply itself.
+const QUOTES: &[&[u8]] = &[b"said:", b"to me:", b"was:", b"->", b"=>", b"response:", b"replied:", b"<<", b">>>"];
+
 /// What stands in front of a quoted reply code, lower case.
 const INTRODUCTIONS: &[&[u8]] = &[
     b"said:",
     b"to me:",
     b"was:",
     b"->",
+    b"=>",
     b"with:",
     b"returned",
     b"returned:",
@@ -157,13 +179,18 @@ const INTRODUCTIONS: &[&[u8]] = &[
 
 /// Start of the last quoted reply, and the text that introduces it. `None` if no reply is quoted.
 fn innermost(text: &[u8]) -> Option<(usize, &[u8])> {
-    if sender_probe(text) {
+    if sender_probe(text) || is_callout(text) {
         return None;
     }
     let exim = find(text, b"SMTP error from remote");
     let mut found = None;
     let (mut from, mut seen, mut open) = (0, 0, None);
+    // The reply code of a line that another one follows: `550-`.
+    let mut unfinished = line_before(text);
     for at in code_starts(text) {
+        let line = text.get(at..).and_then(|rest| rest.split_at_checked(3));
+        let same_reply = unfinished.is_some_and(|code| line.is_some_and(|(digits, _)| digits == code));
+        unfinished = line.and_then(|(digits, rest)| rest.starts_with(b"-").then_some(digits));
         open = open_angle(text, seen, at, open);
         seen = at;
         let head = text.get(from..at)?.trim_ascii_end();
@@ -175,13 +202,26 @@ fn innermost(text: &[u8]) -> Option<(usize, &[u8])> {
             continue;
         }
         let exim_colon = bare.ends_with(b":") && exim.is_some_and(|start| start < at);
-        if exim_colon || introduced(bare) {
+        let expired = head.ends_with(b"<") && contains_lower(bare, b"expired");
+        if same_reply && !ends_in(bare, QUOTES) {
+            continue;
+        }
+        if exim_colon || expired || introduced(bare) {
             found = Some((at, from));
             from = at;
+            if text.get(at..).is_some_and(is_callout) {
+                break;
+            }
         }
     }
     let (at, from) = found?;
     Some((at, text.get(from..at)?))
+}
+
+/// The reply code at the very start of `text` if another line of the same reply follows.
+fn line_before(text: &[u8]) -> Option<&[u8]> {
+    let (digits, rest) = text.split_at_checked(3)?;
+    (rest.starts_with(b"-") && starts_with_code(text)).then_some(digits)
 }
 
 /// Where the `<` stands that is still open at `to`, given the one open at `from`. A `<` before a blank opens nothing.
@@ -197,11 +237,19 @@ fn open_angle(text: &[u8], from: usize, to: usize, mut open: Option<usize>) -> O
 /// A sender callout quotes the reply of the sender's server: the cause is the callout, so nothing is unwrapped.
 fn sender_probe(text: &[u8]) -> bool {
     let head = text.get(..text.len().min(600)).unwrap_or(text);
+    // What another server said is unwrapped.
+    let head = head.get(..memmem::find(head, b" said: ").unwrap_or(head.len())).unwrap_or(head);
     memchr::memchr2_iter(b's', b'S', head).any(|at| {
         let words = head.get(at..).and_then(|rest| strip(rest, b"sender "));
         let is = |start: &[u8]| words.is_some_and(|words| strip(words, start).is_some());
         is(b"address rejected: ") || is(b"verify fail") || is(b"verification failed")
     }) && !starts_with_code(text.get(4..).unwrap_or_default())
+}
+
+/// `550-Verification failed for <…>`: Exim quotes under it what the sender's server answered.
+fn is_callout(reply: &[u8]) -> bool {
+    let words = SmtpCode::take(reply).map(|(_, rest)| after_code(rest).1);
+    words.is_some_and(|words| strip(words, b"verification failed for <").is_some())
 }
 
 /// True if `words`, which are in lower case, stand in `text` in any case.
@@ -231,14 +279,15 @@ fn starts_with_code(text: &[u8]) -> bool {
 
 /// True if `head` ends in words that introduce a quoted reply.
 fn introduced(head: &[u8]) -> bool {
-    let ends = |words: &[u8]| {
-        head.len().checked_sub(words.len()).and_then(|i| head.get(i..)).is_some_and(|t| t.eq_ignore_ascii_case(words))
-    };
-    if INTRODUCTIONS.iter().any(|words| ends(words)) {
-        return true;
-    }
     // `host mx [192.0.2.8]:`, `MTA(smtp:[127.0.0.1]:10025):`
-    ends(b"]:") || ends(b"):")
+    ends_in(head, INTRODUCTIONS) || ends_in(head, &[b"]:", b"):"])
+}
+
+/// True if `head` ends in one of `words`, in any case.
+fn ends_in(head: &[u8], words: &[&[u8]]) -> bool {
+    words.iter().any(|words| {
+        head.len().checked_sub(words.len()).and_then(|i| head.get(i..)).is_some_and(|t| t.eq_ignore_ascii_case(words))
+    })
 }
 
 /// Cuts the reply that starts at `start` out of its quotation marks.
@@ -260,7 +309,7 @@ fn unquoted(text: &[u8], start: usize) -> &[u8] {
 fn last_host(head: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
     let Some((open, close)) = memrchr(b']', head).and_then(|close| Some((memrchr(b'[', head.get(..close)?)?, close)))
     else {
-        return (None, None);
+        return (said_by(head), None);
     };
     let ip = head.get(open + 1..close).filter(|ip| !ip.is_empty() && !ip.contains(&b' '));
     let name = head.get(..open).unwrap_or_default().trim_ascii_end();
@@ -269,6 +318,16 @@ fn last_host(head: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
         .get(start..)
         .filter(|n| !n.is_empty() && n.iter().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(b)));
     (name, ip)
+}
+
+/// The name in `host mx.example said:`. `None` if the words end otherwise.
+fn said_by(head: &[u8]) -> Option<&[u8]> {
+    let head = head.trim_ascii_end();
+    let head = [&b" said:"[..], b" refused to talk to me:"].iter().find_map(|words| head.strip_suffix(*words))?;
+    let (before, name) = head.split_at_checked(memrchr(b' ', head)?)?;
+    let name = name.trim_ascii_start();
+    let is_name = name.contains(&b'.') && name.iter().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(b));
+    (is_name && (before == b"host" || before.ends_with(b" host"))).then_some(name)
 }
 
 /// The host in this mail server's own words: `connect to a.example[192.0.2.8]:25: …`, `lost connection with …`.
@@ -469,6 +528,7 @@ mod tests {
                 "delivery temporarily suspended: host mx[192.0.2.8] said: 451 4.7.1 later (in reply to end of DATA command)",
                 "451 4.7.1 [later] eod mx 192.0.2.8 Remote",
             ),
+            ("host mx.a.example said: 550 5.1.1 gone", "550 5.1.1 [gone] - mx.a.example - Remote"),
             (
                 "delivery temporarily suspended: connect to a.example[192.0.2.8]:25: Connection timed out",
                 "- - [connect to a.example[192.0.2.8]:25: Connection timed out] connect a.example 192.0.2.8 Own",
@@ -551,7 +611,23 @@ mod tests {
                 "Remote Server returned '550 5.1.1 RESOLVER.ADR.RecipNotFound; not found'",
                 "RESOLVER.ADR.RecipNotFound; not found",
             ),
+            ("Message expired <451 4.7.1 later>", "later"),
+            (
+                "host mx[192.0.2.8] said: 550-Verification failed for <al@b.example> 550-Response: 450 later 550 Sender verify failed",
+                "Verification failed for <al@b.example> Response: 450 later Sender verify failed",
+            ),
             ("550 550 5.1.1 5.1.1 twice", "twice"),
+            (
+                "550-5.7.1 Refused for this reason: 550-5.7.1 a link 550 5.7.1 of spam",
+                "Refused for this reason: a link of spam",
+            ),
+            ("550-It was refused. host mx[192.0.2.8] said: 550 gone", "gone"),
+            ("Failed command on session 7: \"RCPT TO:<x@a.example>\" => 451 Temporary failure", "Temporary failure"),
+            ("delivery 7: failure: mx_does_not_like_recipient./Remote_host_said:_550_gone/Giving_up_on_mx./", "gone"),
+            (
+                "Connected_to_192.0.2.8_but_connection_died._(#4.4.2)/",
+                "Connected to 192.0.2.8 but connection died. (#4.4.2)",
+            ),
             ("550 #5.1.0 Address rejected.", "Address rejected."),
             ("4.7.1 Try later", "Try later"),
             ("550", ""),
