@@ -140,11 +140,50 @@ pub enum RulesCommand {
         id: String,
     },
     /// Prove that every rule wins its own samples; without a file, the built-in ones
+    #[command(after_long_help = format!("{RULE_FILE}\n{RULE_FILE_EXAMPLE}"))]
     Check {
         /// Rule files
         files: Vec<PathBuf>,
     },
 }
+
+const RULE_FILE: &str = "\
+A rule file is TOML, one [[rule]] for each wording. Its keys:
+  id        lower-case words joined by '-'; one that a built-in rule has
+            replaces that rule
+  category  what the answer means: `mailsleuth rules list` names them
+  text      a regex over the answer's words behind its codes; letter case does
+            not count. It sees the words without ids, addresses and numbers
+            (`mailsleuth classify -v` shows them), but what it names itself
+            stays. A group (?<dnsbl>...) takes out the name of a DNS list. A
+            letter beyond ASCII cannot stand in [ ]: write (?:a|á)
+  unless    a regex that must not match
+  when      the circumstances, each one value or a list: mta (postfix, exim:
+            that program's own words), service, by_us (this host said it to a
+            client), provider, stage, permanent, smtp_code, enhanced_code
+            (5.7.1, x.7.1 for 4.7.1 and 5.7.1, 5.7.606-649)
+  wins      answers that the rule must win, at least one; tried under the
+            circumstances of `when`, or as a table that says others: line, mta,
+            service, by_us, stage, relay_host, permanent
+  loses     answers that another rule must win: to, line
+  source    where the wording is from
+Before the first rule may stand broad = true (its rules are tried after the
+others of their step) and step = '...': user (the default: before all built-in
+rules), own, provider, list, text or last.
+
+Example:";
+
+/// A whole rule file.
+const RULE_FILE_EXAMPLE: &str = "\
+[[rule]]
+id = 'example-slow-down'
+category = 'rate-limited'
+when = { smtp_code = [421, 450] }
+text = '^slow down, .* per (?:hour|day)'
+unless = 'connections'
+source = 'postmaster.example.com'
+wins = ['450 4.7.1 Slow down, 100 messages per hour']
+loses = [{ to = 'unknown-user', line = '550 5.1.1 User unknown' }]";
 
 /// What `classify` does.
 #[derive(Debug)]
@@ -427,6 +466,13 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn the_example_of_a_rule_file_passes_its_check() {
+        let classifier = crate::classify::Classifier::with_rules(&[("mine.toml", RULE_FILE_EXAMPLE)]).unwrap();
+        let problems: Vec<_> = classifier.problems().into_iter().filter(|(file, _)| file == "mine.toml").collect();
+        assert!(problems.is_empty(), "{problems:?}");
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -30,7 +30,8 @@ const GAP: &str = "[^ 0-9.;:,]{0,16}(?: [^ 0-9.;:,]{1,24}){0,4},?";
 /// Which of the attributes an answer of some template may have.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Possible {
-    code: bool,
+    /// Position among the searches of the one that is likely to find the code.
+    code: Option<usize>,
     retry: bool,
 }
 
@@ -39,7 +40,8 @@ pub(super) struct Possible {
 pub(super) struct Attributes {
     /// Over templates: may the answer have a code?
     hints: Regex,
-    codes: Regex,
+    /// One for each shape, and one of all.
+    codes: Vec<Regex>,
     retries: Regex,
     never: Vec<String>,
     /// Seconds of each unit, by its spelling.
@@ -50,7 +52,7 @@ pub(super) struct Attributes {
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     hints: Option<meta::Cache>,
-    codes: Option<(meta::Cache, Captures)>,
+    codes: Vec<Option<(meta::Cache, Captures)>>,
     retries: Option<(meta::Cache, Captures)>,
 }
 
@@ -77,7 +79,9 @@ impl Attributes {
         hints.push(MASKED_CODE);
         Ok(Self {
             hints: regex(&hints, true)?,
-            codes: regex(&shapes, false)?,
+            codes: (shapes.iter().map(|shape| regex(&[shape], false)))
+                .chain([regex(&shapes, false)])
+                .collect::<std::result::Result<_, _>>()?,
             retries: regex(&phrases, false)?,
             never: file.never.words,
             units,
@@ -87,25 +91,31 @@ impl Attributes {
     /// Which attributes answers of this template may have.
     pub(super) fn possible(&self, cache: &mut Cache, template: &[u8]) -> Possible {
         let hints = cache.hints.get_or_insert_with(|| self.hints.create_cache());
-        let input = Input::new(template).earliest(true);
-        let code = self.hints.search_half_with(hints, &input).is_some();
+        // A code that the template masks may be of any shape: its hint stands where the search for all does.
+        let code = self.hints.search_half_with(hints, &Input::new(template)).map(|found| found.pattern().as_usize());
         if !template.iter().any(u8::is_ascii_digit) {
             return Possible { code, retry: false };
         }
         let (retries, _) = cache.retries.get_or_insert_with(|| memory(&self.retries));
-        Possible { code, retry: self.retries.search_half_with(retries, &input).is_some() }
+        Possible { code, retry: self.retries.search_half_with(retries, &Input::new(template).earliest(true)).is_some() }
     }
 
     /// The provider's own code in `answer`, a reply as written behind its SMTP and enhanced codes.
     pub(super) fn code(&self, cache: &mut Cache, possible: Possible, answer: &[u8]) -> Option<String> {
-        if !possible.code {
-            return None;
-        }
+        let likely = possible.code?;
         let answer = answer.get(..MOST_BYTES).unwrap_or(answer).trim_ascii_start();
-        let (cache, captures) = cache.codes.get_or_insert_with(|| memory(&self.codes));
+        let all = self.codes.len().saturating_sub(1);
+        self.code_of(cache, likely, answer).or_else(|| (likely < all).then(|| self.code_of(cache, all, answer))?)
+    }
+
+    /// The leftmost code that the search at `at` finds.
+    fn code_of(&self, cache: &mut Cache, at: usize, answer: &[u8]) -> Option<String> {
+        let regex = self.codes.get(at)?;
+        cache.codes.resize_with(self.codes.len(), || None);
+        let (cache, captures) = cache.codes.get_mut(at)?.get_or_insert_with(|| memory(regex));
         let mut input = Input::new(answer);
         loop {
-            self.codes.search_captures_with(cache, &input, captures);
+            regex.search_captures_with(cache, &input, captures);
             let found = captures.get_group(1)?;
             let code = answer.get(found.range()).and_then(|code| std::str::from_utf8(code).ok())?;
             if self.is_code(code) {
@@ -174,7 +184,7 @@ fn regex<P: AsRef<str>>(patterns: &[P], any_case: bool) -> std::result::Result<R
     let syntax = syntax::Config::new().unicode(false).utf8(false).case_insensitive(any_case);
     Regex::builder()
         .syntax(syntax)
-        .configure(super::capture_limits().hybrid_cache_capacity(4 * 1024 * 1024))
+        .configure(super::capture_limits().onepass(true).hybrid_cache_capacity(4 * 1024 * 1024))
         .build_many(patterns)
         .map_err(|error| {
             let pattern = error.pattern().and_then(|id| patterns.get(id.as_usize())).map_or("", AsRef::as_ref);

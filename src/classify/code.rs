@@ -1,5 +1,7 @@
 //! Patterns of enhanced codes as the tables write them: `5.7.1`, `x.7.26` (class 4 or 5), `x.7.606-649`.
 
+use std::fmt;
+
 use crate::mail::status::EnhancedCode;
 
 /// Which enhanced codes a table entry means.
@@ -44,6 +46,16 @@ impl CodePattern {
     }
 }
 
+impl fmt::Display for CodePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.class {
+            Some(class) => write!(f, "{class}.{}.{}", self.subject, self.first)?,
+            None => write!(f, "x.{}.{}", self.subject, self.first)?,
+        }
+        if self.first < self.last { write!(f, "-{}", self.last) } else { Ok(()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +67,9 @@ mod tests {
         assert!(range.matches(code(7, 606)) && range.matches(code(7, 649)) && !range.matches(code(7, 650)));
         assert!(CodePattern::read("x.1.1").unwrap().matches(code(1, 1)));
         assert!(!CodePattern::read("4.1.1").unwrap().matches(code(1, 1)));
+        for text in ["5.7.1", "x.7.26", "x.7.606-649"] {
+            assert_eq!(CodePattern::read(text).unwrap().to_string(), text);
+        }
         for wrong in ["", "5.1", "2.0.0", "5.1.1.1", "5.7.9-1", "a.b.c"] {
             assert_eq!(CodePattern::read(wrong), None, "{wrong}");
         }

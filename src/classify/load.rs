@@ -16,9 +16,9 @@ use regex_automata::util::syntax;
 use serde::Deserialize;
 
 use super::literal;
-use super::rule::{Rule, Sample, SampleEntry, Step, When, WhenEntry};
+use super::rule::{Rule, Sample, SampleEntries, Step, When, WhenEntry, nearest};
 use super::tables::Providers;
-use super::taxonomy::Category;
+use super::taxonomy::{Category, Taxonomy};
 use crate::error::{Error, Result};
 
 /// The built-in rule files. A new file is its name here.
@@ -105,11 +105,38 @@ pub(super) fn culprit(rules: &[Rule], whole: &str) -> Error {
         for (key, pattern) in [("text", Some(&rule.pattern)), ("unless", rule.unless.as_ref())] {
             let error = pattern.and_then(|p| syntax::parse_with(&lower(p), &super::syntax()).err());
             if let Some(error) = error {
-                return problem(&rule.file, &rule.id, &format!("bad pattern: {error}: correct '{key}'"));
+                let reason = match in_class(pattern.map_or("", String::as_str)) {
+                    Some(letter) => format!(
+                        "bad pattern: [ ] takes ASCII letters only: write (?:a|{letter}) instead of [a{letter}] to correct '{key}'"
+                    ),
+                    None => format!("bad pattern: {error}: correct '{key}'"),
+                };
+                return problem(&rule.file, &rule.id, &reason);
             }
         }
     }
     Error::Rules { file: "rules".into(), problem: whole.to_owned() }
+}
+
+/// The first letter beyond ASCII inside `[ ]`.
+fn in_class(pattern: &str) -> Option<char> {
+    let (mut escaped, mut inside) = (false, false);
+    pattern.chars().find(|&c| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => inside = true,
+            ']' => inside = false,
+            _ => {}
+        }
+        inside && !c.is_ascii()
+    })
+}
+
+/// Lower-case words and numbers, joined by `-`; a number may be an enhanced code.
+fn is_id(id: &str) -> bool {
+    let is_letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.';
+    id.split('-').all(|word| !word.is_empty() && word.bytes().all(is_letter))
 }
 
 fn read(file: &str, text: &str, step: Option<Step>, providers: &Providers) -> Result<Vec<Rule>> {
@@ -120,6 +147,10 @@ fn read(file: &str, text: &str, step: Option<Step>, providers: &Providers) -> Re
             None => error.to_string(),
         },
     })?;
+    if parsed.rule.is_empty() {
+        let problem = "no [[rule]] in it; `mailsleuth rules check --help` shows a rule file";
+        return Err(Error::Rules { file: file.into(), problem: problem.into() });
+    }
     let step = parsed.step.or(step).unwrap_or(Step::Text);
     parsed.rule.into_iter().map(|entry| entry.read(file, step, parsed.broad, providers)).collect()
 }
@@ -128,9 +159,13 @@ fn read(file: &str, text: &str, step: Option<Step>, providers: &Providers) -> Re
 fn failing_rule(text: &str) -> Option<(String, String)> {
     let table: toml::Table = toml::from_str(text).ok()?;
     table.get("rule")?.as_array()?.iter().find_map(|rule| {
-        let error = RuleEntry::deserialize(rule.clone()).err()?;
         let id = rule.get("id").and_then(toml::Value::as_str).unwrap_or("(without id)");
-        Some((id.to_owned(), error.message().to_owned()))
+        let is_no_text = |key: &&&str| rule.get(**key).is_some_and(|value| !value.is_str());
+        if let Some(key) = ["id", "category", "text", "unless", "source"].iter().find(is_no_text) {
+            return Some((id.to_owned(), format!("'{key}' takes one text in quotes: {key} = '...'")));
+        }
+        let error = RuleEntry::deserialize(rule.clone()).err()?;
+        Some((id.to_owned(), error.message().replace("missing field", "there is no")))
     })
 }
 
@@ -156,23 +191,38 @@ struct RuleEntry {
     #[serde(default)]
     source: String,
     #[serde(default)]
-    wins: Vec<SampleEntry>,
+    wins: SampleEntries,
     #[serde(default)]
-    loses: Vec<SampleEntry>,
+    loses: SampleEntries,
+}
+
+/// True if the pattern matches the empty text.
+fn matches_nothing(pattern: &str) -> bool {
+    let parsed = syntax::parse_with(&lower(pattern), &super::syntax());
+    parsed.is_ok_and(|parsed| parsed.properties().minimum_len() == Some(0))
 }
 
 impl RuleEntry {
     fn read(self, file: &str, step: Step, broad: bool, providers: &Providers) -> Result<Rule> {
         let id = self.id;
         let wrong = |reason: String| problem(file, &id, &reason);
-        let category = Category::from_id(&self.category)
-            .ok_or_else(|| wrong(format!("no category '{}': see taxonomy.toml", self.category)))?;
-        if self.wins.is_empty() {
+        if !is_id(&id) {
+            return Err(wrong("an id is lower-case words joined by '-', as in 'our-relay': give it another".into()));
+        }
+        let category = Category::from_id(&self.category).ok_or_else(|| {
+            let near = Taxonomy::built_in().map_or_else(
+                |_| String::new(),
+                |taxonomy| nearest(&self.category, taxonomy.categories().map(Category::id)),
+            );
+            wrong(format!("no category '{}'{near}; `mailsleuth rules list` names them all", self.category))
+        })?;
+        let (own, other) = (self.wins.into_vec(), self.loses.into_vec());
+        if own.is_empty() {
             return Err(wrong("no sample: add an answer that it must win under 'wins'".into()));
         }
         let when = When::read(&self.when, providers).map_err(wrong)?;
         let mut wins = Vec::new();
-        for sample in self.wins {
+        for sample in own {
             let (to, sample) = Sample::read(sample, &when, providers).map_err(wrong)?;
             if to.is_some() {
                 return Err(wrong("'to' stands under 'wins': move that sample to 'loses'".into()));
@@ -180,7 +230,7 @@ impl RuleEntry {
             wins.push(sample);
         }
         let mut loses = Vec::new();
-        for sample in self.loses {
+        for sample in other {
             let (to, sample) = Sample::read(sample, &when, providers).map_err(wrong)?;
             let to =
                 to.ok_or_else(|| wrong("a sample under 'loses' has no 'to': name the rule that wins it".into()))?;
@@ -188,6 +238,13 @@ impl RuleEntry {
         }
         let pattern = joined(&self.text);
         let required = literal::required(&pattern);
+        if required.any_of.is_empty() && when.is_empty() && matches_nothing(&pattern) {
+            return Err(wrong(
+                "its 'text' matches an answer without words, and so all answers: name words, or say under which \
+                 circumstances with 'when'"
+                    .into(),
+            ));
+        }
         Ok(Rule {
             category,
             step,
@@ -228,6 +285,37 @@ mod tests {
                 ["my.toml", "rule 'a'", "no provider 'q'"],
             ),
             (rule("category = "), ["my.toml", "TOML", "line"]),
+            (
+                rule("category = 'spam-content'\ntext = 'x'\nwins = [{ repli = '550 x' }]"),
+                ["my.toml", "rule 'a'", "wins = ['550 5.1.1 no such user']"],
+            ),
+            (
+                rule("category = 'spam-content'\ntext = 'x'\nwhen = 'exim'\nwins = ['550 x']"),
+                ["my.toml", "rule 'a'", "when = { mta = \"exim\" }"],
+            ),
+            (
+                rule("category = 'spam-content'\ntext = 'x'\nwhen = { stage = 7 }\nwins = ['550 x']"),
+                ["my.toml", "rule 'a'", "when = { stage = ['mail', 'rcpt']"],
+            ),
+            (rule("category = 'spam-content'\ntext = 7\nwins = ['550 x']"), ["my.toml", "rule 'a'", "text = '...'"]),
+            (rule("category = 'spam-content'\nwins = ['550 x']"), ["my.toml", "rule 'a'", "there is no `text`"]),
+            (
+                rule("category = 'spam-content'\ntext = 'x?'\nwins = ['550 x']"),
+                ["my.toml", "rule 'a'", "all answers: name words"],
+            ),
+            (
+                rule("category = 'spam-contents'\ntext = 'x'\nwins = ['550 x']").replace("'a'", "'My'"),
+                ["my.toml", "rule 'My'", "'our-relay'"],
+            ),
+            (
+                rule("category = 'spam-contents'\ntext = 'x'\nwins = ['550 x']"),
+                ["my.toml", "no category 'spam-contents': spam-content?", "rules list"],
+            ),
+            (
+                rule("category = 'spam-content'\nwhen = { provider = 'googl' }\ntext = 'x'\nwins = ['x']"),
+                ["my.toml", "no provider 'googl': google?", "rules list"],
+            ),
+            (String::new(), ["my.toml", "no [[rule]] in it", "rules check --help"]),
         ] {
             let message = error(&text);
             for part in parts {
@@ -245,6 +333,9 @@ mod tests {
                 assert!(message.contains(part), "{message}");
             }
         }
+        let rule = "[[rule]]\nid = 'a'\ncategory = 'spam-content'\ntext = 'p[aá]ra'\nwins = ['550 para']\n";
+        let message = super::super::Classifier::with_rules(&[("my.toml", rule)]).unwrap_err().to_string();
+        assert!(message.contains("write (?:a|á) instead of [aá]"), "{message}");
         assert_eq!(joined("\n    a b\n    |c\n"), "a b|c");
         assert_eq!(lower(r"A\S\\B\W"), r"a\S\\b\W");
     }

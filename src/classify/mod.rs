@@ -308,8 +308,12 @@ impl Classifier {
         let problems = self.problems();
         let Some((file, _)) = problems.first() else { return Ok(()) };
         let file = file.clone();
-        let lines: Vec<String> = problems.into_iter().map(|(_, problem)| problem).collect();
-        Err(Error::Rules { file, problem: lines.join("\n") })
+        let mut lines = String::new();
+        for (at, (file, problem)) in problems.into_iter().enumerate() {
+            // The error itself says the first file.
+            lines.push_str(&if at == 0 { problem } else { format!("\n{file}: {problem}") });
+        }
+        Err(Error::Rules { file, problem: lines })
     }
 
     /// Every sample that another rule wins: the rule file, and a sentence that names sample and both rules.
@@ -338,16 +342,39 @@ impl Classifier {
         let verdict = self.classify(scratch, &sample.refusal());
         let text = &sample.reply;
         if verdict.rule != expected {
-            return Some(format!(
-                "{}: rule '{}': '{text}' should be won by '{expected}', but '{}' ({}) wins it: make one of them more specific",
-                rule.file, rule.id, verdict.rule, verdict.category
-            ));
+            let (winner, category) = (verdict.rule, verdict.category);
+            let reason = self
+                .why_not(expected, sample)
+                .unwrap_or_else(|| format!("'{winner}' ({category}) wins it: make one of them more specific"));
+            return Some(format!("rule '{}': '{text}' should be won by '{expected}', but {reason}", rule.id));
         }
         // A named list may turn an IP listing into what that list means (`ip-dynamic`, `geo-blocked`).
         if expected == rule.id && verdict.category != rule.category && verdict.dnsbl.is_none() {
-            return Some(format!("{}: rule '{}': '{text}' became '{}'", rule.file, rule.id, verdict.category));
+            return Some(format!("rule '{}': '{text}' became '{}'", rule.id, verdict.category));
         }
         None
+    }
+
+    /// Why the rule `id` cannot win this sample, whatever other rules there are. `None` if it could, or if `id` is no rule's.
+    fn why_not(&self, id: &str, sample: &Sample) -> Option<String> {
+        let at = self.rules.iter().position(|rule| rule.id == id)?;
+        let rule = self.rules.get(at)?;
+        let refusal = sample.refusal();
+        let explained = self.explain(&refusal);
+        let reply = reply(refusal.response);
+        let context = Context { provider: explained.verdict.provider, ..context(&refusal, &reply) };
+        let mut cache = matcher::Cache::default();
+        let mut matches = |number| self.matcher.matches(&mut cache, &explained.template, number);
+        if let Some(unmet) = rule.when.unmet(&context) {
+            Some(format!("{unmet}: change one of them"))
+        } else if !matches(at) {
+            let template = crate::mail::address::printable(&explained.template);
+            Some(format!("its 'text' does not match what the rules see of it: '{template}'"))
+        } else if self.unless.get(at)?.is_some_and(matches) {
+            Some("its 'unless' matches, too".into())
+        } else {
+            None
+        }
     }
 
     /// Puts words and template of a reply into `scratch`.

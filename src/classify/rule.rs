@@ -5,13 +5,15 @@ use std::sync::OnceLock;
 
 use regex_automata::meta;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Refusal;
 use super::code::CodePattern;
 use super::literal::Required;
-use super::tables::Providers;
+use super::tables::{Provider, Providers};
 use super::taxonomy::Category;
 use crate::mail::status::{EnhancedCode, Mta, SmtpCode, Stage};
+use crate::parse::reply::ReplyKind;
 
 /// Which step of the one order of precedence a rule belongs to; a file's `step`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -29,6 +31,20 @@ pub enum Step {
     Text,
     /// Words that say little: they decide only where no code says more.
     Last,
+}
+
+impl Step {
+    /// The word of a file's `step`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Own => "own",
+            Self::Provider => "provider",
+            Self::List => "list",
+            Self::Text => "text",
+            Self::Last => "last",
+        }
+    }
 }
 
 /// A rule of `src/rules/*.toml` or of a user's file.
@@ -66,6 +82,16 @@ impl Rule {
     /// The step of the order of precedence it belongs to.
     pub fn step(&self) -> Step {
         self.step
+    }
+
+    /// True if it is looser than the other rules of its step, and tried after them all.
+    pub fn is_broad(&self) -> bool {
+        self.broad
+    }
+
+    /// Its `when` as a rule file writes it; empty if it applies under any circumstances.
+    pub fn when(&self) -> Vec<(&'static str, Value)> {
+        self.when.shown()
     }
 
     /// The regex over the template of the innermost reply; ASCII case does not matter.
@@ -131,7 +157,10 @@ impl Rule {
 
 /// One value or several in a rule file.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "under 'when' each key takes one value or a list of them: when = { stage = ['mail', 'rcpt'], smtp_code = 550 }"
+)]
 enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
@@ -154,7 +183,7 @@ impl<T> OneOrMany<T> {
 
 /// The `when` table as written.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "'when' as a table: when = { mta = \"exim\" }")]
 pub(super) struct WhenEntry {
     mta: Option<String>,
     #[serde(default)]
@@ -206,36 +235,150 @@ impl When {
             None => None,
         };
         if let Some(id) = entry.provider.as_slice().iter().find(|id| providers.get(id).is_none()) {
-            return Err(format!("no provider '{id}': see providers.toml"));
+            let near = nearest(id, providers.iter().map(Provider::id));
+            return Err(format!("no provider '{id}'{near}; `mailsleuth rules list` names them all"));
         }
-        let stage = |word: &String| Stage::from_word(word).ok_or_else(|| format!("no stage '{word}'"));
         let smtp = |code: &u16| SmtpCode::new(*code).ok_or_else(|| format!("{code} is no reply code"));
-        let enhanced = |code: &String| CodePattern::read(code).ok_or_else(|| format!("'{code}' is no enhanced code"));
+        let enhanced = |code: &String| {
+            CodePattern::read(code).ok_or_else(|| {
+                format!("'{code}' is no enhanced code: write 5.7.1, x.7.1 for 4.7.1 and 5.7.1, or 5.7.606-649")
+            })
+        };
         Ok(Self {
             mta,
             service: entry.service.as_slice().to_vec(),
             by_us: entry.by_us,
             provider: entry.provider.as_slice().to_vec(),
-            stage: entry.stage.as_slice().iter().map(stage).collect::<Result<_, _>>()?,
+            stage: entry.stage.as_slice().iter().map(|word| stage(word)).collect::<Result<_, _>>()?,
             permanent: entry.permanent,
             smtp_code: entry.smtp_code.as_slice().iter().map(smtp).collect::<Result<_, _>>()?,
             enhanced_code: entry.enhanced_code.as_slice().iter().map(enhanced).collect::<Result<_, _>>()?,
         })
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.shown().is_empty()
+    }
+
+    /// The keys that are given, with their values, as a file writes them.
+    fn shown(&self) -> Vec<(&'static str, Value)> {
+        fn many<T>(list: &[T], value: impl Fn(&T) -> Value) -> Option<Value> {
+            match list {
+                [] => None,
+                [one] => Some(value(one)),
+                many => Some(Value::Array(many.iter().map(value).collect())),
+            }
+        }
+        let keys = [
+            ("mta", self.mta.map(|mta| Value::from(mta.word()))),
+            ("service", many(&self.service, |service| Value::from(service.as_str()))),
+            ("by_us", self.by_us.map(Value::Bool)),
+            ("provider", many(&self.provider, |provider| Value::from(provider.as_str()))),
+            ("stage", many(&self.stage, |stage| Value::from(stage.word()))),
+            ("permanent", self.permanent.map(Value::Bool)),
+            ("smtp_code", many(&self.smtp_code, |code| Value::from(code.get()))),
+            ("enhanced_code", many(&self.enhanced_code, |code| Value::from(code.to_string()))),
+        ];
+        keys.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
+    /// The first of its keys that `to` does not meet, and what is there instead. `None` if it applies.
+    pub(super) fn unmet(&self, to: &Context<'_>) -> Option<String> {
+        let none = || "none".to_owned();
+        let mta = if to.own { to.mta.word() } else { "unknown, as a remote server said it" };
+        let is = [
+            ("mta", mta.to_owned()),
+            ("by_us", to.by_us.to_string()),
+            ("permanent", to.permanent.to_string()),
+            ("service", String::from_utf8_lossy(to.service).into_owned()),
+            ("provider", to.provider.map_or_else(none, str::to_owned)),
+            ("stage", to.stage.map_or_else(none, |stage| stage.word().to_owned())),
+            ("smtp_code", to.smtp_code.map_or_else(none, |code| code.to_string())),
+            ("enhanced_code", to.enhanced_code.map_or_else(none, |code| code.to_string())),
+        ];
+        let (key, is) = is.get(self.met(to).into_iter().position(|met| !met)?)?;
+        let (_, asked) = self.shown().into_iter().find(|(shown, _)| shown == key)?;
+        Some(format!("its `when` asks for {key} = {asked}, which there is {is}"))
+    }
+
     /// A rule that names a program applies to that program's own words only: of a remote server the program is unknown.
     pub(super) fn applies(&self, to: &Context<'_>) -> bool {
+        self.met(to).into_iter().all(|met| met)
+    }
+
+    /// Which keys are met, in the order of [`Self::unmet`].
+    fn met(&self, to: &Context<'_>) -> [bool; 8] {
         fn any<T>(list: &[T], fits: impl Fn(&T) -> bool) -> bool {
             list.is_empty() || list.iter().any(fits)
         }
-        self.mta.is_none_or(|mta| to.own && mta == to.mta)
-            && self.by_us.is_none_or(|by_us| by_us == to.by_us)
-            && self.permanent.is_none_or(|permanent| permanent == to.permanent)
-            && any(&self.service, |service| service.as_bytes() == to.service)
-            && any(&self.provider, |provider| to.provider == Some(provider.as_str()))
-            && any(&self.stage, |stage| to.stage == Some(*stage))
-            && any(&self.smtp_code, |code| to.smtp_code == Some(*code))
-            && any(&self.enhanced_code, |pattern| to.enhanced_code.is_some_and(|code| pattern.matches(code)))
+        [
+            self.mta.is_none_or(|mta| to.own && mta == to.mta),
+            self.by_us.is_none_or(|by_us| by_us == to.by_us),
+            self.permanent.is_none_or(|permanent| permanent == to.permanent),
+            any(&self.service, |service| service.as_bytes() == to.service),
+            any(&self.provider, |provider| to.provider == Some(provider.as_str())),
+            any(&self.stage, |stage| to.stage == Some(*stage)),
+            any(&self.smtp_code, |code| to.smtp_code == Some(*code)),
+            any(&self.enhanced_code, |pattern| to.enhanced_code.is_some_and(|code| pattern.matches(code))),
+        ]
+    }
+}
+
+fn stage(word: &str) -> Result<Stage, String> {
+    let words = || Stage::ALL.iter().map(|stage| stage.word()).collect::<Vec<_>>().join(", ");
+    Stage::from_word(word).ok_or_else(|| format!("no stage '{word}': one of {}", words()))
+}
+
+/// The words of `known` that `word` may be a slip of, as `: google?`; empty if there are none.
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let mut near: Vec<(usize, &str)> = known.map(|known| (edits(word, known), known)).collect();
+    near.retain(|(edits, known)| *edits <= 2 || (word.len() > 2 && known.contains(word)));
+    near.sort_unstable();
+    let near: Vec<&str> = near.into_iter().take(3).map(|(_, known)| known).collect();
+    if near.is_empty() { String::new() } else { format!(": {}?", near.join(" or ")) }
+}
+
+/// How many letters must be put in, left out or changed to make `b` of `a` (Levenshtein).
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (at, from) in a.chars().enumerate() {
+        let mut left = at + 1;
+        let mut next = vec![left];
+        for (to, pair) in b.chars().zip(row.windows(2)) {
+            let &[diagonal, above] = pair else { continue };
+            left = (diagonal + usize::from(from != to)).min(above + 1).min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// Samples as written: one or a list.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "'wins' and 'loses' take lists of answers: wins = ['550 5.1.1 no such user'], loses = [{ to = \"other-rule\", \
+    line = '550 5.1.1 no such user' }]; such a table has line (or reply), and may have to, mta, service, by_us, stage, \
+    relay_host, permanent"
+)]
+pub(super) enum SampleEntries {
+    One(SampleEntry),
+    Many(Vec<SampleEntry>),
+}
+
+impl Default for SampleEntries {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl SampleEntries {
+    pub(super) fn into_vec(self) -> Vec<SampleEntry> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        }
     }
 }
 
@@ -250,6 +393,7 @@ pub(super) enum SampleEntry {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SampleTable {
+    #[serde(alias = "line")]
     reply: String,
     to: Option<String>,
     mta: Option<String>,
@@ -299,11 +443,13 @@ impl Sample {
             None => when.mta.unwrap_or(Mta::Postfix),
         };
         let stage = match &table.stage {
-            Some(word) => Some(Stage::from_word(word).ok_or_else(|| format!("no stage '{word}'"))?),
+            Some(word) => Some(stage(word)?),
             None => when.stage.first().copied(),
         };
-        let first_code =
-            crate::parse::reply::reply(table.reply.as_bytes()).smtp_code.or(when.smtp_code.first().copied());
+        let reply = crate::parse::reply::reply(table.reply.as_bytes());
+        let first_code = reply.smtp_code.or(when.smtp_code.first().copied());
+        // What a program says itself and starts with a code, it says to a client.
+        let is_by_us = when.mta.is_some() && reply.kind == ReplyKind::Remote && reply.host.is_none();
         let permanent =
             table.permanent.or(when.permanent).unwrap_or_else(|| first_code.is_none_or(SmtpCode::is_permanent));
         let relay_host = table.relay_host.unwrap_or_else(|| {
@@ -313,7 +459,7 @@ impl Sample {
         let sample = Self {
             mta,
             service: table.service.or_else(|| when.service.first().cloned()).unwrap_or_default(),
-            by_us: table.by_us.or(when.by_us).unwrap_or(false),
+            by_us: table.by_us.or(when.by_us).unwrap_or(is_by_us),
             permanent,
             stage,
             smtp_code: when.smtp_code.first().copied(),

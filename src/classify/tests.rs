@@ -595,6 +595,9 @@ fn a_bad_rule_file_is_refused() {
     let rule = |id: &str, rest: &str| format!("[[rule]]\nid = '{id}'\ncategory = 'geo-blocked'\n{rest}\n");
     let good = rule("a", "text = 'qwertz'\nwins = ['550 qwertz']");
     assert_eq!(problems(&good), "");
+    // A sample is tried under the circumstances of its rule's `when`; `line` is another word for `reply`.
+    let own = rule("a", "when = { mta = 'exim' }\ntext = 'qwertz'\nwins = ['550 qwertz', { line = 'qwertz' }]");
+    assert_eq!(problems(&own), "");
     for (what, file, parts) in [
         (
             "an unknown category",
@@ -661,6 +664,11 @@ fn a_bad_rule_file_is_refused() {
                 "text = 'qwertz'\nwins = ['550 qwertz']\nloses = [{ to = 'nobody', reply = '550 5.1.1 User unknown' }]",
             ),
             &["'a'", "should be won by 'nobody', but"],
+        ),
+        (
+            "a sample that does not meet its own when",
+            rule("a", "when = { smtp_code = 451 }\ntext = 'qwertz'\nwins = ['550 qwertz']"),
+            &["mine.toml: rule 'a'", "its `when` asks for smtp_code = 451, which there is 550"],
         ),
         ("a bad pattern", rule("a", "text = 'qwertz('\nwins = ['550 qwertz(']"), &["'a'", "bad pattern", "'text'"]),
         ("a step that is none", "step = 'lasst'\n".to_owned() + &good, &["mine.toml", "lasst"]),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::classify::{Category, Classifier, List, Provider, Rule};
 use crate::cli::{RulesAction, RulesPlan};
@@ -65,30 +65,44 @@ pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
             };
             _ = if plan.json { writeln!(out, "{}", shown.0) } else { out.write_all(shown.1.as_bytes()) };
         }
-        RulesAction::Check(files) => check(files, out)?,
+        RulesAction::Check(files) => check(files, plan.json, out)?,
     }
     Ok(())
 }
 
 /// Checks files of the user's, or the built-in rules where none is given. Every problem is printed, the error counts them.
-fn check(files: &[PathBuf], out: &mut impl Write) -> Result<()> {
+fn check(files: &[PathBuf], as_json: bool, out: &mut impl Write) -> Result<()> {
     let texts = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
     let extra: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let classifier = Classifier::with_rules(&extra)?;
     let problems = if files.is_empty() { classifier.problems() } else { own_problems(&classifier, &texts) };
-    for (_, problem) in &problems {
-        _ = writeln!(out, "{}", printable(problem.as_bytes()));
-    }
     let is_checked = |rule: &&Rule| files.is_empty() || texts.iter().any(|(name, _)| name == rule.file());
     let (rules, samples) = classifier.rules().filter(is_checked).fold((0_usize, 0_usize), |(rules, samples), rule| {
         (rules + 1, samples + rule.wins().count() + rule.loses().count())
     });
     let file = texts.first().map_or_else(|| "built-in rules".to_string(), |(name, _)| name.clone());
-    if problems.is_empty() {
-        _ = writeln!(out, "{samples} samples of {rules} rules: each is won by the rule it names");
-        return Ok(());
+    if as_json {
+        let problems: Vec<_> = problems.iter().map(|(file, text)| json!({ "file": file, "problem": text })).collect();
+        _ = writeln!(out, "{}", json!({ "rules": rules, "samples": samples, "problems": problems }));
+    } else {
+        for (file, problem) in &problems {
+            _ = writeln!(out, "{}: {}", printable(file.as_bytes()), shown_pattern(problem));
+        }
     }
-    Err(Error::Rules { file, problem: format!("{} of {samples} samples are won by another rule", problems.len()) })
+    let of = format!("{} of {}", counted(samples, "sample"), counted(rules, "rule"));
+    match problems.len() {
+        0 if as_json => Ok(()),
+        0 => {
+            _ = writeln!(out, "{of}: each is won by the rule it names");
+            Ok(())
+        }
+        1 => Err(Error::Rules { file, problem: format!("1 of {of} is not won by the rule it names") }),
+        n => Err(Error::Rules { file, problem: format!("{n} of {of} are not won by the rules they name") }),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn list(classifier: &Classifier, as_json: bool, out: &mut impl Write) -> io::Result<()> {
@@ -137,6 +151,9 @@ fn rule_json(rule: &Rule) -> Value {
         "id": rule.id(),
         "category": rule.category().id(),
         "file": rule.file(),
+        "step": rule.step().word(),
+        "broad": rule.is_broad(),
+        "when": rule.when().into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>(),
         "text": rule.pattern(),
         "unless": rule.unless(),
         "source": Some(rule.source()).filter(|source| !source.is_empty()),
@@ -170,14 +187,23 @@ fn lines(facts: &[(&str, &str)]) -> String {
 
 fn rule_text(rule: &Rule) -> String {
     let category = format!("{}: {}", rule.category(), rule.category().description());
+    let step = format!("{}{}", rule.step().word(), if rule.is_broad() { ", broad" } else { "" });
     let mut text = lines(&[
         ("rule", rule.id()),
         ("category", &category),
         ("file", rule.file()),
+        ("step", &step),
         ("source", rule.source()),
-        ("text", rule.pattern()),
-        ("unless", rule.unless().unwrap_or_default()),
     ]);
+    let when: Vec<_> = rule.when().into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    if !when.is_empty() {
+        text.push_str(&format!("{:<11} {{ {} }}\n", "when", when.join(", ")));
+    }
+    for (name, pattern) in [("text", Some(rule.pattern())), ("unless", rule.unless())] {
+        if let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) {
+            text.push_str(&format!("{name:<11} {}\n", shown_pattern(pattern)));
+        }
+    }
     for sample in rule.wins() {
         text.push_str(&format!("{:<11} {}\n", "wins", printable(sample)));
     }
@@ -185,6 +211,12 @@ fn rule_text(rule: &Rule) -> String {
         text.push_str(&format!("{:<11} {} (to {})\n", "loses", printable(sample), printable(to.as_bytes())));
     }
     text
+}
+
+/// A pattern so that it can be copied: only control characters are escaped.
+fn shown_pattern(pattern: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+    pattern.chars().map(shown).collect()
 }
 
 fn category_shown(classifier: &Classifier, category: Category) -> (Value, String) {
