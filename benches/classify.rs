@@ -155,17 +155,7 @@ fn hostile(classifier: &Classifier) {
     for unit in UNITS {
         let times = [16, 64].map(|kib| {
             let text = format!("550 5.7.1 {}", unit.repeat(kib * 1024 / unit.len()));
-            let refusal = Refusal {
-                mta: Mta::Postfix,
-                service: b"smtp",
-                by_us: false,
-                permanent: true,
-                stage: None,
-                smtp_code: None,
-                enhanced_code: None,
-                relay_host: b"",
-                response: text.as_bytes(),
-            };
+            let refusal = Refusal::told(Mta::Postfix, b"smtp", true, text.as_bytes());
             let expected = classifier.classify(&mut scratch, &refusal).rule;
             // The system counts a thread's time in ticks of some milliseconds.
             let (started, mut rounds) = (now(), 0);

@@ -55,6 +55,10 @@ fn with_defaults(mut command: Command, path: &Path, text: &str) -> Result<Comman
     let line_of = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
     let settings: BTreeMap<String, Spanned<Value>> = toml::from_str(text)
         .map_err(|error| wrong(error.span().map_or(1, |span| line_of(span.start)), error.message().trim()))?;
+    // What the environment says wrong is not the file's mistake; reading the command line will tell.
+    if refused_value(&command).is_some() {
+        return Ok(command);
+    }
     for (key, value) in &settings {
         let line = line_of(value.span().start);
         let values = words(value.get_ref())
@@ -69,16 +73,19 @@ fn with_defaults(mut command: Command, path: &Path, text: &str) -> Result<Comman
         for name in names {
             command = command.mut_subcommand(name, |sub| with_default(sub, &option, &values));
         }
-        // An option checks its default like any other value, and its message names the option; the file and line are ours.
-        if let Err(error) = command.clone().try_get_matches_from(["mailsleuth", "analyze", "--", "x"])
-            && matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation)
-        {
-            let said = error.to_string();
-            let said = said.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            return Err(wrong(line, said));
+        if let Some(said) = refused_value(&command) {
+            return Err(wrong(line, &said));
         }
     }
     Ok(command)
+}
+
+/// What an option says of a value that it does not take. It checks its default like any other value.
+fn refused_value(command: &Command) -> Option<String> {
+    let error = command.clone().try_get_matches_from(["mailsleuth", "analyze", "--", "x"]).err()?;
+    let is_about_value = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
+    let said = error.to_string();
+    is_about_value.then(|| said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string())
 }
 
 fn is_option(argument: &Arg, option: &str) -> bool {

@@ -253,17 +253,7 @@ mod tests {
     fn verdict(response: &str) -> Verdict<'static> {
         static BUILT_IN: LazyLock<Classifier> =
             LazyLock::new(|| Classifier::built_in().unwrap_or_else(|error| panic!("{error}")));
-        let refusal = Refusal {
-            mta: Mta::Postfix,
-            service: b"smtp",
-            by_us: false,
-            permanent: !response.starts_with('4'),
-            stage: None,
-            smtp_code: None,
-            enhanced_code: None,
-            relay_host: b"",
-            response: response.as_bytes(),
-        };
+        let refusal = Refusal::told(Mta::Postfix, b"smtp", !response.starts_with('4'), response.as_bytes());
         BUILT_IN.classify(&mut Scratch::default(), &refusal)
     }
 

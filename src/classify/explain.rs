@@ -187,17 +187,7 @@ mod tests {
     }
 
     fn told(response: &[u8]) -> Refusal<'_> {
-        Refusal {
-            mta: Mta::Postfix,
-            service: b"smtp",
-            by_us: false,
-            permanent: true,
-            stage: None,
-            smtp_code: None,
-            enhanced_code: None,
-            relay_host: b"",
-            response,
-        }
+        Refusal::told(Mta::Postfix, b"smtp", true, response)
     }
 
     /// Every sample of every rule, those that it must lose, too.

@@ -68,6 +68,28 @@ pub struct Refusal<'a> {
     pub response: &'a [u8],
 }
 
+impl<'a> Refusal<'a> {
+    /// What was said to this host, with nothing else known of it.
+    pub const fn told(mta: Mta, service: &'a [u8], permanent: bool, response: &'a [u8]) -> Self {
+        Self {
+            mta,
+            service,
+            by_us: false,
+            permanent,
+            stage: None,
+            smtp_code: None,
+            enhanced_code: None,
+            relay_host: &[],
+            response,
+        }
+    }
+
+    /// What this host said to a client, with nothing else known of it.
+    pub const fn said(mta: Mta, service: &'a [u8], permanent: bool, response: &'a [u8]) -> Self {
+        Self { by_us: true, ..Self::told(mta, service, permanent, response) }
+    }
+}
+
 /// What a refusal means. Borrowed from the classifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict<'c> {

@@ -8,17 +8,7 @@ fn classifier() -> &'static Classifier {
 
 /// An answer that a remote server gave to this host's Postfix.
 fn told(response: &str) -> Refusal<'_> {
-    Refusal {
-        mta: Mta::Postfix,
-        service: b"smtp",
-        by_us: false,
-        permanent: !response.starts_with('4'),
-        stage: None,
-        smtp_code: None,
-        enhanced_code: None,
-        relay_host: b"",
-        response: response.as_bytes(),
-    }
+    Refusal::told(Mta::Postfix, b"smtp", !response.starts_with('4'), response.as_bytes())
 }
 
 fn verdict(refusal: &Refusal<'_>) -> Verdict<'static> {

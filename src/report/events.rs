@@ -32,36 +32,21 @@ impl Events {
 
     pub fn delivery(&mut self, hosts: &HostNames, message: &Message, attempt: &Attempt, verdict: Option<&Verdict<'_>>) {
         let recipient = message.recipients.get(attempt.recipient);
+        let stage = verdict.and_then(|v| v.stage).unwrap_or(Stage::Queue);
         self.push(
             hosts,
             &Event {
-                at: attempt.at,
-                kind: "delivery",
-                mta: message.mta,
-                host: message.host,
-                queue_id: Some(message.queue_id),
-                message_id: message.message_id.as_ref(),
-                identity: &message.identity,
-                sasl_username: message.origin.sasl_username.as_ref(),
-                local_user: message.origin.local_user.as_ref(),
-                client: message.origin.client.as_ref(),
-                sender: message.sender.as_ref(),
                 recipient: recipient.map(|r| &r.address),
                 orig_recipient: recipient.map(|r| &r.orig_address),
-                direction: attempt.direction,
-                action: attempt.action,
-                stage: verdict.and_then(|v| v.stage).unwrap_or(Stage::Queue),
                 relay: Some(attempt),
                 verdict,
                 smtp_code: SmtpCode::take(&attempt.response).map(|(code, _)| code),
                 enhanced_code: attempt.enhanced_code,
                 response: &attempt.response,
-                size: message.size,
                 place: attempt.place,
                 times: attempt.times,
                 earlier_answers: &attempt.earlier_answers,
-                directory: message.origin.directory.as_ref(),
-                parent_queue_id: message.parent_queue_id,
+                ..Event::of_message(message, attempt.at, attempt.direction, attempt.action, stage)
             },
         );
     }
@@ -71,33 +56,10 @@ impl Events {
         self.push(
             hosts,
             &Event {
-                at: hold.at,
-                kind: "delivery",
-                mta: message.mta,
-                host: message.host,
-                queue_id: Some(message.queue_id),
-                message_id: message.message_id.as_ref(),
-                identity: &message.identity,
-                sasl_username: message.origin.sasl_username.as_ref(),
-                local_user: message.origin.local_user.as_ref(),
-                client: message.origin.client.as_ref(),
-                sender: message.sender.as_ref(),
                 recipient: hold.recipient.as_ref(),
-                orig_recipient: None,
-                direction: hold.direction,
-                action: Action::Held,
-                stage: hold.stage,
-                relay: None,
-                verdict: None,
-                smtp_code: None,
-                enhanced_code: None,
                 response: &hold.response,
-                size: message.size,
                 place: hold.place,
-                times: 1,
-                earlier_answers: &[],
-                directory: message.origin.directory.as_ref(),
-                parent_queue_id: message.parent_queue_id,
+                ..Event::of_message(message, hold.at, hold.direction, Action::Held, hold.stage)
             },
         );
     }
@@ -259,6 +221,41 @@ struct Event<'a> {
     earlier_answers: &'a [Octets],
     directory: Option<&'a Octets>,
     parent_queue_id: Option<QueueId>,
+}
+
+impl<'a> Event<'a> {
+    /// Something that happened to a message, with all that the message itself tells.
+    fn of_message(message: &'a Message, at: Timestamp, direction: Direction, action: Action, stage: Stage) -> Self {
+        Self {
+            at,
+            kind: "delivery",
+            mta: message.mta,
+            host: message.host,
+            queue_id: Some(message.queue_id),
+            message_id: message.message_id.as_ref(),
+            identity: &message.identity,
+            sasl_username: message.origin.sasl_username.as_ref(),
+            local_user: message.origin.local_user.as_ref(),
+            client: message.origin.client.as_ref(),
+            sender: message.sender.as_ref(),
+            recipient: None,
+            orig_recipient: None,
+            direction,
+            action,
+            stage,
+            relay: None,
+            verdict: None,
+            smtp_code: None,
+            enhanced_code: None,
+            response: &[],
+            size: message.size,
+            place: Place::default(),
+            times: 1,
+            earlier_answers: &[],
+            directory: message.origin.directory.as_ref(),
+            parent_queue_id: message.parent_queue_id,
+        }
+    }
 }
 
 fn optional(bytes: Option<&Octets>) -> Cell {

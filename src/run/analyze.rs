@@ -120,8 +120,8 @@ struct Stages<'c> {
     inputs: Vec<InputSummary>,
     /// Of each input: its clock, and the host of lines that name none.
     clocks: Vec<(Clock, Octets)>,
-    /// Of each input: the last line of each host in its last block.
-    last_lines: Vec<Vec<(Octets, Octets)>>,
+    /// Of each input: the last line of each host before the block that comes.
+    last_lines: Vec<LastLines<Octets>>,
     only: Option<Mta>,
     /// Some stamp has no zone of its own.
     has_zoneless: bool,
@@ -151,7 +151,7 @@ impl<'c> Stages<'c> {
             correlator: Correlator::new(),
             judge: Judge::new(classifier, plan.merges_hosts, events),
             inputs: selection.inputs.iter().map(|i| InputSummary::new(&i.source.name, &i.log, i.year_source)).collect(),
-            last_lines: vec![Vec::new(); selection.inputs.len()],
+            last_lines: selection.inputs.iter().map(|_| LastLines::default()).collect(),
             only: plan.mta,
             has_zoneless: false,
             clocks,
@@ -192,9 +192,8 @@ impl<'c> Stages<'c> {
             Item::Entry { raw, entry } => (raw, Some(entry)),
             Item::Unknown { raw } => (raw, None),
             Item::Repeated(repeated) => {
-                let lines = self.last_lines.get(source).map_or(&[][..], |lines| &lines[..]);
-                let last = lines.iter().rev().find(|(host, _)| repeated.host.is_empty() || **host == *repeated.host);
-                let line_text = last.map(|(_, line)| line.to_vec()).unwrap_or_default();
+                let lines = self.last_lines.get(source);
+                let line_text = lines.and_then(|lines| lines.of(repeated.host)).cloned().unwrap_or_default();
                 let mut tally = LineTally::default();
                 let again = repeated_item(&line_text, *repeated, self.only, &mut tally);
                 self.count(source, tally);
@@ -369,11 +368,8 @@ impl Consumer for Stages<'_> {
         }
         if let Some(last_lines) = self.last_lines.get_mut(block.source) {
             for (host, line) in block.last_lines.iter() {
-                last_lines.retain(|(known, _)| **known != *host);
-                last_lines.push((host.into(), line.into()));
+                last_lines.saw((*host).into(), (*line).into());
             }
-            let beyond = last_lines.len().saturating_sub(LastLines::HOSTS);
-            last_lines.drain(..beyond);
         }
         for line in &block.unframed {
             self.lines.unframed_shapes.add(line, 1);
@@ -497,10 +493,8 @@ fn named_list<'c>(lists: &'c Lists, verdict: Verdict<'c>, rejection: &Rejection)
     match &rejection.listed_by {
         Some(zone) if verdict.dnsbl.is_none() && rejection.response.starts_with(b"Service unavailable; client ") => {
             let zone = String::from_utf8_lossy(zone).to_ascii_lowercase();
-            Verdict {
-                dnsbl: Some(lists.of_zone(&zone).map_or_else(|| zone.clone().into(), |list| list.id().into())),
-                ..verdict
-            }
+            let list = lists.of_zone(&zone).map(|list| list.id().into());
+            Verdict { dnsbl: Some(list.unwrap_or_else(|| zone.into())), ..verdict }
         }
         _ => verdict,
     }
@@ -515,16 +509,11 @@ impl Sink for Judge<'_> {
             .map(|attempt| {
                 let is_refusal = matches!(attempt.action, Action::Deferred | Action::Bounced | Action::Expired);
                 is_refusal.then(|| {
+                    let permanent = attempt.action != Action::Deferred;
                     let refusal = Refusal {
-                        mta: message.mta,
-                        service: &attempt.service,
-                        by_us: false,
-                        permanent: attempt.action != Action::Deferred,
-                        stage: None,
-                        smtp_code: None,
                         enhanced_code: attempt.enhanced_code,
                         relay_host: &attempt.relay_host,
-                        response: &attempt.response,
+                        ..Refusal::told(message.mta, &attempt.service, permanent, &attempt.response)
                     };
                     let verdict = self.verdict(&refusal, u64::from(attempt.times));
                     match attempt.action {
@@ -561,15 +550,10 @@ impl Sink for Judge<'_> {
                 *(if is_permanent { &mut self.tally.rejected } else { &mut self.tally.tempfailed }) += times;
                 let verdict = self.verdict(
                     &Refusal {
-                        mta: rejection.mta,
-                        service: &rejection.service,
-                        by_us: true,
-                        permanent: is_permanent,
                         stage: Some(rejection.stage),
                         smtp_code: rejection.smtp_code,
                         enhanced_code: rejection.enhanced_code,
-                        relay_host: &[],
-                        response: &rejection.response,
+                        ..Refusal::said(rejection.mta, &rejection.service, is_permanent, &rejection.response)
                     },
                     times,
                 );
@@ -586,15 +570,9 @@ impl Sink for Judge<'_> {
         self.tally.auth_failures += u64::from(failure.times);
         if self.events.is_some() {
             let refusal = Refusal {
-                mta: failure.mta,
-                service: &failure.service,
-                by_us: true,
-                permanent: failure.is_permanent,
                 stage: Some(Stage::Auth),
                 smtp_code: failure.smtp_code,
-                enhanced_code: None,
-                relay_host: &[],
-                response: &failure.response,
+                ..Refusal::said(failure.mta, &failure.service, failure.is_permanent, &failure.response)
             };
             let verdict = self.verdict(&refusal, u64::from(failure.times));
             if let Some(events) = &mut self.events {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::framing::lines::{BLOCK_BYTES, Blocks};
 use crate::framing::{self, RawLine};
 use crate::mail::address::printable;
-use crate::mail::status::{Mta, SmtpCode};
+use crate::mail::status::{Mta, SmtpCode, Stage};
 use crate::parse::reply::{ReplyKind, reply};
 use crate::parse::{self, Entry, Outcome, Parsed};
 
@@ -70,29 +70,31 @@ impl Explainer<'_> {
         let mut begun: Vec<Vec<u8>> = Vec::new();
         while let Some(block) = blocks.next_block() {
             let block = block.map_err(|error| Error::Usage(format!("standard input cannot be read: {error}")))?;
-            for line in block.lines().filter(|line| !line.bytes.trim_ascii().is_empty()) {
+            for line in block.lines().map(|line| line.bytes.trim_ascii()).filter(|line| !line.is_empty()) {
                 any = true;
-                let line = line.bytes.trim_ascii();
-                let goes_on = |before: &Vec<u8>| before.get(..3) == line.get(..3);
-                if !begun.last().is_none_or(goes_on)
-                    && let Err(error) = self.explain(&std::mem::take(&mut begun).join(&b' '), out)
-                {
+                let is_another = begun.last().is_some_and(|before| before.get(..3) != line.get(..3));
+                if is_another && let Err(error) = self.reply(&mut begun, out) {
                     return Ok(Err(error));
                 }
                 begun.push(line.to_vec());
-                let is_begun = SmtpCode::take(line).is_some_and(|(_, rest)| rest.starts_with(b"-"));
-                if (!is_begun || begun.len() >= REPLY_LINES)
-                    && let Err(error) = self.explain(&std::mem::take(&mut begun).join(&b' '), out)
+                let goes_on = SmtpCode::take(line).is_some_and(|(_, rest)| rest.starts_with(b"-"));
+                if (!goes_on || begun.len() >= REPLY_LINES)
+                    && let Err(error) = self.reply(&mut begun, out)
                 {
                     return Ok(Err(error));
                 }
             }
         }
         match (begun.is_empty(), any) {
-            (false, _) => Ok(self.explain(&begun.join(&b' '), out)),
+            (false, _) => Ok(self.reply(&mut begun, out)),
             (true, true) => Ok(Ok(())),
             (true, false) => Err(Error::NoMailLines("nothing to classify: standard input is empty".into())),
         }
+    }
+
+    /// The lines of one reply, explained as one text.
+    fn reply(&mut self, lines: &mut Vec<Vec<u8>>, out: &mut impl Write) -> io::Result<()> {
+        self.explain(&std::mem::take(lines).join(&b' '), out)
     }
 
     /// One text, explained. The error is that of writing.
@@ -257,24 +259,13 @@ fn bare<'a>(plan: &'a ClassifyPlan, text: &'a [u8]) -> Refusal<'a> {
         // Of what a mail server says itself, most is tried again.
         (None, None, kind) => kind == ReplyKind::Remote,
     };
-    let by_us = plan.by_us;
-    let service: &[u8] = match (plan.mta, by_us) {
-        (Mta::Postfix, true) => b"smtpd",
-        (Mta::Postfix, false) => b"smtp",
-        (Mta::Exim, true) => b"",
-        (Mta::Exim, false) => b"remote_smtp",
+    let refusal = match (plan.by_us, plan.mta) {
+        (true, Mta::Postfix) => Refusal::said(plan.mta, b"smtpd", is_permanent, text),
+        (true, Mta::Exim) => Refusal::said(plan.mta, b"", is_permanent, text),
+        (false, Mta::Postfix) => Refusal::told(plan.mta, b"smtp", is_permanent, text),
+        (false, Mta::Exim) => Refusal::told(plan.mta, b"remote_smtp", is_permanent, text),
     };
-    Refusal {
-        mta: plan.mta,
-        service,
-        by_us,
-        permanent: is_permanent,
-        stage: plan.stage,
-        smtp_code: None,
-        enhanced_code: None,
-        relay_host: plan.relay.as_bytes(),
-        response: text,
-    }
+    Refusal { stage: plan.stage, relay_host: plan.relay.as_bytes(), ..refusal }
 }
 
 /// The text inside what a container's log puts around it.
@@ -334,50 +325,24 @@ fn refusal_of<'a>(raw: &RawLine<'a>, entry: &Entry<'a>) -> Option<Refusal<'a>> {
                 Outcome::Bounced | Outcome::Expired => true,
                 Outcome::Delivered | Outcome::Discarded | Outcome::Probed => return None,
             };
-            Some(Refusal {
-                mta,
-                service: delivery.service,
-                by_us: false,
-                permanent,
-                stage: None,
-                smtp_code: None,
-                enhanced_code: delivery.enhanced_code,
-                relay_host: delivery.relay_host,
-                response: delivery.response,
-            })
+            let told = Refusal::told(mta, delivery.service, permanent, delivery.response);
+            Some(Refusal { enhanced_code: delivery.enhanced_code, relay_host: delivery.relay_host, ..told })
         }
-        Entry::Interim(interim) => Some(Refusal {
-            mta,
-            service: if mta == Mta::Postfix { b"smtp" } else { b"" },
-            by_us: false,
-            permanent: false,
-            stage: None,
-            smtp_code: None,
-            enhanced_code: None,
-            relay_host: interim.relay_host,
-            response: interim.response,
-        }),
+        Entry::Interim(interim) => {
+            let service: &[u8] = if mta == Mta::Postfix { b"smtp" } else { b"" };
+            let told = Refusal::told(mta, service, false, interim.response);
+            Some(Refusal { relay_host: interim.relay_host, ..told })
+        }
         Entry::Rejection(rejection) if !rejection.is_discard => Some(Refusal {
-            mta,
-            service: rejection.service,
-            by_us: true,
-            permanent: rejection.is_permanent,
             stage: Some(rejection.stage),
             smtp_code: rejection.smtp_code,
             enhanced_code: rejection.enhanced_code,
-            relay_host: &[],
-            response: rejection.response,
+            ..Refusal::said(mta, rejection.service, rejection.is_permanent, rejection.response)
         }),
         Entry::AuthFailure(failure) => Some(Refusal {
-            mta,
-            service: failure.service,
-            by_us: true,
-            permanent: failure.is_permanent,
-            stage: Some(crate::mail::status::Stage::Auth),
+            stage: Some(Stage::Auth),
             smtp_code: failure.smtp_code,
-            enhanced_code: None,
-            relay_host: &[],
-            response: failure.response,
+            ..Refusal::said(mta, failure.service, failure.is_permanent, failure.response)
         }),
         _ => None,
     }

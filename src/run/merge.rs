@@ -292,36 +292,41 @@ impl<'a> Reader<'a> {
             continues: None,
             is_at_end: false,
         };
-        if let Some(ended) = ended {
-            let is_other_log = ended.set != input.set
-                && (input.is_known_log || self.inputs.get(ended.source).is_some_and(|ended| ended.is_known_log));
-            if is_other_log {
-                self.active.push(active);
-                return true;
-            }
-            active.rank = ended.rank;
-            let is_same_second = input.first.is_some_and(|first| first.seconds() == ended.last.seconds());
-            let repeats_end = is_same_second && {
-                if let Some(block) = active.next_block(self.inputs, &mut self.problems) {
-                    active.index(block);
-                }
-                begins_with_end_of(&active.first_lines(), &ended.tail)
-            };
-            // An overlap begins with a line that the ended input has, at a moment before its end.
-            let overlaps = input.first.is_some_and(|first| {
-                first < ended.last && self.seen.has(&input.host, input.first_line.trim_ascii_end(), first)
-            });
-            if !overlaps && !repeats_end {
-                active.key = active.key.max(ended.key);
-                active.chain = ended.chain;
-                if ended.set == input.set {
-                    active.continues = Some(ended.source);
-                    active.clock.follow(&ended.clock);
-                }
-            }
+        let is_known_log = |source: usize| self.inputs.get(source).is_some_and(|input| input.is_known_log);
+        let may_continue =
+            |ended: &&Ended| ended.set == input.set || !(input.is_known_log || is_known_log(ended.source));
+        if let Some(ended) = ended.filter(may_continue) {
+            self.follow(&mut active, input, ended);
         }
         self.active.push(active);
         true
+    }
+
+    /// Makes an input the continuation of the ended one, unless it repeats its end.
+    fn follow(&mut self, active: &mut Active, input: &Ordered, ended: &Ended) {
+        active.rank = ended.rank;
+        // Within one second only the lines themselves tell an overlap from a seam.
+        let is_same_second = input.first.is_some_and(|first| first.seconds() == ended.last.seconds());
+        let block = if is_same_second { active.next_block(self.inputs, &mut self.problems) } else { None };
+        let repeats_end = block.as_ref().is_some_and(|block| {
+            let begin: Vec<_> = line_hashes(block.bytes.split(is_line_end)).collect();
+            begins_with_end_of(&begin, &ended.tail)
+        });
+        // Else an overlap begins with a line that the ended input has, at a moment before its end.
+        let overlaps = input.first.is_some_and(|first| {
+            first < ended.last && self.seen.has(&input.host, input.first_line.trim_ascii_end(), first)
+        });
+        if !overlaps && !repeats_end {
+            active.key = active.key.max(ended.key);
+            active.chain = ended.chain;
+            if ended.set == input.set {
+                active.continues = Some(ended.source);
+                active.clock.follow(&ended.clock);
+            }
+        }
+        if let Some(block) = block {
+            active.index(block);
+        }
     }
 
     /// Lets go of lines that no twin can follow any more.
@@ -414,21 +419,11 @@ impl Active {
             }
             lines.push_back(LineAt { end, key: self.key, moment });
         }
-        let from = lines.len().saturating_sub(SEAM_LINES);
-        let ends: Vec<usize> = lines.iter().map(|line: &LineAt| line.end).collect();
-        for at in from..ends.len() {
-            let start = if at == 0 { 0 } else { ends.get(at - 1).copied().unwrap_or(0) };
-            let line = ends.get(at).and_then(|end| block.bytes.get(start..*end)).unwrap_or_default();
-            self.tail.push_back(xxh3_64(line.trim_ascii_end()));
-        }
+        let text = block.bytes.strip_suffix(b"\n").unwrap_or(&block.bytes);
+        let last: Vec<_> = line_hashes(text.rsplit(is_line_end)).collect();
+        self.tail.extend(last.into_iter().rev());
         self.tail.drain(..self.tail.len().saturating_sub(SEAM_LINES));
         self.loaded = Loaded { bytes: block.bytes, lines, start: 0 };
-    }
-
-    /// The loaded block's first lines, by their hashes.
-    fn first_lines(&self) -> Vec<u64> {
-        let lines = self.loaded.bytes.split(|byte| *byte == b'\n').take(SEAM_LINES);
-        lines.map(|line| xxh3_64(line.trim_ascii_end())).collect()
     }
 
     /// A piece with what was left out before it.
@@ -500,6 +495,15 @@ impl Seen {
             self.lines = self.lines.saturating_sub(oldest.remove().kept.len());
         }
     }
+}
+
+fn is_line_end(byte: &u8) -> bool {
+    *byte == b'\n'
+}
+
+/// The hashes of lines at a seam.
+fn line_hashes<'l>(lines: impl Iterator<Item = &'l [u8]>) -> impl Iterator<Item = u64> {
+    lines.take(SEAM_LINES).map(|line| xxh3_64(line.trim_ascii_end()))
 }
 
 /// True where a text begins with what another one ends with: several lines, and not the same few again and again, as a

@@ -54,39 +54,46 @@ pub struct ParsedBlock<'a> {
     pub bytes: u64,
     /// Lines at the beginning that another input has too; among the tally's.
     pub left_out: u64,
-    pub last_lines: LastLines<'a>,
+    pub last_lines: LastLines<&'a [u8]>,
 }
 
 /// The last line of each host, the latest first: what `last message repeated` speaks of.
-#[derive(Debug, Default)]
-pub struct LastLines<'a>(Vec<(&'a [u8], &'a [u8])>);
+#[derive(Debug)]
+pub struct LastLines<T>(Vec<(T, T)>);
 
-impl<'a> LastLines<'a> {
-    /// A block with lines of more hosts than this knows only the latest of them.
-    pub const HOSTS: usize = 64;
+impl<T> Default for LastLines<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
-    fn saw(&mut self, host: &'a [u8], line: &'a [u8]) {
-        match self.0.iter().position(|(known, _)| *known == host) {
-            Some(0) => {}
-            Some(at) => self.0.swap(0, at),
+impl<T: AsRef<[u8]>> LastLines<T> {
+    /// Among lines of more hosts than this only the latest of them are known.
+    const HOSTS: usize = 64;
+
+    pub fn saw(&mut self, host: T, line: T) {
+        match self.0.iter().position(|(known, _)| known.as_ref() == host.as_ref()) {
+            Some(at) => {
+                self.0.swap(0, at);
+                if let Some(first) = self.0.first_mut() {
+                    first.1 = line;
+                }
+            }
             None => {
                 self.0.truncate(Self::HOSTS - 1);
                 self.0.insert(0, (host, line));
             }
         }
-        if let Some(first) = self.0.first_mut() {
-            first.1 = line;
-        }
     }
 
     /// The last line of the host, or of any where it is not named.
-    fn of(&self, host: &[u8]) -> Option<&'a [u8]> {
-        self.0.iter().find(|(known, _)| host.is_empty() || *known == host).map(|(_, line)| *line)
+    pub fn of(&self, host: &[u8]) -> Option<&T> {
+        self.0.iter().find(|(known, _)| host.is_empty() || known.as_ref() == host).map(|(_, line)| line)
     }
 
     /// Host and line of each, the latest last.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.0.iter().rev().copied()
+    pub fn iter(&self) -> impl Iterator<Item = &(T, T)> {
+        self.0.iter().rev()
     }
 }
 
@@ -152,7 +159,7 @@ fn parse_piece(piece: &Piece, only: Option<Mta>) -> ParsedBlock<'_> {
 fn parse_line<'a>(
     line: &'a [u8],
     only: Option<Mta>,
-    last_lines: &mut LastLines<'a>,
+    last_lines: &mut LastLines<&'a [u8]>,
     tally: &mut LineTally,
 ) -> Option<Item<'a>> {
     let mut ignore = |reason| *tally.ignored.entry(reason).or_default() += 1;
