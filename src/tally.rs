@@ -49,7 +49,7 @@ impl LineTally {
 pub struct Shapes {
     shapes: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
     /// Texts of further shapes, once the table is full.
-    pub beyond: u64,
+    beyond: u64,
 }
 
 impl Shapes {
@@ -80,6 +80,11 @@ impl Shapes {
 
     pub fn is_empty(&self) -> bool {
         self.shapes.is_empty()
+    }
+
+    /// All texts, those beyond the table too.
+    pub fn total(&self) -> u64 {
+        self.shapes.values().map(|(count, _)| count).sum::<u64>() + self.beyond
     }
 
     /// Shape, count and first sample, most frequent first.
@@ -178,5 +183,15 @@ mod tests {
         assert_eq!(shapes.by_count().len(), 2);
         assert_eq!(shapes.by_count()[0].0, b"# too much from # to <>");
         assert_eq!(shapes.by_count()[0].1, 3);
+        assert_eq!(shapes.total(), 4);
+    }
+
+    #[test]
+    fn texts_of_further_shapes_are_counted() {
+        let mut shapes = Shapes::default();
+        for (a, b) in (b'a'..=b'z').flat_map(|a| (b'a'..=b'z').map(move |b| (a, b))).take(2 * SHAPES) {
+            shapes.add(&[a, b], 1);
+        }
+        assert_eq!((shapes.by_count().len(), shapes.total()), (SHAPES, 2 * SHAPES as u64));
     }
 }

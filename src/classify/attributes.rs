@@ -155,9 +155,9 @@ impl Attributes {
     /// `00:04:32`, `1 hour and 30 minutes`, `300`.
     fn seconds(&self, time: &str) -> Option<u64> {
         if time.contains(':') {
-            let parts = time.split(':').map(str::parse::<u64>);
-            return parts
-                .into_iter()
+            return time
+                .split(':')
+                .map(str::parse::<u64>)
                 .try_fold(0_u64, |sum, part| Some(sum.saturating_mul(60).saturating_add(part.ok()?)));
         }
         let (mut rest, mut sum) = (time, 0_u64);
@@ -246,15 +246,14 @@ struct NotRetry {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Classifier, Refusal, Scratch, Verdict};
+    use super::super::tests::classifier;
+    use super::super::{Refusal, Scratch, Verdict};
     use super::*;
     use crate::mail::status::Mta;
 
     fn verdict(response: &str) -> Verdict<'static> {
-        static BUILT_IN: LazyLock<Classifier> =
-            LazyLock::new(|| Classifier::built_in().unwrap_or_else(|error| panic!("{error}")));
         let refusal = Refusal::told(Mta::Postfix, b"smtp", !response.starts_with('4'), response.as_bytes());
-        BUILT_IN.classify(&mut Scratch::default(), &refusal)
+        classifier().classify(&mut Scratch::default(), &refusal)
     }
 
     #[test]

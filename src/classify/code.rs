@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::taxonomy::Category;
 use crate::mail::status::EnhancedCode;
 
 /// Which enhanced codes a table entry means.
@@ -44,6 +45,20 @@ impl CodePattern {
         let class = self.class.unwrap_or(if permanent { 5 } else { 4 });
         EnhancedCode { class, subject: self.subject, detail: self.first }
     }
+}
+
+/// What a table says of the codes of one pattern.
+#[derive(Debug)]
+pub(super) struct CodeMeaning {
+    pub(super) pattern: CodePattern,
+    pub(super) category: Category,
+    /// Id that stands for the rule where the code decides.
+    pub(super) rule: String,
+}
+
+/// Category and rule id of the first of `meanings` that `code` has.
+pub(super) fn meaning(meanings: &[CodeMeaning], code: EnhancedCode) -> Option<(Category, &str)> {
+    meanings.iter().find(|m| m.pattern.matches(code)).map(|m| (m.category, m.rule.as_str()))
 }
 
 impl fmt::Display for CodePattern {

@@ -168,14 +168,9 @@ impl Classifier {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::classifier;
     use super::*;
     use crate::mail::status::{Mta, Stage};
-
-    fn classifier() -> &'static Classifier {
-        static BUILT_IN: std::sync::LazyLock<Classifier> =
-            std::sync::LazyLock::new(|| Classifier::built_in().unwrap_or_else(|error| panic!("{error}")));
-        &BUILT_IN
-    }
 
     /// The verdict without a look at what is remembered.
     fn decided<'c>(classifier: &'c Classifier, scratch: &mut Scratch<'c>, refusal: &Refusal<'_>) -> Verdict<'c> {

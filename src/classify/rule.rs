@@ -230,10 +230,7 @@ pub(super) struct Context<'a> {
 
 impl When {
     pub(super) fn read(entry: &WhenEntry, providers: &Providers) -> Result<Self, String> {
-        let mta = match &entry.mta {
-            Some(word) => Some(Mta::from_word(word).ok_or_else(|| format!("no mta '{word}': write postfix or exim"))?),
-            None => None,
-        };
+        let mta = entry.mta.as_deref().map(mta).transpose()?;
         if let Some(id) = entry.provider.as_slice().iter().find(|id| providers.get(id).is_none()) {
             let near = nearest(id, providers.iter().map(Provider::id));
             return Err(format!("no provider '{id}'{near}; `mailsleuth rules list` names them all"));
@@ -322,6 +319,10 @@ impl When {
             any(&self.enhanced_code, |pattern| to.enhanced_code.is_some_and(|code| pattern.matches(code))),
         ]
     }
+}
+
+fn mta(word: &str) -> Result<Mta, String> {
+    Mta::from_word(word).ok_or_else(|| format!("no mta '{word}': write postfix or exim"))
 }
 
 fn stage(word: &str) -> Result<Stage, String> {
@@ -438,14 +439,8 @@ impl Sample {
                 permanent: None,
             },
         };
-        let mta = match &table.mta {
-            Some(word) => Mta::from_word(word).ok_or_else(|| format!("no mta '{word}': write postfix or exim"))?,
-            None => when.mta.unwrap_or(Mta::Postfix),
-        };
-        let stage = match &table.stage {
-            Some(word) => Some(stage(word)?),
-            None => when.stage.first().copied(),
-        };
+        let mta = table.mta.as_deref().map(mta).transpose()?.or(when.mta).unwrap_or(Mta::Postfix);
+        let stage = table.stage.as_deref().map(stage).transpose()?.or(when.stage.first().copied());
         let reply = crate::parse::reply::reply(table.reply.as_bytes());
         let first_code = reply.smtp_code.or(when.smtp_code.first().copied());
         // What a program says itself and starts with a code, it says to a client.

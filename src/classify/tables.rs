@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::code::CodePattern;
+use super::code::{CodeMeaning, CodePattern, meaning};
 use super::taxonomy::Category;
 use crate::error::{Error, Result};
 use crate::mail::status::EnhancedCode;
@@ -160,15 +160,8 @@ pub struct Provider {
     id: String,
     hosts: Vec<String>,
     signatures: Vec<String>,
-    codes: Vec<ProviderCode>,
-    weak_codes: Vec<ProviderCode>,
-}
-
-#[derive(Debug)]
-struct ProviderCode {
-    pattern: CodePattern,
-    category: Category,
-    rule: String,
+    codes: Vec<CodeMeaning>,
+    weak_codes: Vec<CodeMeaning>,
 }
 
 impl Provider {
@@ -189,12 +182,12 @@ impl Provider {
 
     /// The category and rule id of a code whose meaning the provider has published.
     pub(super) fn code(&self, code: EnhancedCode) -> Option<(Category, &str)> {
-        self.codes.iter().find(|c| c.pattern.matches(code)).map(|c| (c.category, c.rule.as_str()))
+        meaning(&self.codes, code)
     }
 
     /// The same for codes that the provider gives for several causes: they decide only where no words do.
     pub(super) fn weak_code(&self, code: EnhancedCode) -> Option<(Category, &str)> {
-        self.weak_codes.iter().find(|c| c.pattern.matches(code)).map(|c| (c.category, c.rule.as_str()))
+        meaning(&self.weak_codes, code)
     }
 }
 
@@ -262,7 +255,7 @@ impl Providers {
                         let pattern = CodePattern::read(&c.code)
                             .ok_or_else(|| format!("provider '{}': '{}' is no enhanced code", entry.id, c.code))?;
                         let rule = format!("{}-{}", entry.id, c.code);
-                        Ok(ProviderCode { pattern, category: category(&c.category, &entry.id)?, rule })
+                        Ok(CodeMeaning { pattern, category: category(&c.category, &entry.id)?, rule })
                     })
                     .collect::<std::result::Result<Vec<_>, String>>()
             };

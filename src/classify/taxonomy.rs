@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::code::CodePattern;
+use super::code::{CodeMeaning, CodePattern, meaning};
 use crate::error::{Error, Result};
 use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
 
@@ -147,8 +147,8 @@ pub struct Taxonomy {
     /// Precedence class of each category, lower first.
     classes: Vec<u8>,
     /// Enhanced codes that say a cause, and those that say next to nothing (`x.0.0`, `x.7.1`).
-    precise: Vec<Fallback>,
-    vague: Vec<Fallback>,
+    precise: Vec<CodeMeaning>,
+    vague: Vec<CodeMeaning>,
     replies: Vec<ReplyFallback>,
     unclassified: Category,
 }
@@ -182,12 +182,12 @@ impl Taxonomy {
 
     /// The fallback of an enhanced code that names a cause.
     pub(super) fn precise(&self, code: EnhancedCode) -> Option<(Category, &str)> {
-        self.precise.iter().find(|f| f.pattern.matches(code)).map(|f| (f.category, f.rule.as_str()))
+        meaning(&self.precise, code)
     }
 
     /// The fallback of an enhanced code that names no more than a subject.
     pub(super) fn vague(&self, code: EnhancedCode) -> Option<(Category, &str)> {
-        self.vague.iter().find(|f| f.pattern.matches(code)).map(|f| (f.category, f.rule.as_str()))
+        meaning(&self.vague, code)
     }
 
     /// The fallback of a reply code, by stage where the file tells stages apart.
@@ -230,34 +230,20 @@ impl Taxonomy {
                 return Err(format!("category '{}' has no place in 'precedence': add it", entry.id));
             }
             for code in &entry.codes {
-                precise.push(Fallback::read(code, find(&entry.id)?)?);
+                precise.push(fallback(code, find(&entry.id)?)?);
             }
         }
-        let vague = file
-            .vague
-            .iter()
-            .map(|v| Fallback::read(&v.code, find(&v.category)?))
-            .collect::<std::result::Result<_, _>>()?;
+        let vague =
+            file.vague.iter().map(|v| fallback(&v.code, find(&v.category)?)).collect::<std::result::Result<_, _>>()?;
         let replies = file.reply.iter().map(|r| r.read(find(&r.category)?)).collect::<std::result::Result<_, _>>()?;
         let unclassified = find(UNCLASSIFIED)?;
         Ok(Self { entries: file.category, by_id, classes, precise, vague, replies, unclassified })
     }
 }
 
-#[derive(Debug)]
-struct Fallback {
-    pattern: CodePattern,
-    category: Category,
-    rule: String,
-}
-
-impl Fallback {
-    fn read(code: &str, category: Category) -> std::result::Result<Self, String> {
-        let pattern =
-            CodePattern::read(code).ok_or_else(|| format!("'{code}' is no enhanced code: write it as x.1.1"))?;
-        let rule = format!("enhanced-{code}");
-        Ok(Self { pattern, category, rule })
-    }
+fn fallback(code: &str, category: Category) -> std::result::Result<CodeMeaning, String> {
+    let pattern = CodePattern::read(code).ok_or_else(|| format!("'{code}' is no enhanced code: write it as x.1.1"))?;
+    Ok(CodeMeaning { pattern, category, rule: format!("enhanced-{code}") })
 }
 
 #[derive(Debug)]

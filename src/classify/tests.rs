@@ -1,6 +1,7 @@
 use super::*;
 
-fn classifier() -> &'static Classifier {
+/// The built-in rules, made once for all tests.
+pub(super) fn classifier() -> &'static Classifier {
     static BUILT_IN: std::sync::LazyLock<Classifier> =
         std::sync::LazyLock::new(|| Classifier::built_in().unwrap_or_else(|error| panic!("{error}")));
     &BUILT_IN

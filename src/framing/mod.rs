@@ -49,13 +49,17 @@ pub enum Program<'a> {
 
 /// The frame of `line`, which is without its line end. `None` when it has none that is known.
 pub fn frame(line: &[u8]) -> Option<RawLine<'_>> {
-    // A file that was growing during a crash holds NUL bytes in front of the next line.
-    let nuls = line.iter().take_while(|b| **b == 0).count();
-    let line = line.get(nuls..)?;
+    let line = without_nuls(line);
     // An editor's byte order mark.
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     bare(line).or_else(|| contained(line))
+}
+
+/// A file that was growing during a crash holds NUL bytes in front of the next line.
+fn without_nuls(line: &[u8]) -> &[u8] {
+    let nuls = line.iter().take_while(|b| **b == 0).count();
+    line.get(nuls..).unwrap_or_default()
 }
 
 fn bare(line: &[u8]) -> Option<RawLine<'_>> {

@@ -1,6 +1,6 @@
 //! Syslog lines: BSD stamps (RFC 3164), RFC 3339 stamps, RFC 5424, with or without `<PRI>`.
 
-use super::{Program, RawLine, mainlog, stamp};
+use super::{Program, RawLine, mainlog, stamp, without_nuls};
 use crate::mail::time::Stamp;
 
 /// A repetition count beyond this is not believed: daemons say how often at the latest after some minutes.
@@ -194,8 +194,7 @@ pub fn last_repeated(line: &[u8]) -> Option<Repeated<'_>> {
     let line = line.trim_ascii_end();
     let line = line.strip_suffix(b" ---").unwrap_or(line);
     let line = line.strip_suffix(b" times").or_else(|| line.strip_suffix(b" time"))?;
-    let nuls = line.iter().take_while(|b| **b == 0).count();
-    let line = line.get(nuls..)?;
+    let line = without_nuls(line);
     let (stamp, rest) = stamp(priority(line).unwrap_or(line))?;
     let said = |text: &'_ [u8]| {
         let count =

@@ -7,7 +7,7 @@ use memchr::{memchr, memmem};
 
 use super::journal::{Export, Meant, Object, is_field};
 use super::mainlog::begins_with_exim_id;
-use super::{MAX_LINE_BYTES, frame, is_continuation, stamp, syslog};
+use super::{MAX_LINE_BYTES, frame, is_continuation, stamp, syslog, without_nuls};
 
 /// How much is looked at to tell how a log is wrapped, and how many lines of it.
 const HEAD_BYTES: usize = 16 << 10;
@@ -105,14 +105,10 @@ impl<R: Read> Read for Unwrapped<R> {
             return Ok(0);
         }
         loop {
-            let waiting = self.out.get(self.given..).unwrap_or_default();
-            if !waiting.is_empty() {
-                let len = waiting.len().min(into.len());
-                if let (Some(to), Some(from)) = (into.get_mut(..len), waiting.get(..len)) {
-                    to.copy_from_slice(from);
-                }
-                self.given += len;
-                return Ok(len);
+            let given = self.out.get(self.given..).unwrap_or_default().read(into)?;
+            if given > 0 {
+                self.given += given;
+                return Ok(given);
             }
             if let Some(error) = self.error.take() {
                 self.is_at_end = true;
@@ -155,11 +151,6 @@ fn wrapping(head: &[u8], is_over: bool) -> Option<Wrapping> {
         return Some(Wrapping::Export(Box::default()));
     }
     is_over.then_some(Wrapping::None)
-}
-
-fn without_nuls(line: &[u8]) -> &[u8] {
-    let nuls = line.iter().take_while(|byte| **byte == 0).count();
-    line.get(nuls..).unwrap_or_default()
 }
 
 /// The object in a line: alone, in a server-sent event (`data: {`), or behind a record separator (RFC 7464).

@@ -69,6 +69,10 @@ impl Source {
 /// Device and inode: a file under whatever name.
 type Identity = (u64, u64);
 
+fn identity(metadata: &fs::Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
 /// The file `wanted`, and its length. Where its name belongs to another by now, or to none, rotation has renamed it: it
 /// is looked for among the files beside it.
 fn opened(path: &Path, wanted: Identity) -> io::Result<(File, u64)> {
@@ -82,7 +86,7 @@ fn opened(path: &Path, wanted: Identity) -> io::Result<(File, u64)> {
     for _ in 0..3 {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
-            if entry.metadata().is_ok_and(|m| m.is_file() && (m.dev(), m.ino()) == wanted)
+            if entry.metadata().is_ok_and(|m| m.is_file() && identity(&m) == wanted)
                 && let Ok(Some(found)) = open_if(&entry.path(), wanted)
             {
                 return Ok(found);
@@ -97,7 +101,7 @@ fn opened(path: &Path, wanted: Identity) -> io::Result<(File, u64)> {
 fn open_if(path: &Path, wanted: Identity) -> io::Result<Option<(File, u64)>> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    Ok(((metadata.dev(), metadata.ino()) == wanted).then_some((file, metadata.len())))
+    Ok((identity(&metadata) == wanted).then_some((file, metadata.len())))
 }
 
 /// A plain file as it was when it was opened: what is appended afterwards does not count, but for the end of the line
@@ -169,7 +173,7 @@ pub struct Found {
 /// The inputs that `arguments` name: files, directories (searched), globs, `-`. Each file once, in the order found.
 pub fn find(arguments: &[String]) -> Found {
     let mut found = Found::default();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = Seen::new();
     for argument in arguments {
         if argument == "-" {
             if seen.insert((0, 0)) {
@@ -207,7 +211,7 @@ fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-type Seen = std::collections::HashSet<(u64, u64)>;
+type Seen = std::collections::HashSet<Identity>;
 
 fn add_glob(pattern: &str, found: &mut Found, seen: &mut Seen) {
     let paths = match glob::glob(pattern) {
@@ -244,7 +248,7 @@ fn add(path: &Path, is_named: bool, found: &mut Found, seen: &mut Seen) {
     if metadata.is_dir() {
         return add_directory(path, found, seen);
     }
-    if !seen.insert((metadata.dev(), metadata.ino())) {
+    if !seen.insert(identity(&metadata)) {
         return;
     }
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -253,7 +257,7 @@ fn add(path: &Path, is_named: bool, found: &mut Found, seen: &mut Seen) {
     found.sources.push(Source {
         name,
         path: Some(path),
-        identity: is_file.then(|| (metadata.dev(), metadata.ino())),
+        identity: is_file.then(|| identity(&metadata)),
         bytes: if is_file { metadata.len() } else { 0 },
         modified: modified.and_then(|since| i64::try_from(since.as_secs()).ok()),
         is_named,

@@ -178,6 +178,14 @@ fn field(text: &[u8]) -> Option<(Field<'_>, &[u8])> {
     }
 }
 
+/// What follows the ` K=value` pairs at the start of `text`.
+fn behind_pairs(mut text: &[u8]) -> &[u8] {
+    while let Some((Field::Pair { .. }, after)) = text.strip_prefix(b" ").and_then(field) {
+        text = after;
+    }
+    text
+}
+
 /// Length of a quoted value with its quotes, `\"` inside skipped; all of `text` when it has no end.
 fn quoted_end(text: &[u8]) -> usize {
     let mut bytes = text.iter().enumerate().skip(1);
@@ -335,7 +343,7 @@ fn delivery_fields<'a>(found: &mut Delivery<'a>, text: &'a [u8]) -> &'a [u8] {
             Field::Pair { key: b"C", value } => found.response = unquoted(value),
             Field::Pair { key: b"QT", value } => found.delay_s = duration_s(value),
             Field::Flag(b"defer") => return rest.get(1..).unwrap_or_default(),
-            Field::Flag(b"routing") | Field::Flag(_) | Field::Pair { .. } => {}
+            Field::Flag(_) | Field::Pair { .. } => {}
         }
         rest = after;
     }
@@ -405,21 +413,16 @@ fn deferred(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
         found.is_remote = true;
         tail = after;
     }
-    while let Some((Field::Pair { .. }, after)) = tail.strip_prefix(b" ").and_then(field) {
-        tail = after;
-    }
+    let tail = behind_pairs(tail);
     found.response = tail.strip_prefix(b":").unwrap_or(tail).trim_ascii();
     if found.relay_ip.is_empty()
         && let Some((_, named)) = until(found.response, b" H=")
-        && let Some((host, mut after)) = host(named)
+        && let Some((host, after)) = host(named)
     {
         (found.relay_host, found.relay_ip, found.relay_port) = (host.name, host.ip, host.port);
         found.is_remote = true;
-        while let Some((Field::Pair { .. }, rest)) = after.strip_prefix(b" ").and_then(field) {
-            after = rest;
-        }
         // What stands behind the host says at which command the time ran out; the error in front does not.
-        if let Some(reason) = after.strip_prefix(b": ") {
+        if let Some(reason) = behind_pairs(after).strip_prefix(b": ") {
             found.response = reason;
         }
     }
@@ -709,10 +712,8 @@ fn auth_failure(text: &[u8]) -> Option<Entry<'_>> {
 fn interim(queue_id: QueueId, text: &[u8]) -> Option<Interim<'_>> {
     let (host, answer) = match text.strip_prefix(b"H=") {
         Some(named) => {
-            let (host, mut rest) = host(named).filter(|(host, _)| host.helo.is_empty())?;
-            while let Some((Field::Pair { .. }, after)) = rest.strip_prefix(b" ").and_then(field) {
-                rest = after;
-            }
+            let (host, rest) = host(named).filter(|(host, _)| host.helo.is_empty())?;
+            let rest = behind_pairs(rest);
             let answer = rest.strip_prefix(b": ").or_else(|| rest.strip_prefix(b" "))?;
             let is_inbound = OF_CLIENT.iter().any(|(mark, _)| memchr::memmem::find(rest, mark).is_some());
             (host, Some(answer).filter(|a| !is_inbound && !a.is_empty())?)
@@ -967,7 +968,6 @@ const OF_MESSAGE: &[(&[u8], &str)] = &[
     (b"message too big", "queue state"),
     (b"moved from ", "queue state"),
     (b"marked all delivered", "queue state"),
-    (b"recipient <", "queue state"),
     (b"re-used SMTP", "interim answer"),
     (b"SMTP error from ", "interim answer"),
     (b"SMTP timeout ", "interim answer"),

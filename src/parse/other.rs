@@ -12,16 +12,26 @@ pub fn line<'a>(tag: &[u8], body: &'a [u8]) -> Parsed<'a> {
         Some(b'a') if tag == b"auth" || tag == b"auth-worker" => {
             auth(body).map_or(Parsed::Ignored("login daemon"), Parsed::Entry)
         }
-        Some(b'p' | b's' | b'c' | b'm') if POLICY_DAEMONS.iter().any(|name| tag.starts_with(name)) => {
-            Parsed::Ignored("policy daemon")
-        }
+        Some(b'c' | b'g' | b'm' | b'p' | b's') if is_policy_daemon(tag) => Parsed::Ignored("policy daemon"),
         _ => Parsed::Ignored("other program"),
     }
 }
 
-/// Greylisting, SPF and policy servers: what they decide Postfix says too, in its own line.
-const POLICY_DAEMONS: &[&[u8]] =
-    &[b"postgrey", b"policyd", b"postfwd", b"pypolicyd", b"policy-spf", b"sqlgrey", b"cbpolicyd", b"milter-greylist"];
+/// True for the name of a greylisting, SPF or policy server: what it decides Postfix says too, in its own line.
+pub fn is_policy_daemon(name: &[u8]) -> bool {
+    const NAMES: &[&[u8]] = &[
+        b"cbpolicyd",
+        b"greylist",
+        b"milter-greylist",
+        b"policy",
+        b"postfwd",
+        b"postgrey",
+        b"pypolicyd",
+        b"spf",
+        b"sqlgrey",
+    ];
+    NAMES.iter().any(|start| name.starts_with(start))
+}
 
 /// `auth: ...`, `auth-worker(77): ...`, `imap-login: ...` (Dovecot's syslog lines, "Logging" in its documentation).
 fn dovecot(body: &[u8]) -> Parsed<'_> {
@@ -57,7 +67,6 @@ const REFUSALS: &[&[u8]] = &[
     b"pam_authenticate() failed",
     b"Plaintext authentication disabled",
     b"invalid credentials",
-    b"password mismatch",
     b"user disabled",
     b"Login disabled",
 ];

@@ -4,6 +4,7 @@
 use super::fields::{
     HostIp, address, host_ip_port, named_id, next_queue_id, number, seconds, unquoted_end, until, until_last,
 };
+use super::other::is_policy_daemon;
 use super::{
     Arrival, AuthFailure, Client, Delivery, Entry, Hold, Interim, Outcome, Parent, Parsed, Rejection, service,
 };
@@ -718,7 +719,8 @@ fn kind_without_effect(service: &[u8], body: &[u8]) -> Option<&'static str> {
         | b"postfix"
         | b"postcat"
         | b"postconf" => Some("service"),
-        service if POLICY_DAEMONS.iter().any(|name| service.starts_with(name)) => Some("policy daemon"),
+        // Run by spawn(8) under a tag of Postfix's.
+        service if is_policy_daemon(service) => Some("policy daemon"),
         _ => debug_output(body).then_some("debug"),
     }
 }
@@ -733,9 +735,6 @@ fn debug_output(body: &[u8]) -> bool {
         && body.get(name) == Some(&b':')
         && body.get(..name).is_some_and(|n| n.contains(&b'_') && !n.iter().any(u8::is_ascii_uppercase))
 }
-
-/// Run by spawn(8) under a tag of Postfix's.
-const POLICY_DAEMONS: &[&[u8]] = &[b"policy", b"postgrey", b"postfwd", b"greylist", b"spf", b"pypolicyd"];
 
 const WORKAROUNDS: &[&[u8]] = &[b": replacing ", b": discarding EHLO keywords"];
 
@@ -800,7 +799,6 @@ const WITHOUT_EFFECT: &[(&[u8], &str)] = &[
     (b"issuer", "tls"),
     (b"fingerprint", "tls"),
     (b"Host offered STARTTLS", "tls"),
-    (b"certificate verification", "tls"),
     (b"resent-message-id=", "header"),
     (b"skipped, still being delivered", "queue state"),
     (b"undeliverable postmaster notification discarded", "queue state"),

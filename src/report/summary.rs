@@ -245,8 +245,7 @@ impl Summary {
                 "handed_on": mail.handed_on,
             },
             "unclassified": {
-                "answers": self.unclassified.by_count().iter().map(|(_, count, _)| count).sum::<u64>()
-                    + self.unclassified.beyond,
+                "answers": self.unclassified.total(),
                 "templates": templates(&self.unclassified),
             },
             "rows": self.rows.iter().map(|(name, rows)| ((*name).to_string(), json!(rows))).collect::<serde_json::Map<_, _>>(),

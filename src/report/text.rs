@@ -181,7 +181,7 @@ fn quality(out: &mut String, summary: &Summary) -> std::fmt::Result {
         "{} still in the queue at the end of the log, {} without a beginning; {} that no rule explains (unclassified in summary.json).",
         many(mail.open_messages, "message"),
         mail.orphans,
-        many(summary.unclassified.by_count().iter().map(|(_, n, _)| n).sum(), "answer"),
+        many(summary.unclassified.total(), "answer"),
     );
     wrapped(out, &text, 0, 2)?;
     for problem in &summary.problems {

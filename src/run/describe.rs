@@ -152,9 +152,12 @@ impl Fields {
     }
 
     fn entry(&mut self, entry: &Entry<'_>) {
+        if let Some(id) = entry.queue_id() {
+            // Handed over, the mail has its first id here.
+            self.id(if matches!(entry, Entry::Handover { .. }) { "next_queue_id" } else { "queue_id" }, id);
+        }
         match entry {
             Entry::Arrival(arrival) => {
-                self.id("queue_id", arrival.queue_id);
                 self.client(&arrival.client.unwrap_or_default());
                 self.bytes("sasl_username", arrival.sasl_username.unwrap_or_default());
                 self.bytes("uid", arrival.local_user.unwrap_or_default());
@@ -168,18 +171,13 @@ impl Fields {
                 }
                 self.number("recipients", arrival.recipients);
             }
-            Entry::MessageId { queue_id, message_id } => {
-                self.id("queue_id", *queue_id);
-                self.bytes("message_id", message_id);
-            }
-            Entry::Queued { queue_id, sender, size, recipients } => {
-                self.id("queue_id", *queue_id);
+            Entry::MessageId { message_id, .. } => self.bytes("message_id", message_id),
+            Entry::Queued { sender, size, recipients, .. } => {
                 self.address("envelope_sender", Some(sender));
                 self.number("size", *size);
                 self.number("recipients", Some(recipients));
             }
             Entry::Delivery(delivery) => {
-                self.id("queue_id", delivery.queue_id);
                 self.address("recipient", Some(delivery.recipient));
                 self.address("orig_recipient", Some(delivery.orig_recipient).filter(|a| !a.is_empty()));
                 self.add("outcome", outcome(delivery.outcome).to_string());
@@ -199,9 +197,6 @@ impl Fields {
                 }
             }
             Entry::Interim(interim) => {
-                if let Some(id) = interim.queue_id {
-                    self.id("queue_id", id);
-                }
                 self.address("recipient", interim.recipient);
                 self.bytes("relay_host", interim.relay_host);
                 self.bytes("relay_ip", interim.relay_ip);
@@ -209,32 +204,23 @@ impl Fields {
                 self.bytes("response", interim.response);
             }
             Entry::Held(hold) => {
-                if let Some(id) = hold.queue_id {
-                    self.id("queue_id", id);
-                }
                 self.add("stage", hold.stage.to_string());
                 self.client(&hold.client);
                 self.address("envelope_sender", hold.sender);
                 self.address("recipient", hold.recipient);
                 self.bytes("response", hold.response);
             }
-            Entry::Expired { queue_id }
-            | Entry::Released { queue_id }
-            | Entry::Blackholed { queue_id }
-            | Entry::Closed { queue_id }
-            | Entry::Removed { queue_id }
-            | Entry::Deleted { queue_id }
-            | Entry::GivenUp { queue_id }
-            | Entry::Requeued { queue_id } => self.id("queue_id", *queue_id),
-            Entry::Notice { parent, child } => {
-                self.id("queue_id", *child);
-                self.id("parent_queue_id", *parent);
-            }
-            Entry::Handover { child } => self.id("next_queue_id", *child),
+            Entry::Expired { .. }
+            | Entry::Released { .. }
+            | Entry::Blackholed { .. }
+            | Entry::Closed { .. }
+            | Entry::Removed { .. }
+            | Entry::Deleted { .. }
+            | Entry::GivenUp { .. }
+            | Entry::Requeued { .. }
+            | Entry::Handover { .. } => {}
+            Entry::Notice { parent, .. } => self.id("parent_queue_id", *parent),
             Entry::Rejection(rejection) => {
-                if let Some(id) = rejection.queue_id {
-                    self.id("queue_id", id);
-                }
                 let action = match (rejection.is_discard, rejection.is_permanent) {
                     (true, _) => "discarded",
                     (false, true) => "rejected",

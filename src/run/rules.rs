@@ -16,16 +16,22 @@ use crate::mail::address::printable;
 /// # Errors
 /// [`Error::Rules`] for a file that cannot be read, does not load, or fails its own samples.
 pub fn classifier(files: &[PathBuf]) -> Result<Classifier> {
-    let texts = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
-    let extra: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let classifier = Classifier::with_rules(&extra)?;
+    let (classifier, texts) = loaded(files)?;
     if let Some((file, problem)) = own_problems(&classifier, &texts).into_iter().next() {
         return Err(Error::Rules { file, problem });
     }
     Ok(classifier)
 }
 
+/// Name and text of a rule file.
 type Text = (String, String);
+
+/// The built-in rules with those of `files` before them, not proved yet.
+fn loaded(files: &[PathBuf]) -> Result<(Classifier, Vec<Text>)> {
+    let texts = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+    let extra: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    Ok((Classifier::with_rules(&extra)?, texts))
+}
 
 fn read(file: &Path) -> Result<Text> {
     let name = file.display().to_string();
@@ -72,9 +78,7 @@ pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
 
 /// Checks files of the user's, or the built-in rules where none is given. Every problem is printed, the error counts them.
 fn check(files: &[PathBuf], as_json: bool, out: &mut impl Write) -> Result<()> {
-    let texts = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
-    let extra: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let classifier = Classifier::with_rules(&extra)?;
+    let (classifier, texts) = loaded(files)?;
     let problems = if files.is_empty() { classifier.problems() } else { own_problems(&classifier, &texts) };
     let is_checked = |rule: &&Rule| files.is_empty() || texts.iter().any(|(name, _)| name == rule.file());
     let (rules, samples) = classifier.rules().filter(is_checked).fold((0_usize, 0_usize), |(rules, samples), rule| {
