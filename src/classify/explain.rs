@@ -35,6 +35,8 @@ pub enum ProviderBy {
     RelayHost,
     /// Only this provider writes such words.
     Words,
+    /// The answer is about a mailbox with this provider.
+    Mailbox,
 }
 
 /// How it is known which DNS list is meant.
@@ -71,6 +73,7 @@ impl ProviderBy {
             Self::QuotedHost => "the text names its host",
             Self::RelayHost => "the relay's name",
             Self::Words => "its own words",
+            Self::Mailbox => "the mailbox's domain",
         }
     }
 }
@@ -113,7 +116,8 @@ impl Classifier {
                 ProviderBy::QuotedHost
             }
             Speaker::Provider(_) => ProviderBy::RelayHost,
-            Speaker::ThisHost | Speaker::Unknown => ProviderBy::Words,
+            Speaker::Unknown if decision.is_of_mailbox => ProviderBy::Mailbox,
+            Speaker::ThisHost | Speaker::Elsewhere | Speaker::Unknown => ProviderBy::Words,
         });
         let rule = match decision.by {
             By::Rule(rule) => Some(rule),
@@ -122,7 +126,7 @@ impl Classifier {
         let zone = rule.and_then(|rule| rule.dnsbl(&scratch.words)).and_then(zone);
         let asked = zone.as_deref().map(|zone| self.lists.of_zone(zone).map_or(zone, List::id));
         let list_by = verdict.dnsbl.as_deref().map(|id| if asked == Some(id) { ListBy::Zone } else { ListBy::Name });
-        context.provider = verdict.provider;
+        context.provider = verdict.provider.filter(|_| !decision.is_of_mailbox);
         let lost = (0..self.rules.len()).filter_map(|at| self.lost(&mut scratch, at, &context, rule)).collect();
         let Scratch { words, template, .. } = scratch;
         let (reply, kind) = (reply.text.into_owned(), reply.kind);

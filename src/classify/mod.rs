@@ -143,8 +143,11 @@ enum Meaning {
     Rule(usize),
     /// The list at this position is named, if the text stands free; with its length, and whether it is part of another.
     List(usize, usize, bool),
-    /// The provider at this position speaks, if its host is unknown.
-    Provider(usize),
+    /// The provider at this position speaks, if its host is unknown; with the signature's length.
+    Provider(usize, usize),
+    /// A host of the provider at this position is named, with the length: in a link or as the server's own name it tells
+    /// who speaks.
+    Host(usize, usize),
     /// The text speaks of blocking: a list named beside it is the cause.
     Blocking,
 }
@@ -187,6 +190,8 @@ struct Decision<'c> {
     /// The list that is named, if that counts.
     list: Option<&'c List>,
     provider: Option<&'c Provider>,
+    /// Nothing tells the provider but the domain of the mailbox that the answer is about.
+    is_of_mailbox: bool,
     /// What else answers of this template may say.
     possible: Possible,
 }
@@ -198,14 +203,25 @@ enum By<'c> {
     Other(Category, &'c str),
 }
 
+impl By<'_> {
+    const fn category(&self) -> Category {
+        match self {
+            Self::Rule(rule) => rule.category,
+            Self::Other(category, _) => *category,
+        }
+    }
+}
+
 /// What one pass over the words found.
 #[derive(Debug, Default)]
 struct Found {
     /// The list that is named: whether it is part of another, the length of the spelling, its position. A part and the
     /// longer spelling win.
     list: Option<(bool, usize, usize)>,
-    /// The provider whose signature stands first.
-    provider: Option<usize>,
+    /// The provider of the longest signature, with its length.
+    provider: Option<(usize, usize)>,
+    /// The provider whose host is named first.
+    host: Option<usize>,
     blocking: bool,
 }
 
@@ -425,7 +441,16 @@ impl Classifier {
                             found.list = Some((part, len, at));
                         }
                     }
-                    Meaning::Provider(at) => found.provider = found.provider.or(Some(at)),
+                    Meaning::Provider(at, len) => {
+                        if found.provider.is_none_or(|(longest, _)| len > longest) {
+                            found.provider = Some((len, at));
+                        }
+                    }
+                    Meaning::Host(at, len) => {
+                        if found.host.is_none() && is_host_name(template, end, len) {
+                            found.host = Some(at);
+                        }
+                    }
                     Meaning::Blocking => found.blocking = true,
                 }
             }
@@ -439,8 +464,23 @@ impl Classifier {
         match said.or_else(|| self.providers.of_host(refusal.relay_host).filter(|_| !refusal.by_us)) {
             Some(at) => Speaker::Provider(at),
             None if refusal.by_us && reply.host.is_none() => Speaker::ThisHost,
+            None if reply.host.is_some() || !refusal.relay_host.is_empty() => Speaker::Elsewhere,
             None => Speaker::Unknown,
         }
+    }
+
+    /// The provider that words of its own, or a host of its own, tell. The page of a list that is named is none of these:
+    /// anybody points to it.
+    fn told_by_words(&self, found: &Found) -> Option<&Provider> {
+        if let Some((_, at)) = found.provider {
+            return self.providers.at(at);
+        }
+        let provider = self.providers.at(found.host?)?;
+        let list = found.list.and_then(|(.., at)| self.lists.at(at));
+        let is_of_list = |list: &List| {
+            list.spellings().any(|spelling| provider.hosts().iter().any(|host| spelling.contains(host.as_str())))
+        };
+        Some(provider).filter(|_| !list.is_some_and(is_of_list))
     }
 
     /// The steps of the order of precedence.
@@ -449,13 +489,15 @@ impl Classifier {
         let provider = match speaker {
             Speaker::Provider(at) => self.providers.at(at),
             Speaker::ThisHost => None,
-            Speaker::Unknown => found.provider.and_then(|at| self.providers.at(at)),
+            Speaker::Elsewhere | Speaker::Unknown => self.told_by_words(&found),
         };
         let context = Context { provider: provider.map(Provider::id), ..context };
         let list = found.list.and_then(|(.., at)| self.lists.at(at));
         let (by, list) = self.precedence(scratch, &context, provider, list, found.blocking);
+        let is_of_mailbox =
+            provider.is_none() && matches!(speaker, Speaker::Unknown) && by.category().family() == "recipient";
         let possible = self.attributes.possible(&mut scratch.attributes, &scratch.template);
-        Decision { by, list, provider, possible }
+        Decision { by, list, provider, is_of_mailbox, possible }
     }
 
     fn precedence<'c>(
@@ -507,13 +549,15 @@ impl Classifier {
             By::Rule(rule) => self.by_rule(words, rule, decision.list),
             By::Other(category, rule) => (category, rule, decision.list.map(|list| Cow::Borrowed(list.id()))),
         };
+        let of_mailbox = || self.providers.at(self.providers.of_host(mailbox_domain(&reply.text)?)?);
+        let provider = decision.provider.or_else(|| if decision.is_of_mailbox { of_mailbox() } else { None });
         Verdict {
             category,
             rule,
             smtp_code: context.smtp_code,
             enhanced_code: context.enhanced_code,
             stage: context.stage,
-            provider: decision.provider.map(Provider::id),
+            provider: provider.map(Provider::id),
             dnsbl,
             provider_code: self.attributes.code(cache, decision.possible, &reply.text).map(Cow::Owned),
             retry_after_s: self.attributes.retry_after_s(cache, decision.possible, words),
@@ -598,6 +642,8 @@ enum Speaker {
     /// The provider at this position.
     Provider(usize),
     ThisHost,
+    /// A host that belongs to no provider known here; the words may tell.
+    Elsewhere,
     /// The words may tell.
     Unknown,
 }
@@ -608,7 +654,8 @@ fn key(key: &mut Vec<u8>, context: &Context<'_>, speaker: Speaker, template: &[u
     let speaker = match speaker {
         Speaker::ThisHost => u16::MAX,
         Speaker::Unknown => u16::MAX - 1,
-        Speaker::Provider(at) => u16::try_from(at).unwrap_or(u16::MAX - 2),
+        Speaker::Elsewhere => u16::MAX - 2,
+        Speaker::Provider(at) => u16::try_from(at).unwrap_or(u16::MAX - 3),
     };
     let (class, subject, detail) =
         enhanced_code.map_or((0, 0, 0), |code| (u16::from(code.class), code.subject, code.detail));
@@ -638,14 +685,38 @@ fn context<'a>(refusal: &Refusal<'a>, reply: &Reply<'_>) -> Context<'a> {
     }
 }
 
-/// True if the `len` bytes before `end` are not part of a longer word.
+/// True if the `len` bytes before `end` are not part of a longer word. In front of a name with dots a hyphen joins, too:
+/// `sbl-xbl.spamhaus.org` is not `xbl.spamhaus.org`.
 fn stands_free(words: &[u8], end: usize, len: usize) -> bool {
     // Two letters or digits side by side belong to one word.
     let joined = |at: usize| {
         let pair = at.checked_sub(1).and_then(|before| words.get(before..=at));
         pair.is_some_and(|pair| pair.iter().all(u8::is_ascii_alphanumeric))
     };
-    !joined(end.saturating_sub(len)) && !joined(end)
+    let start = end.saturating_sub(len);
+    let is_hyphened = start.checked_sub(1).and_then(|before| words.get(before)) == Some(&b'-');
+    let is_name = || words.get(start..end).is_some_and(|name| memchr::memchr(b'.', name).is_some());
+    !joined(start) && !joined(end) && !(is_hyphened && is_name())
+}
+
+/// True if the host name in the `len` bytes before `end` stands in a link or has a label in front: `mx7.provider.example`. A
+/// bare domain may be anybody's.
+fn is_host_name(template: &[u8], end: usize, len: usize) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let before = end.checked_sub(len + 1).and_then(|at| template.get(at));
+    let goes_on = match template.get(end) {
+        Some(b'.') => template.get(end + 1).is_some_and(is_name),
+        Some(byte) => is_name(byte),
+        None => false,
+    };
+    matches!(before, Some(b'.' | b'/')) && !goes_on
+}
+
+/// The domain of the first address in an answer.
+fn mailbox_domain(text: &[u8]) -> Option<&[u8]> {
+    let rest = text.get(memchr::memchr(b'@', text)? + 1..)?;
+    let end = rest.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))).unwrap_or(rest.len());
+    rest.get(..end).map(|domain| domain.strip_suffix(b".").unwrap_or(domain)).filter(|domain| !domain.is_empty())
 }
 
 /// A zone name out of what a pattern took for one: without quotes, link parts and final dots, lower case. `None` if it is
@@ -683,7 +754,10 @@ fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> Result<(Ne
     }
     for (at, provider) in providers.iter().enumerate() {
         for signature in provider.signatures() {
-            add(signature.to_ascii_lowercase().as_bytes(), Meaning::Provider(at));
+            add(signature.to_ascii_lowercase().as_bytes(), Meaning::Provider(at, signature.len()));
+        }
+        for host in provider.hosts() {
+            add(host.to_ascii_lowercase().as_bytes(), Meaning::Host(at, host.len()));
         }
     }
     for word in BLOCKING {

@@ -3,7 +3,7 @@
 //!
 //! | in the words | in the template |
 //! |---|---|
-//! | address with a dotted domain | `x@x.xx` |
+//! | address with a dotted domain | `x@x.xx`; where a rule or table names the domain, `x@` and the domain |
 //! | host name | `x.xx`; where a rule or table names its end, `x.` and that end |
 //! | IPv4 and IPv6 address | `0.0.0.0`, `0::0` |
 //! | queue id, hex and base64 run, unique id | `0a0a` |
@@ -171,6 +171,13 @@ impl Reducer {
             Some(start) if start > 0 && bits & (DOT | AT) == DOT && self.is_host(part, bits) => {
                 let end = part.get(start..).unwrap_or_default();
                 out.extend_from_slice(if end.starts_with(b".") { b"x" } else { b"x." });
+                return out.extend_from_slice(end);
+            }
+            // Only the domain is known, or its end.
+            Some(start) if is_address(part) && part.get(..start).is_some_and(|front| front.contains(&b'@')) => {
+                let end = part.get(start..).unwrap_or_default();
+                let is_whole = part.get(start - 1) == Some(&b'@');
+                out.extend_from_slice(if is_whole { b"x@" } else { b"x@x." });
                 return out.extend_from_slice(end);
             }
             Some(_) => return out.extend_from_slice(part),
@@ -385,6 +392,7 @@ mod tests {
             ("see https://a.example/mail/?p=x7&ip=192.0.2.1", "see https://x.xx/mail/?p=x0&ip=0.0.0.0"),
             ("abc.zen.spamhaus.org mx7.mail.outlook.com setup.exe", "x.zen.spamhaus.org x.outlook.com x.exe"),
             ("(s1234567890) rp-001 ps77", "(s0000000000) rp-000 ps00"),
+            ("<al.b7@outlook.com> al@mx7.outlook.com", "<x@outlook.com> x@x.outlook.com"),
         ] {
             assert_eq!(template(words), expected);
         }

@@ -81,6 +81,10 @@ fn innermost_of(response: &[u8]) -> Reply<'_> {
         found.ip = ip.or(found.ip);
         found.stage = stage_of_wrapper(wrapper).or(found.stage);
         text = unquoted(text, start);
+    } else if let Some(at) = memmem::find(text, QMAIL_QUOTE) {
+        // Nothing but the words of the answer is left.
+        found.kind = ReplyKind::Remote;
+        text = text.get(at + QMAIL_QUOTE.len()..).unwrap_or_default();
     }
     lines(text, &mut found);
     if found.smtp_code.is_some() {
@@ -95,7 +99,7 @@ fn innermost_of(response: &[u8]) -> Reply<'_> {
 
 /// Takes off what this host put in front of a reason: `delivery temporarily suspended: `, Exim's `(-44) `, `H=mx [ip]: `.
 fn wrapped<'a>(mut text: &'a [u8], found: &mut Reply<'a>) -> &'a [u8] {
-    for _ in 0..4 {
+    for _ in 0..6 {
         text = if let Some(rest) = strip(text, b"delivery temporarily suspended: ") {
             rest
         } else if let Some(rest) = errno(text) {
@@ -103,12 +107,22 @@ fn wrapped<'a>(mut text: &'a [u8], found: &mut Reply<'a>) -> &'a [u8] {
         } else if let Some((head, rest)) = exim_host(text) {
             (found.host, found.ip) = last_host(head);
             rest
+        } else if let Some(rest) = exim_driver(text) {
+            rest
         } else {
             return text;
         }
         .trim_ascii();
     }
     text
+}
+
+/// `R=dnslookup T=remote_smtp rest`: the router and transport that Exim names in front of a reason.
+fn exim_driver(text: &[u8]) -> Option<&[u8]> {
+    let rest = text.strip_prefix(b"R=").or_else(|| text.strip_prefix(b"T="))?;
+    let (name, rest) = rest.split_at_checked(memchr(b' ', rest)?)?;
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    (!name.is_empty() && name.iter().all(is_name)).then_some(rest)
 }
 
 fn strip<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
@@ -146,6 +160,9 @@ fn in_reply_to(text: &[u8]) -> Option<(&[u8], Option<Stage>)> {
         Some((said.trim_ascii_end(), stage_of(tail.strip_prefix(b"(in reply to ")?)))
     })
 }
+
+/// How qmail quotes an answer (qmail-remote.c).
+const QMAIL_QUOTE: &[u8] = b"Remote host said: ";
 
 /// Those introductions that never are words of the reply itself.
 const QUOTES: &[&[u8]] = &[b"said:", b"to me:", b"was:", b"->", b"=>", b"response:", b"replied:", b"<<", b">>>"];
