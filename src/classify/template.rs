@@ -94,7 +94,8 @@ impl Reducer {
         let (mut named, mut words) = (Vec::new(), HashSet::new());
         for part in texts.iter().flat_map(|text| text.split(|b| class(*b) & !COLON == 0)) {
             let part = trimmed_end(part);
-            if part.len() > 1 && classes(part) & (DIGIT | DOT | AT) != 0 {
+            // A rule may ask for an id: that names none.
+            if part.len() > 1 && part != ID && classes(part) & (DIGIT | DOT | AT) != 0 {
                 named.push(part);
             } else if part.len() > 2 && classes(part) & !JOIN == LETTER {
                 words.insert(part.to_vec());

@@ -5,6 +5,7 @@
 //! were cut in front, and continuation lines whose reply code differs from the first line's.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use memchr::{memchr, memmem, memrchr, memrchr_iter};
 
@@ -81,10 +82,11 @@ fn innermost_of(response: &[u8]) -> Reply<'_> {
         found.ip = ip.or(found.ip);
         found.stage = stage_of_wrapper(wrapper).or(found.stage);
         text = unquoted(text, start);
-    } else if let Some(at) = memmem::find(text, QMAIL_QUOTE) {
+    } else if let Some(at) = QMAIL_QUOTE.find(text) {
         // Nothing but the words of the answer is left.
         found.kind = ReplyKind::Remote;
-        text = text.get(at + QMAIL_QUOTE.len()..).unwrap_or_default();
+        text = text.get(at + QMAIL_QUOTE.needle().len()..).unwrap_or_default();
+        text = text.strip_suffix(QMAIL_GIVES_UP).unwrap_or(text).trim_ascii_end();
     }
     lines(text, &mut found);
     if found.smtp_code.is_some() {
@@ -161,8 +163,17 @@ fn in_reply_to(text: &[u8]) -> Option<(&[u8], Option<Stage>)> {
     })
 }
 
+/// Words that are sought in every answer, made ready once.
+type Words = LazyLock<memmem::Finder<'static>>;
+
+static SAID: Words = LazyLock::new(|| memmem::Finder::new(b" said: "));
+static SENDER: Words = LazyLock::new(|| memmem::Finder::new(b"ender "));
+static EXIM_QUOTE: Words = LazyLock::new(|| memmem::Finder::new(b"SMTP error from remote"));
+
 /// How qmail quotes an answer (qmail-remote.c).
-const QMAIL_QUOTE: &[u8] = b"Remote host said: ";
+static QMAIL_QUOTE: Words = LazyLock::new(|| memmem::Finder::new(b"Remote host said: "));
+/// What qmail puts behind the last answer of a message that it gives up (qmail-send.c).
+const QMAIL_GIVES_UP: &[u8] = b"I'm not going to try again; this message has been in the queue too long.";
 
 /// Those introductions that never are words of the reply itself.
 const QUOTES: &[&[u8]] = &[b"said:", b"to me:", b"was:", b"->", b"=>", b"response:", b"replied:", b"<<", b">>>"];
@@ -199,9 +210,10 @@ fn innermost(text: &[u8]) -> Option<(usize, &[u8])> {
     if sender_probe(text) || is_callout(text) {
         return None;
     }
-    let exim = find(text, b"SMTP error from remote");
+    let exim = EXIM_QUOTE.find(text);
     let mut found = None;
     let (mut from, mut seen, mut open) = (0, 0, None);
+    let mut expiry = Expiry::default();
     // The reply code of a line that another one follows: `550-`.
     let mut unfinished = line_before(text);
     for at in code_starts(text) {
@@ -219,7 +231,7 @@ fn innermost(text: &[u8]) -> Option<(usize, &[u8])> {
             continue;
         }
         let exim_colon = bare.ends_with(b":") && exim.is_some_and(|start| start < at);
-        let expired = head.ends_with(b"<") && contains_lower(bare, b"expired");
+        let expired = head.ends_with(b"<") && expiry.stands_between(text, from, at);
         if same_reply && !ends_in(bare, QUOTES) {
             continue;
         }
@@ -255,10 +267,10 @@ fn open_angle(text: &[u8], from: usize, to: usize, mut open: Option<usize>) -> O
 fn sender_probe(text: &[u8]) -> bool {
     let head = text.get(..text.len().min(600)).unwrap_or(text);
     // What another server said is unwrapped.
-    let head = head.get(..memmem::find(head, b" said: ").unwrap_or(head.len())).unwrap_or(head);
-    memchr::memchr2_iter(b's', b'S', head).any(|at| {
-        let words = head.get(at..).and_then(|rest| strip(rest, b"sender "));
-        let is = |start: &[u8]| words.is_some_and(|words| strip(words, start).is_some());
+    SENDER.find_iter(head).any(|at| {
+        let words = at.checked_sub(1).and_then(|start| strip(head.get(start..)?, b"sender "));
+        let is_said = || SAID.find(head).is_some_and(|said| said < at);
+        let is = |start: &[u8]| words.is_some_and(|words| strip(words, start).is_some() && !is_said());
         is(b"address rejected: ") || is(b"verify fail") || is(b"verification failed")
     }) && !starts_with_code(text.get(4..).unwrap_or_default())
 }
@@ -267,6 +279,35 @@ fn sender_probe(text: &[u8]) -> bool {
 fn is_callout(reply: &[u8]) -> bool {
     let words = SmtpCode::take(reply).map(|(_, rest)| after_code(rest).1);
     words.is_some_and(|words| strip(words, b"verification failed for <").is_some())
+}
+
+/// Where a text speaks of expiry, sought once however often it is asked.
+#[derive(Default)]
+struct Expiry {
+    /// Up to here has been looked.
+    looked: usize,
+    /// Start of the last place before.
+    last: Option<usize>,
+}
+
+impl Expiry {
+    const WORD: &[u8] = b"expired";
+
+    /// True if `expired`, in any case, stands between `from` and `to`; `to` may only grow from call to call.
+    fn stands_between(&mut self, text: &[u8], from: usize, to: usize) -> bool {
+        let part = text.get(self.looked..to).unwrap_or_default();
+        let is_word =
+            |at: &usize| part.get(*at..at + Self::WORD.len()).is_some_and(|w| w.eq_ignore_ascii_case(Self::WORD));
+        self.last = memchr::memchr2_iter(b'x', b'X', part)
+            .filter_map(|x| x.checked_sub(1))
+            .filter(is_word)
+            .last()
+            .map(|at| self.looked + at)
+            .or(self.last);
+        // The word may be cut by the end.
+        self.looked = to.saturating_sub(Self::WORD.len() - 1).max(self.looked);
+        self.last.is_some_and(|at| at >= from)
+    }
 }
 
 /// True if `words`, which are in lower case, stand in `text` in any case.
@@ -619,6 +660,13 @@ mod tests {
                 "gone",
             ),
             ("Message expired, giving up <421 4.7.0 try later>", "try later"),
+            ("x <4 EXPired <450 a <550 5.1.1 gone>", "a <550 5.1.1 gone"),
+            ("R=dnslookup T=remote_smtp defer (110): Connection timed out", "Connection timed out"),
+            (
+                "Connected to 192.0.2.8 but sender was rejected. Remote host said: no list I'm not going to try again; \
+                 this message has been in the queue too long.",
+                "no list",
+            ),
             ("RCPT TO:<x@a.example> -> 550 5.7.1 no", "no"),
             (
                 "< #5.5.0 smtp;591  your host is blacklisted by Send your questions to>",
