@@ -22,38 +22,76 @@ impl Distinct {
         self.0.len() as u64
     }
 
+    /// How many things both have.
+    pub fn in_common(&self, other: &Self) -> u64 {
+        let (few, many) = if self.0.len() < other.0.len() { (self, other) } else { (other, self) };
+        few.0.iter().filter(|hash| many.0.contains(*hash)).count() as u64
+    }
+
     pub fn merge(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 }
 
-/// Different things with the first moment of each.
+/// Different things: when each came first, and how often it came.
 #[derive(Debug, Default, Clone)]
-pub struct FirstTimes(HashMap<u64, Timestamp>);
+pub struct FirstTimes(HashMap<u64, Uses>);
+
+/// How one thing was used: 16 bytes with its hash, as there is one for each recipient of each identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uses {
+    /// Seconds since 1970 of the first time.
+    first_s: u32,
+    pub times: u32,
+}
 
 impl FirstTimes {
     pub fn add(&mut self, thing: &[u8], at: Timestamp) {
-        self.0.entry(xxh3_64(thing)).and_modify(|first| *first = at.min(*first)).or_insert(at);
+        // Stamps before 1970 and behind 2106 come from broken clocks.
+        let first_s = u32::try_from(at.seconds().max(0)).unwrap_or(u32::MAX);
+        self.put(xxh3_64(thing), Uses { first_s, times: 1 });
+    }
+
+    fn put(&mut self, hash: u64, more: Uses) {
+        self.0
+            .entry(hash)
+            .and_modify(|known| {
+                known.first_s = known.first_s.min(more.first_s);
+                known.times = known.times.saturating_add(more.times);
+            })
+            .or_insert(more);
     }
 
     pub fn count(&self) -> u64 {
         self.0.len() as u64
     }
 
+    /// How many came just once.
+    pub fn once(&self) -> u64 {
+        self.0.values().filter(|uses| uses.times == 1).count() as u64
+    }
+
     /// The first moments in order.
     pub fn times(&self) -> Vec<Timestamp> {
-        let mut times: Vec<_> = self.0.values().copied().collect();
+        let mut times: Vec<_> = self.0.values().map(|uses| Timestamp::from_seconds(i64::from(uses.first_s))).collect();
         times.sort_unstable();
         times
+    }
+
+    /// The hashes of those things that came first between two moments, these included, and how often each came; in no order.
+    pub fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = (u64, u32)> {
+        let (from, to) = (from.seconds(), to.seconds());
+        let is_in = move |uses: &Uses| (from..=to).contains(&i64::from(uses.first_s));
+        self.0.iter().filter(move |(_, uses)| is_in(uses)).map(|(hash, uses)| (*hash, uses.times))
     }
 
     pub fn merge(&mut self, other: Self) {
         let Self(theirs) = other;
         self.0.reserve(theirs.len());
         let mut theirs: Vec<_> = theirs.into_iter().collect();
-        theirs.sort_unstable();
-        for (hash, at) in theirs {
-            self.0.entry(hash).and_modify(|first| *first = at.min(*first)).or_insert(at);
+        theirs.sort_unstable_by_key(|(hash, _)| *hash);
+        for (hash, uses) in theirs {
+            self.put(hash, uses);
         }
     }
 }
@@ -116,5 +154,17 @@ mod tests {
         assert!(forward.things().eq(backward.things()));
         forward.merge(backward);
         assert_eq!((forward.count, forward.things().count()), (20, 3));
+    }
+
+    #[test]
+    fn first_times_and_uses_merge() {
+        let mut one = FirstTimes::default();
+        one.add(b"a", Timestamp::from_seconds(50));
+        one.add(b"b", Timestamp::from_seconds(60));
+        let mut other = FirstTimes::default();
+        other.add(b"a", Timestamp::from_seconds(40));
+        one.merge(other);
+        assert_eq!(one.times(), [40, 60].map(Timestamp::from_seconds));
+        assert_eq!((one.count(), one.once()), (2, 1));
     }
 }

@@ -50,6 +50,26 @@ impl Minutes {
         }
         best
     }
+
+    /// The windows of `width_minutes` with more than `limit`, none overlapping another: each from its first minute to the
+    /// end of its last.
+    pub fn over(&self, width_minutes: i64, limit: u64) -> Vec<(Timestamp, Timestamp)> {
+        let mut found = Vec::new();
+        let (mut sum, mut taken) = (0, i64::MIN);
+        let mut ends = self.0.iter().peekable();
+        let mut last = 0;
+        for (&start, &count) in &self.0 {
+            while let Some((minute, more)) = ends.next_if(|(minute, _)| **minute < start + width_minutes) {
+                (sum, last) = (sum + more, *minute);
+            }
+            if sum > limit && start >= taken {
+                found.push((Timestamp::from_seconds(start * 60), Timestamp::from_seconds(last * 60 + 59)));
+                taken = start + width_minutes;
+            }
+            sum -= count;
+        }
+        found
+    }
 }
 
 /// The busiest window of `width_s` seconds over moments in order: its first moment, its last, and how many there are.

@@ -696,7 +696,7 @@ fn stands_free(words: &[u8], end: usize, len: usize) -> bool {
     let start = end.saturating_sub(len);
     let is_hyphened = start.checked_sub(1).and_then(|before| words.get(before)) == Some(&b'-');
     let is_name = || words.get(start..end).is_some_and(|name| memchr::memchr(b'.', name).is_some());
-    !joined(start) && !joined(end) && !(is_hyphened && is_name())
+    !(joined(start) || joined(end) || is_hyphened && is_name())
 }
 
 /// True if the host name in the `len` bytes before `end` stands in a link or has a label in front: `mx7.provider.example`. A

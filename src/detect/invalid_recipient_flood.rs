@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::{Detector, Finding, Limit, Limits, Severity, is_our_user, named, stop_it};
+use super::case::run_around;
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named, stop_it};
+use crate::aggregate::share;
 use crate::aggregate::window::busiest;
-use crate::aggregate::{SenderProfile, share};
 use crate::mail::address::printable;
 use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR};
 
@@ -30,17 +31,30 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "distinct recipients that do not exist, in the window",
             source: "as recipients, where nearly all mail goes nowhere",
         },
+        Limit {
+            key: "list_recipients",
+            default: 12.0,
+            unit: "distinct recipients that do not exist, in the window",
+            source: "a bought or very old list among other mail",
+        },
+        Limit {
+            key: "list_share",
+            default: 0.12,
+            unit: "of the recipients asked for in the window",
+            source: "detectors.md: an association's slightly stale list has a twelfth",
+        },
         Limit { key: "few_share", default: 0.7, unit: "of the recipients asked for in the window", source: "as above" },
     ],
-    check,
+    check: |case, limits| check(case, limits).into_iter().collect(),
 };
 
 /// Windows that are looked at: a burst, a working day, a slow run over a week.
 const WINDOWS_S: [i64; 3] = [SECONDS_PER_HOUR, SECONDS_PER_DAY, 7 * SECONDS_PER_DAY];
 
-fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
     let times = profile.invalid_recipients.times();
-    if !is_our_user(profile) || (times.len() as f64) < limits.get("few_recipients") {
+    if !profile.is_our_user() || (times.len() as f64) < limits.get("few_recipients") {
         return None;
     }
     let (width_s, first, last, invalid, asked) = WINDOWS_S.into_iter().find_map(|width_s| {
@@ -49,15 +63,18 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         let reaches = |count: &str, part: &str| {
             invalid as f64 >= limits.get(count) && share(invalid, asked) >= limits.get(part)
         };
-        (reaches("recipients", "share") || reaches("few_recipients", "few_share"))
+        (reaches("recipients", "share")
+            || reaches("few_recipients", "few_share")
+            || reaches("list_recipients", "list_share"))
             .then_some((width_s, first, last, invalid, asked))
     })?;
     let total = profile.invalid_recipients.count();
     let window_share = share(invalid, asked);
     let severity = match total {
         100.. if window_share >= 0.5 => Severity::Critical,
-        25.. => Severity::High,
-        _ => Severity::Medium,
+        25.. if window_share >= 0.3 => Severity::High,
+        _ if window_share >= 0.3 => Severity::Medium,
+        _ => Severity::Low,
     };
     let samples: Vec<_> = profile.invalid_samples().map(|r| printable(r)).collect();
     let explanation = format!(
@@ -66,16 +83,17 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         profile.invalid_share() * 100.0,
         profile.distinct_recipients.count(),
     );
-    Some(Finding {
-        kind: DETECTOR.kind,
+    // The run that the window is the heart of: two typing mistakes days before are none of it.
+    let (run_first, run_last, _) = run_around(&times, width_s, width_s.max(6 * SECONDS_PER_HOUR))?;
+    let last_seen = if times.last() == Some(&run_last) { profile.last_invalid? } else { run_last };
+    Some(Draft {
         severity,
         score: (0.5 + window_share / 2.0).min(0.95),
-        first_seen: times.first().copied()?,
-        last_seen: profile.last_invalid?,
+        first: run_first,
+        last: last_seen,
         messages: profile.invalid_queue_ids.count,
         recipients: total,
-        queue_ids: profile.invalid_queue_ids.things().copied().collect(),
-        queue_id_count: profile.invalid_queue_ids.count,
+        queue_ids: profile.invalid_queue_ids.clone(),
         explanation,
         evidence: json!({
             "invalid_recipients": total,

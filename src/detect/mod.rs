@@ -1,14 +1,19 @@
-//! The patterns worth waking someone for: one question per file, each a pure function of one identity's profile. No
-//! logs, no clock, no other sender, no formatting beyond a finding's own sentence.
+//! The patterns worth waking someone for: one question per file, each a pure function of one identity's profile and of
+//! what is known around it ([`Case`]). No logs, no clock, no formatting beyond a finding's own sentence.
 //!
 //! A new detector is its file and one word in the list below.
+
+mod case;
+mod retries;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::aggregate::SenderProfile;
+pub use self::case::Case;
+use self::case::Surroundings;
+use crate::aggregate::{Around, QueueIds, SenderProfile};
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::words;
@@ -25,7 +30,7 @@ pub struct Detector {
     pub kind: &'static str,
     pub question: &'static str,
     pub limits: &'static [Limit],
-    check: fn(&SenderProfile, &Limits<'_>) -> Option<Finding>,
+    check: fn(&Case<'_>, &Limits<'_>) -> Vec<Draft>,
 }
 
 /// A threshold, with what it counts and where its default comes from.
@@ -75,6 +80,20 @@ pub struct Finding {
     pub next_step: String,
 }
 
+/// What a detector says; the rest of a [`Finding`] is the same for all.
+struct Draft {
+    severity: Severity,
+    score: f64,
+    first: Timestamp,
+    last: Timestamp,
+    messages: u64,
+    recipients: u64,
+    queue_ids: QueueIds,
+    explanation: String,
+    evidence: Value,
+    next_step: String,
+}
+
 impl Finding {
     /// The same for the same pattern of the same identity, in every run over the same data.
     pub fn id(&self, profile: &SenderProfile, host: &[u8]) -> String {
@@ -96,21 +115,67 @@ macro_rules! detectors {
     };
 }
 
-detectors![invalid_recipient_flood, sender_rotation, notification_noise];
+detectors![
+    account_takeover,
+    invalid_recipient_flood,
+    sender_rotation,
+    form_abuse,
+    bulk_campaign,
+    hourly_limit,
+    foreign_sender_domain,
+    whole_server_relay,
+    notification_noise,
+    dead_recipient_retries,
+    full_mailbox_hammering,
+    cannot_receive,
+    unwanted_recipient,
+    sms_gateway,
+    unreplyable_sender,
+    spf_not_authorized,
+    reputation_damage,
+    false_listing,
+    backscatter,
+    directory_harvest,
+    password_guessing,
+];
 
-/// The findings about one identity, in the detectors' order.
-pub fn check(profile: &SenderProfile, settings: &LimitSettings) -> Vec<Finding> {
-    DETECTORS.iter().filter_map(|detector| (detector.check)(profile, &Limits { detector, set: settings })).collect()
+/// The findings about each identity, in the order of `profiles` and of the detectors.
+pub fn check(profiles: &[SenderProfile], around: &Around, settings: &LimitSettings) -> Vec<Vec<Finding>> {
+    let surroundings = Surroundings::new(profiles, around);
+    profiles
+        .iter()
+        .map(|profile| {
+            let case = Case { profile, surroundings: &surroundings };
+            DETECTORS.iter().flat_map(|detector| found(detector, &case, settings)).collect()
+        })
+        .collect()
+}
+
+fn found<'a>(
+    detector: &'static Detector,
+    case: &'a Case<'a>,
+    settings: &'a LimitSettings,
+) -> impl Iterator<Item = Finding> + 'a {
+    let drafts = (detector.check)(case, &Limits { detector, set: settings });
+    drafts.into_iter().map(|draft| Finding {
+        kind: detector.kind,
+        severity: draft.severity,
+        score: draft.score.clamp(0.0, 0.99),
+        first_seen: draft.first,
+        last_seen: draft.last,
+        messages: draft.messages,
+        recipients: draft.recipients,
+        queue_id_count: draft.queue_ids.count,
+        queue_ids: draft.queue_ids.things().copied().collect(),
+        explanation: draft.explanation,
+        evidence: draft.evidence,
+        next_step: draft.next_step,
+    })
 }
 
 /// The identity's score: each further sign adds to what the others leave open.
 pub fn score(findings: &[Finding]) -> f64 {
     1.0 - findings.iter().map(|f| 1.0 - f.score).product::<f64>()
-}
-
-/// True for those whose mail this host sends for them: it can act on them.
-fn is_our_user(profile: &SenderProfile) -> bool {
-    matches!(profile.kind, IdentityKind::Sasl | IdentityKind::Uid | IdentityKind::Client)
 }
 
 /// How an explanation names the identity.

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{Detector, Finding, Limit, Limits, Severity, is_our_user, named};
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::window::busiest;
-use crate::aggregate::{Pair, SenderProfile, share};
+use crate::aggregate::{Pair, share};
 use crate::mail::address::printable;
-use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
+use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "notification-noise",
@@ -31,13 +31,19 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "monitors that mail a team check every 5 minutes and mail on change only",
         },
         Limit {
+            key: "slow_messages",
+            default: 90.0,
+            unit: "messages of one sender to one recipient at regular gaps of up to an hour",
+            source: "half a day of them, quarter of an hour by quarter of an hour, is a job that nobody looks at",
+        },
+        Limit {
             key: "messages_per_day",
             default: 200.0,
             unit: "messages of one sender to one recipient in 24 hours, whatever the gaps",
             source: "mxroute seed: 600 notifications that nobody reads",
         },
     ],
-    check,
+    check: |case, limits| check(case, limits).into_iter().collect(),
 };
 
 struct Noise<'a> {
@@ -49,8 +55,9 @@ struct Noise<'a> {
     per_day: u64,
 }
 
-fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
-    if !is_our_user(profile) {
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    if !profile.is_our_user() {
         return None;
     }
     let noisy: Vec<_> = profile.pairs().into_iter().filter_map(|pair| noise(pair, limits)).collect();
@@ -92,16 +99,14 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
             })
         })
         .collect();
-    Some(Finding {
-        kind: DETECTOR.kind,
+    Some(Draft {
         severity,
         score: 0.4 + 0.3 * lost,
-        first_seen: noisy.iter().filter_map(|n| n.times.first()).min().copied()?,
-        last_seen: noisy.iter().filter_map(|n| n.times.last()).max().copied()?,
+        first: noisy.iter().filter_map(|n| n.times.first()).min().copied()?,
+        last: noisy.iter().filter_map(|n| n.times.last()).max().copied()?,
         messages,
         recipients: messages,
-        queue_id_count: queue_ids.count,
-        queue_ids: queue_ids.things().copied().collect(),
+        queue_ids,
         explanation,
         evidence: json!({ "pairs": pairs, "pair_count": noisy.len() }),
         next_step: format!(
@@ -129,6 +134,10 @@ fn noise<'a>(pair: &'a Pair, limits: &Limits<'_>) -> Option<Noise<'a>> {
         && regular >= limits.get("regular_share")
         && gap_s > 0
         && gap_s as f64 <= limits.get("gap_s");
-    let is_noise = is_regular || per_day as f64 >= limits.get("messages_per_day");
+    let is_slow = times.len() as f64 >= limits.get("slow_messages")
+        && regular >= limits.get("regular_share")
+        && gap_s > 0
+        && gap_s <= SECONDS_PER_HOUR;
+    let is_noise = is_regular || is_slow || per_day as f64 >= limits.get("messages_per_day");
     is_noise.then_some(Noise { pair, times, gap_s, regular, per_day })
 }

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{Detector, Finding, Limit, Limits, Severity, is_our_user, named, stop_it};
+use super::case::{bad_share, run_around, total_between};
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named, stop_it};
 use crate::aggregate::window::busiest;
-use crate::aggregate::{QueueIds, SenderProfile, SenderUse, share};
+use crate::aggregate::{HourUse, QueueIds, SenderProfile, SenderUse, share};
 use crate::mail::address::{printable, split};
 use crate::mail::identity::IdentityKind;
-use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
+use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "sender-rotation",
@@ -35,13 +36,37 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "generated names that read like people's; the users of a shared login come back",
         },
         Limit {
+            key: "new_senders_per_day",
+            default: 8.0,
+            unit: "envelope senders first used within one day after the first, none often, the messages of one size",
+            source: "detectors.md: a CRM login has three to six",
+        },
+        Limit {
+            key: "same_name_domains",
+            default: 5.0,
+            unit: "domains without a mailbox here under which one local part writes",
+            source: "a firm has its few domains on its host",
+        },
+        Limit {
+            key: "campaign_logins",
+            default: 4.0,
+            unit: "logins that send messages of one size at the same time to people they never wrote to",
+            source: "detectors.md: one campaign split over several logins to stay under the limit",
+        },
+        Limit {
+            key: "campaign_bad_share",
+            default: 0.03,
+            unit: "of the recipients of these logins then refused as unknown or unwanted",
+            source: "detectors.md: month-end invoices of several firms go out in one hour, too",
+        },
+        Limit {
             key: "domains",
             default: 8.0,
             unit: "sender domains under which one login writes, none with half of its mail",
             source: "a person writes for one or a few domains",
         },
     ],
-    check,
+    check: |case, limits| check(case, limits).or_else(|| campaign(case, limits)).into_iter().collect(),
 };
 
 /// Local parts that services number by design, one address per message: returns, lists, tickets.
@@ -51,13 +76,14 @@ const BY_DESIGN: &[&[u8]] = &[
 ];
 
 /// Local parts under which machines write.
-const SYSTEM_NAMES: &[&[u8]] = &[
+pub(super) const SYSTEM_NAMES: &[&[u8]] = &[
     b"root", b"cron", b"daemon", b"nobody", b"admin", b"postmaster", b"mailer-daemon", b"www-data", b"apache", b"nginx",
     b"backup", b"nagios", b"icinga", b"zabbix", b"monitoring", b"logwatch", b"fail2ban", b"postgres", b"mysql",
 ];
 
-fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
-    if !is_our_user(profile) {
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    if !profile.is_our_user() {
         return None;
     }
     let senders: Vec<_> = profile.senders().into_iter().filter(|s| !is_by_design(&s.address)).collect();
@@ -65,8 +91,14 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         .map(|found| ("numbered", found))
         .or_else(|| random(&senders, limits).map(|found| ("random", found)))
         .or_else(|| used_once(profile, &senders, limits).map(|found| ("once", found)))
+        .or_else(|| new_in_a_day(profile, &senders, limits).map(|found| ("alike", found)))
+        .or_else(|| one_name(case, &senders, limits).map(|found| ("domains", found)))
         .or_else(|| many_domains(profile, &senders, limits).map(|found| ("domains", found)))?;
     rotating.sort_by_key(|sender| sender.first);
+    // Senders of other days than the run's are the user's own.
+    let firsts: Vec<_> = rotating.iter().map(|sender| sender.first).collect();
+    let (from, to, _) = run_around(&firsts, SECONDS_PER_HOUR, SECONDS_PER_DAY)?;
+    rotating.retain(|sender| (from..=to).contains(&sender.first));
     let messages: u64 = rotating.iter().map(|s| s.messages).sum();
     let mut queue_ids = QueueIds::default();
     for sender in &rotating {
@@ -83,6 +115,7 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         "numbered" => "that differ only by a number".to_string(),
         "random" => "with random names".to_string(),
         "once" => "hardly one of them twice".to_string(),
+        "alike" => "all new, for messages of one size".to_string(),
         _ => format!("under {} domains", profile.envelope_sender_domains.count()),
     };
     let explanation = format!(
@@ -92,16 +125,14 @@ fn check(profile: &SenderProfile, limits: &Limits<'_>) -> Option<Finding> {
         profile.messages,
     );
     let (first, last): (Vec<Timestamp>, Vec<Timestamp>) = rotating.iter().map(|s| (s.first, s.last)).unzip();
-    Some(Finding {
-        kind: DETECTOR.kind,
+    Some(Draft {
         severity,
         score: (0.4 + 0.1 * (count as f64 / 5.0).min(3.0) + 0.2 * part).min(0.95),
-        first_seen: first.into_iter().min()?,
-        last_seen: last.into_iter().max()?,
+        first: first.into_iter().min()?,
+        last: last.into_iter().max()?,
         messages,
         recipients: profile.recipients,
-        queue_id_count: queue_ids.count,
-        queue_ids: queue_ids.things().copied().collect(),
+        queue_ids,
         explanation,
         evidence: json!({
             "pattern": pattern,
@@ -212,6 +243,82 @@ fn used_once<'a>(profile: &SenderProfile, senders: &[&'a SenderUse], limits: &Li
     firsts.sort_unstable();
     let (_, _, most) = busiest(&firsts, SECONDS_PER_HOUR)?;
     (most as f64 >= limits.get("new_senders_per_hour")).then(|| senders.to_vec())
+}
+
+/// Senders that all came up within a day, for messages of one size.
+fn new_in_a_day<'a>(
+    profile: &SenderProfile,
+    senders: &[&'a SenderUse],
+    limits: &Limits<'_>,
+) -> Option<Vec<&'a SenderUse>> {
+    let main = senders.iter().max_by_key(|sender| sender.messages)?;
+    let seldom: Vec<_> = senders.iter().copied().filter(|s| s.messages <= 10 && s.address != main.address).collect();
+    let mut firsts: Vec<_> = seldom.iter().map(|sender| sender.first).collect();
+    firsts.sort_unstable();
+    let (from, to, most) = busiest(&firsts, SECONDS_PER_DAY)?;
+    let total: u64 = profile.sizes.values().sum();
+    let alike = profile.sizes.iter().map(|(step, n)| n + profile.sizes.get(&(step + 1)).unwrap_or(&0)).max()?;
+    let is_found = profile.kind == IdentityKind::Sasl
+        && most as f64 >= limits.get("new_senders_per_day")
+        && share(alike, total) >= 0.5;
+    is_found.then(|| seldom.into_iter().filter(|sender| (from..=to).contains(&sender.first)).collect())
+}
+
+/// One local part under many domains that nobody here has.
+fn one_name<'a>(case: &Case<'_>, senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'a SenderUse>> {
+    if case.profile.kind == IdentityKind::Client {
+        return None;
+    }
+    let mut by_name: BTreeMap<Vec<u8>, Vec<&SenderUse>> = BTreeMap::new();
+    for sender in senders {
+        let (local, domain) = split(&sender.address);
+        let is_system = SYSTEM_NAMES.iter().any(|name| local.eq_ignore_ascii_case(name));
+        if !is_system && domain.contains(&b'.') && !case.around().is_hosted(&domain.to_ascii_lowercase()) {
+            by_name.entry(local.to_ascii_lowercase()).or_default().push(sender);
+        }
+    }
+    by_name.into_values().max_by_key(Vec::len).filter(|uses| uses.len() as f64 >= limits.get("same_name_domains"))
+}
+
+/// One campaign split over several logins: the same size at the same time, to strangers.
+fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    let (hours, logins) = case.alike();
+    let (from, to) = (hours.first().copied()?, hours.last().copied()?);
+    let once = |one: &SenderProfile| share(one.distinct_recipients.once(), one.distinct_recipients.count()) >= 0.3;
+    let logins: Vec<_> = logins.into_iter().filter(|one| once(one)).collect();
+    if (logins.len() as f64) < limits.get("campaign_logins") || !once(profile) {
+        return None;
+    }
+    let first = Timestamp::from_seconds(from * SECONDS_PER_HOUR);
+    let last = Timestamp::from_seconds((to + 1) * SECONDS_PER_HOUR - 1).min(profile.last_seen);
+    let used = total_between(profile, first, last);
+    let mut all = HourUse::default();
+    logins.iter().for_each(|one| all.add(total_between(one, first, last)));
+    if bad_share(all) < limits.get("campaign_bad_share") {
+        return None;
+    }
+    let first = first.max(profile.first_seen);
+    let names: Vec<_> = logins.iter().take(20).map(|one| printable(&one.name)).collect();
+    let mut queue_ids = QueueIds::default();
+    queue_ids.merge(profile.queue_ids.clone());
+    Some(Draft {
+        severity: Severity::High,
+        score: 0.6,
+        first,
+        last,
+        messages: u64::from(used.messages),
+        recipients: u64::from(used.recipients),
+        queue_ids,
+        explanation: format!(
+            "{} sent messages of one size at the same time as {} other logins ({}), between {first} and {last}: one campaign split over them.",
+            named(profile),
+            logins.len().saturating_sub(1),
+            names.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+        ),
+        evidence: json!({ "pattern": "campaign", "logins": names, "login_count": logins.len(), "hours": hours.len() }),
+        next_step: "Suspend all the logins named and reset their passwords; they are in one hand.".into(),
+    })
 }
 
 /// Senders under many domains, none of which is the login's main one.

@@ -300,8 +300,7 @@ impl Expiry {
             |at: &usize| part.get(*at..at + Self::WORD.len()).is_some_and(|w| w.eq_ignore_ascii_case(Self::WORD));
         self.last = memchr::memchr2_iter(b'x', b'X', part)
             .filter_map(|x| x.checked_sub(1))
-            .filter(is_word)
-            .last()
+            .rfind(is_word)
             .map(|at| self.looked + at)
             .or(self.last);
         // The word may be cut by the end.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::summary::Summary;
 use super::{HostNames, Judged, worst_first};
+use crate::detect::Finding;
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 
@@ -49,27 +50,33 @@ fn write(
     wrapped(out, &format!("Written to {}: {}", directory.display(), names.join(", ")), 0, 2)
 }
 
+/// One identity, one story: what was found about it, worst first, and what to do about the worst of it.
 fn findings(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt::Result {
     let all = worst_first(judged);
     if all.is_empty() {
         return out.write_str("No findings.\n\n");
     }
-    writeln!(out, "FINDINGS ({})", all.len())?;
-    for (Judged { profile, .. }, finding) in all.iter().take(SHOWN) {
-        let host = hosts.first_of(profile);
-        let on = if host.is_empty() { String::new() } else { format!(" on {host}") };
-        let head = format!(
-            "{:<8} {}: {} {}{on}",
-            finding.severity.word().to_uppercase(),
-            finding.kind,
-            profile.kind.word(),
-            printable(&profile.name)
-        );
-        wrapped(out, &head, 0, 9)?;
-        wrapped(out, &finding.explanation, 9, 9)?;
-        wrapped(out, &format!("Do: {}", finding.next_step), 9, 9)?;
+    let mut incidents: Vec<(&Judged, Vec<&Finding>)> = Vec::new();
+    for (one, finding) in &all {
+        match incidents.iter_mut().find(|(known, _)| std::ptr::eq(*known, *one)) {
+            Some((_, findings)) => findings.push(finding),
+            None => incidents.push((one, vec![finding])),
+        }
     }
-    more(out, all.len(), "findings")?;
+    let identities = if incidents.len() == 1 { "1 identity".into() } else { format!("{} identities", incidents.len()) };
+    writeln!(out, "INCIDENTS ({} of {identities})", many(all.len() as u64, "finding"))?;
+    for (one, findings) in incidents.iter().take(SHOWN) {
+        let Some(worst) = findings.first() else { continue };
+        let host = hosts.first_of(&one.profile);
+        let on = if host.is_empty() { String::new() } else { format!(" on {host}") };
+        let (kind, name) = (one.profile.kind.word(), printable(&one.profile.name));
+        wrapped(out, &format!("{:<8} {kind} {name}{on}", worst.severity.word().to_uppercase()), 0, 9)?;
+        for finding in findings {
+            wrapped(out, &format!("{}: {}", finding.kind, finding.explanation), 9, 11)?;
+        }
+        wrapped(out, &format!("Do: {}", worst.next_step), 9, 9)?;
+    }
+    more(out, incidents.len(), "identities with findings")?;
     out.write_str("\n")
 }
 

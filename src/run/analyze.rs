@@ -257,11 +257,11 @@ impl<'c> Stages<'c> {
             None => None,
         };
         let settings = LimitSettings::default();
-        let judged: Vec<Judged> = std::mem::take(&mut self.judge.profiles)
-            .finish()
-            .into_iter()
-            .map(|profile| Judged { findings: detect::check(&profile, &settings), profile })
-            .collect();
+        let (profiles, around) = std::mem::take(&mut self.judge.profiles).finish(&self.judge.hosts.0);
+        let findings = detect::check(&profiles, &around, &settings);
+        let mut judged: Vec<Judged> =
+            profiles.into_iter().zip(findings).map(|(profile, findings)| Judged { findings, profile }).collect();
+        judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
         let hosts = &self.judge.hosts;
         let tables = [
             report::findings(&judged, hosts),

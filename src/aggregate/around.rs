@@ -1,0 +1,388 @@
+//! What is known beyond one identity's mail: the domains that live here, who else answers whom, what the receivers think
+//! of a host, and what clients tried that never became a message.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use hashbrown::{HashMap, HashSet};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::distinct::{Earliest, FirstTimes};
+use super::profile::add_all;
+use super::reason::add_counts;
+use super::trouble::{is_invalid_recipient, is_listing, is_reputation};
+use super::{QUEUE_IDS, QueueIds};
+use crate::classify::Verdict;
+use crate::correlate::{Attempt, AuthFailure, HostId, Message, Octets, RecipientState, Rejection};
+use crate::mail::address;
+use crate::mail::identity::IdentityKind;
+use crate::mail::queue_id::QueueId;
+use crate::mail::status::{Action, Direction, Stage};
+use crate::mail::time::Timestamp;
+
+/// Logins that one client tried that are kept with their names.
+const LOGINS: usize = 1_024;
+
+/// How often one login was tried in vain.
+#[derive(Debug, Clone, Copy)]
+pub struct Tries {
+    pub failures: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+impl Tries {
+    fn merge(&mut self, other: Self) {
+        self.failures += other.failures;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// What one client did at the door of one host.
+#[derive(Debug, Clone, Default)]
+pub struct Visits {
+    /// Recipients refused as unknown, with the first time of each.
+    pub unknown: FirstTimes,
+    pub unknown_samples: Earliest<Octets, 10>,
+    pub queue_ids: Earliest<QueueId, QUEUE_IDS>,
+    /// Recipients of messages that were taken from it without a login.
+    pub taken: u64,
+    /// Logins tried in vain, by name; empty where the log does not say which.
+    pub logins: BTreeMap<Octets, Tries>,
+}
+
+impl Visits {
+    fn keep_login(&mut self, login: Octets, tries: Tries) {
+        self.logins.entry(login).and_modify(|known| known.merge(tries)).or_insert(tries);
+        if self.logins.len() > LOGINS {
+            self.logins.pop_last();
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.unknown.merge(other.unknown);
+        self.unknown_samples.merge(other.unknown_samples);
+        self.queue_ids.merge(other.queue_ids);
+        self.taken += other.taken;
+        for (login, tries) in other.logins {
+            self.keep_login(login, tries);
+        }
+    }
+
+    /// The first moment of any of it.
+    pub fn first(&self) -> Option<Timestamp> {
+        let unknown = self.unknown.times().into_iter().next();
+        let failure = self.logins.values().map(|tries| tries.first).min();
+        earlier(unknown, failure)
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.logins.values().map(|tries| tries.failures).sum()
+    }
+}
+
+/// What one receiving organisation did with the mail of one host in one hour.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReceiverHour {
+    pub delivered: u64,
+    /// Answers of distrust in this host's address or rate.
+    pub reputation: u64,
+    /// Those that name a list.
+    pub listed: u64,
+}
+
+impl ReceiverHour {
+    fn add(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.reputation += other.reputation;
+        self.listed += other.listed;
+    }
+}
+
+/// One receiving organisation, as one host sees it.
+#[derive(Debug, Clone, Default)]
+pub struct Receiver {
+    /// By hour since 1970, UTC.
+    pub hours: BTreeMap<i64, ReceiverHour>,
+    pub first_reputation: Option<Timestamp>,
+    pub last_reputation: Option<Timestamp>,
+    pub first_listed: Option<Timestamp>,
+    pub last_listed: Option<Timestamp>,
+    /// Lists that it named.
+    pub lists: BTreeMap<Box<str>, u64>,
+    /// Messages so refused.
+    pub queue_ids: QueueIds,
+    pub listed_queue_ids: QueueIds,
+    pub example: Option<(Timestamp, Octets)>,
+    pub listed_example: Option<(Timestamp, Octets)>,
+}
+
+impl Receiver {
+    pub fn total(&self) -> ReceiverHour {
+        self.hours.values().fold(ReceiverHour::default(), |mut sum, hour| {
+            sum.add(*hour);
+            sum
+        })
+    }
+
+    fn merge(&mut self, other: Self) {
+        add_all(&mut self.hours, other.hours, ReceiverHour::add);
+        self.first_reputation = earlier(self.first_reputation, other.first_reputation);
+        self.last_reputation = self.last_reputation.max(other.last_reputation);
+        self.first_listed = earlier(self.first_listed, other.first_listed);
+        self.last_listed = self.last_listed.max(other.last_listed);
+        add_counts(&mut self.lists, other.lists);
+        self.queue_ids.merge(other.queue_ids);
+        self.listed_queue_ids.merge(other.listed_queue_ids);
+        self.example = earlier(self.example.take(), other.example);
+        self.listed_example = earlier(self.listed_example.take(), other.listed_example);
+    }
+}
+
+/// The lesser of two that may be missing.
+fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// A bounce that this host wrote to somebody elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Notice {
+    pub at: Timestamp,
+    pub queue_id: QueueId,
+    pub parent: Option<QueueId>,
+    pub recipient: Octets,
+    /// It came back, or nobody took it.
+    pub is_undeliverable: bool,
+}
+
+/// Everything of it, of all hosts. Parts merge in any order.
+#[derive(Debug, Default)]
+pub struct Around {
+    /// Domains with mailboxes or logins here, in lower case.
+    pub hosted: BTreeSet<Octets>,
+    pub(super) visits: HashMap<(Option<HostId>, IpAddr), (HostId, Visits)>,
+    pub receivers: BTreeMap<(HostId, Octets), Receiver>,
+    /// Who wrote to whom from outside, as [`reply_key`].
+    replies: HashSet<u64>,
+    /// Messages from outside that did not get to all recipients: what a notice about one of them says, a stranger reads.
+    pub bounced_inbound: HashSet<(HostId, QueueId)>,
+    pub notices: BTreeMap<HostId, Vec<Notice>>,
+}
+
+/// One number for "`from` has written to `to`", by the hashes of the addresses.
+const fn reply_key(from: u64, to: u64) -> u64 {
+    from.rotate_left(17) ^ to.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl Around {
+    /// What stands for a sender address in [`Self::has_replied`].
+    pub fn replier(address: &[u8]) -> u64 {
+        xxh3_64(&address.to_ascii_lowercase())
+    }
+
+    /// True if a recipient, by the hash of its address, has written to one of these senders from outside.
+    pub fn has_replied(&self, recipient: u64, senders: &[u64]) -> bool {
+        senders.iter().any(|sender| self.replies.contains(&reply_key(recipient, *sender)))
+    }
+
+    /// True for a domain, or one under it, that has mailboxes or logins here.
+    pub fn is_hosted(&self, domain: &[u8]) -> bool {
+        let mut rest = domain;
+        loop {
+            if self.hosted.contains(rest) {
+                return true;
+            }
+            match memchr::memchr(b'.', rest).and_then(|dot| rest.get(dot + 1..)) {
+                Some(parent) if memchr::memchr(b'.', parent).is_some() => rest = parent,
+                _ => return false,
+            }
+        }
+    }
+
+    fn hosts(&mut self, domain: &[u8]) {
+        if domain.contains(&b'.') && !self.hosted.contains(domain) {
+            self.hosted.insert(domain.to_ascii_lowercase().into());
+        }
+    }
+
+    pub(super) fn message(&mut self, message: &Message, verdicts: &[Option<Verdict<'_>>], host: Option<HostId>) {
+        let identity = &message.identity;
+        if let (IdentityKind::Sasl, (_, domain)) = (identity.kind, address::split(&identity.name)) {
+            self.hosts(domain);
+        }
+        let is_stranger = matches!(identity.kind, IdentityKind::Sender | IdentityKind::Null)
+            && message.origin.client.as_ref().is_some_and(|client| !client.ip.is_empty());
+        for (attempt, verdict) in message.attempts.iter().zip(verdicts) {
+            let Some(recipient) = message.recipients.get(attempt.recipient) else { continue };
+            let stays = matches!(attempt.direction, Direction::Local | Direction::Inbound);
+            if attempt.action == Action::Delivered && !attempt.is_remote && !attempt.is_handover && stays {
+                self.hosts(address::split(&recipient.address).1);
+            }
+            if attempt.is_remote && attempt.direction == Direction::Outbound && !attempt.is_secondary {
+                self.receiver(message, attempt, verdict.as_ref(), &recipient.address);
+            }
+        }
+        if is_stranger {
+            let sender = message.sender.as_deref().unwrap_or_default();
+            for recipient in &message.recipients {
+                if recipient.state == RecipientState::Delivered && !sender.is_empty() {
+                    self.replies.insert(reply_key(xxh3_64(sender), Self::replier(recipient.asked_for())));
+                }
+            }
+            if let Some(ip) = message.origin.client.as_ref().and_then(|client| address::ip(&client.ip)) {
+                self.visits_of(host, identity.host, ip).taken += message.recipients.len() as u64;
+            }
+            let is_lost = |state| matches!(state, RecipientState::Bounced | RecipientState::Expired);
+            if message.recipients.iter().any(|r| is_lost(r.state)) {
+                self.bounced_inbound.insert((message.host, message.queue_id));
+            }
+        }
+        if identity.kind == IdentityKind::Null && message.origin.client.is_none() {
+            self.notice(message);
+        }
+    }
+
+    fn notice(&mut self, message: &Message) {
+        let goes_out = message.attempts.iter().any(|attempt| attempt.is_remote);
+        let Some(recipient) = message.recipients.first().filter(|_| goes_out) else { return };
+        self.notices.entry(message.host).or_default().push(Notice {
+            at: message.first_seen,
+            queue_id: message.queue_id,
+            parent: message.parent_queue_id,
+            recipient: recipient.address.clone(),
+            is_undeliverable: matches!(
+                recipient.state,
+                RecipientState::Bounced | RecipientState::Expired | RecipientState::Deferred
+            ),
+        });
+    }
+
+    fn receiver(&mut self, message: &Message, attempt: &Attempt, verdict: Option<&Verdict<'_>>, recipient: &[u8]) {
+        let key = (message.host, receiver(attempt, recipient));
+        let known = self.receivers.entry(key).or_default();
+        let hour = known.hours.entry(attempt.at.minute().div_euclid(60)).or_default();
+        let times = u64::from(attempt.times);
+        let Some(verdict) = verdict else {
+            hour.delivered += u64::from(attempt.action == Action::Delivered) * times;
+            return;
+        };
+        let example = || Some((attempt.at, attempt.response.as_ref().into()));
+        if is_reputation(verdict) {
+            hour.reputation += times;
+            known.first_reputation = earlier(known.first_reputation, Some(attempt.at));
+            known.last_reputation = known.last_reputation.max(Some(attempt.at));
+            known.queue_ids.add(attempt.at, message.queue_id);
+            known.example = earlier(known.example.take(), example());
+        }
+        if is_listing(verdict) {
+            hour.listed += times;
+            known.first_listed = earlier(known.first_listed, Some(attempt.at));
+            known.last_listed = known.last_listed.max(Some(attempt.at));
+            known.listed_queue_ids.add(attempt.at, message.queue_id);
+            known.listed_example = earlier(known.listed_example.take(), example());
+            if let Some(list) = &verdict.dnsbl {
+                *known.lists.entry(list.as_ref().into()).or_default() += times;
+            }
+        }
+    }
+
+    fn visits_of(&mut self, key: Option<HostId>, host: HostId, ip: IpAddr) -> &mut Visits {
+        &mut self.visits.entry((key, ip)).or_insert_with(|| (host, Visits::default())).1
+    }
+
+    pub(super) fn rejection(&mut self, rejection: &Rejection, verdict: Option<&Verdict<'_>>, host: Option<HostId>) {
+        let is_stranger = rejection.sasl_username.is_none() && rejection.local_user.is_none();
+        let recipient = rejection.recipient.as_deref().unwrap_or_default();
+        let (Some(verdict), Some(ip)) = (verdict, address::ip(&rejection.client.ip)) else { return };
+        if !is_stranger || rejection.stage != Stage::Rcpt || recipient.is_empty() {
+            return;
+        }
+        if verdict.category.id() == "recipient-unknown" {
+            self.hosts(address::split(recipient).1);
+        }
+        if is_invalid_recipient(verdict) {
+            let visits = self.visits_of(host, rejection.host, ip);
+            visits.unknown.add(recipient, rejection.at);
+            visits.unknown_samples.add(rejection.at, recipient.into());
+            if let Some(id) = rejection.queue_id {
+                visits.queue_ids.add(rejection.at, id);
+            }
+        }
+    }
+
+    pub(super) fn auth_failure(&mut self, failure: &AuthFailure, host: Option<HostId>) {
+        let Some(ip) = address::ip(&failure.client.ip) else { return };
+        let login = failure.sasl_username.clone().unwrap_or_default();
+        let tries = Tries { failures: u64::from(failure.times), first: failure.at, last: failure.at };
+        self.visits_of(host, failure.host, ip).keep_login(login, tries);
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.hosted.extend(other.hosted);
+        for (key, (host, visits)) in other.visits {
+            let known = self.visits.entry(key).or_insert_with(|| (host, Visits::default()));
+            known.0 = known.0.min(host);
+            known.1.merge(visits);
+        }
+        add_all(&mut self.receivers, other.receivers, Receiver::merge);
+        self.replies.extend(other.replies);
+        self.bounced_inbound.extend(other.bounced_inbound);
+        for (host, notices) in other.notices {
+            self.notices.entry(host).or_default().extend(notices);
+        }
+    }
+}
+
+/// The organisation that an attempt went to: the end of the relay's name that one owner has, else the recipient's domain.
+pub(super) fn receiver(attempt: &Attempt, recipient: &[u8]) -> Octets {
+    let name = if attempt.relay_host.is_empty() { address::split(recipient).1 } else { &attempt.relay_host };
+    organisation(name).to_ascii_lowercase().into()
+}
+
+/// Labels under which countries register names (`co.uk`, `com.br`, `ne.jp`).
+const REGISTRIES: &[&[u8]] = &[
+    b"ac", b"co", b"com", b"ed", b"edu", b"go", b"gob", b"gouv", b"gov", b"gv", b"ltd", b"me", b"mil", b"ne", b"net",
+    b"nhs", b"nom", b"or", b"org", b"plc", b"sch",
+];
+
+/// The last two labels of a host name, three where the second-last is one under which a country registers.
+fn organisation(host: &[u8]) -> &[u8] {
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let mut dots = memchr::memrchr_iter(b'.', host);
+    let (Some(top), Some(second)) = (dots.next(), dots.next()) else { return host };
+    let label = host.get(second + 1..top).unwrap_or_default();
+    let is_registry = REGISTRIES.iter().any(|name| label.eq_ignore_ascii_case(name)) && host.len() - top - 1 == 2;
+    let cut = if is_registry { dots.next() } else { Some(second) };
+    cut.and_then(|at| host.get(at + 1..)).unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_organisation_is_what_one_owner_has() {
+        for (host, expected) in [
+            ("gmail-smtp-in.l.google.com", "google.com"),
+            ("mx1.post.a.co.uk", "a.co.uk"),
+            ("a.co.uk", "a.co.uk"),
+            ("mx.gmx.de.", "gmx.de"),
+            ("mx01.t-online.de", "t-online.de"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(organisation(host.as_bytes()), expected.as_bytes(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_domain_under_a_hosted_one_is_hosted() {
+        let mut around = Around::default();
+        around.hosts(b"A.example");
+        assert!(around.is_hosted(b"a.example") && around.is_hosted(b"www.a.example"));
+        assert!(!around.is_hosted(b"b.example") && !around.is_hosted(b"example"));
+    }
+}

@@ -1,0 +1,111 @@
+//! Why mail of an identity was refused, by reason: the rows of the `reasons` table.
+
+use std::collections::BTreeMap;
+
+use super::distinct::Distinct;
+use crate::classify::{Category, Verdict};
+use crate::correlate::Octets;
+use crate::mail::status::{Action, Direction, EnhancedCode, SmtpCode};
+use crate::mail::time::Timestamp;
+
+/// What a row of `reasons` is about (contract.md section 2).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReasonKey {
+    pub direction: Direction,
+    pub action: Action,
+    pub category: Category,
+    /// Empty where the provider is not known.
+    pub provider: Box<str>,
+}
+
+/// Reply code and enhanced code of an answer.
+pub type Codes = (Option<SmtpCode>, Option<EnhancedCode>);
+
+/// How often a reason came up, and for whom.
+#[derive(Debug, Clone)]
+pub struct Reason {
+    /// True when this host said it.
+    pub by_us: bool,
+    /// Answers; 0 where a destination was put off without being tried again.
+    pub attempts: u64,
+    pub messages: u64,
+    pub recipients: Distinct,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// The first answer, as written.
+    pub example: Octets,
+    codes: BTreeMap<Codes, u64>,
+    lists: BTreeMap<Box<str>, u64>,
+}
+
+impl Reason {
+    pub(super) fn new(at: Timestamp, by_us: bool, example: &[u8]) -> Self {
+        Self {
+            by_us,
+            attempts: 0,
+            messages: 0,
+            recipients: Distinct::default(),
+            first: at,
+            last: at,
+            example: example.into(),
+            codes: BTreeMap::new(),
+            lists: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, at: Timestamp, times: u64, verdict: &Verdict<'_>, recipient: &[u8], response: &[u8]) {
+        self.see(at, response);
+        self.last = self.last.max(at);
+        self.attempts += times;
+        *self.codes.entry((verdict.smtp_code, verdict.enhanced_code)).or_default() += times;
+        if let Some(list) = &verdict.dnsbl {
+            *self.lists.entry(list.as_ref().into()).or_default() += times;
+        }
+        if !recipient.is_empty() {
+            self.recipients.add(recipient);
+        }
+    }
+
+    /// The example is the earliest answer, of several at one moment the least.
+    fn see(&mut self, at: Timestamp, example: &[u8]) {
+        if (at, example) < (self.first, &self.example) {
+            self.example = example.into();
+        }
+        self.first = self.first.min(at);
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.see(other.first, &other.example);
+        self.last = self.last.max(other.last);
+        self.attempts += other.attempts;
+        self.messages += other.messages;
+        self.recipients.merge(other.recipients);
+        add_counts(&mut self.codes, other.codes);
+        add_counts(&mut self.lists, other.lists);
+    }
+
+    /// The codes that came most often.
+    pub fn codes(&self) -> Codes {
+        most_frequent(&self.codes).copied().unwrap_or((None, None))
+    }
+
+    /// The DNS list that was named most often.
+    pub fn dnsbl(&self) -> Option<&str> {
+        most_frequent(&self.lists).map(AsRef::as_ref)
+    }
+}
+
+pub(super) fn add_counts<K: Ord>(to: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
+    for (key, count) in from {
+        *to.entry(key).or_default() += count;
+    }
+}
+
+/// The key with the highest count, the least of several.
+pub(super) fn most_frequent<K>(counts: &BTreeMap<K, u64>) -> Option<&K> {
+    counts.iter().rev().max_by_key(|(_, count)| **count).map(|(key, _)| key)
+}
+
+pub(super) fn reason_key(direction: Direction, action: Action, verdict: &Verdict<'_>) -> ReasonKey {
+    ReasonKey { direction, action, category: verdict.category, provider: verdict.provider.unwrap_or_default().into() }
+}

@@ -1,0 +1,305 @@
+//! Somebody else uses a login: mail from networks that are new to it, to people it never wrote to, more than it ever sent,
+//! refused more than its own mail is.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use super::case::bad_share;
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::distinct::Distinct;
+use crate::aggregate::{HourUse, NetworkUse, QueueIds, share};
+use crate::mail::address::split;
+use crate::mail::identity::IdentityKind;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "account-takeover",
+    question: "is somebody else using this login?",
+    limits: &[
+        Limit {
+            key: "score",
+            default: 0.9,
+            unit: "sum of the signs' weights",
+            source: "one strong sign with a weak one, or three of middle weight; one alone never is enough",
+        },
+        Limit {
+            key: "recipients",
+            default: 12.0,
+            unit: "recipients asked for from foreign networks",
+            source: "a precursor mail alone is no finding; a run shows within 50 messages",
+        },
+        Limit {
+            key: "networks",
+            default: 4.0,
+            unit: "client networks that are foreign to the login",
+            source: "detectors.md: a travelling user has three and a phone",
+        },
+    ],
+    check: |case, limits| check(case, limits).into_iter().collect(),
+};
+
+/// What the signs must weigh beyond the limit where all of it came from one network.
+const ONE_PLACE: f64 = 0.1;
+
+/// A network with what speaks for the owner or against.
+struct Foreign<'a> {
+    network: IpAddr,
+    used: &'a NetworkUse,
+}
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    if profile.kind != IdentityKind::Sasl {
+        return None;
+    }
+    let (own, foreign) = apart(case);
+    if foreign.is_empty() {
+        return None;
+    }
+    let mut total = HourUse::default();
+    let (mut recipients, mut senders) = (Distinct::default(), 0);
+    let mut queue_ids = QueueIds::default();
+    for one in &foreign {
+        total.add(one.used.total);
+        recipients.merge(one.used.recipients.clone());
+        senders += one.used.senders.count();
+        queue_ids.merge(one.used.queue_ids.clone());
+    }
+    if f64::from(total.recipients) < limits.get("recipients") {
+        return None;
+    }
+    let own_recipients = own.iter().fold(Distinct::default(), |mut all, used| {
+        all.merge(used.recipients.clone());
+        all
+    });
+    let known = share(recipients.in_common(&own_recipients), recipients.count());
+    let first = foreign.iter().map(|one| one.used.first).min()?;
+    let last = foreign.iter().map(|one| one.used.last).max()?;
+    let own_peak = own.iter().flat_map(|used| used.hours.values()).map(|hour| hour.recipients).max().unwrap_or(0);
+    let foreign_peak = peak(&foreign);
+    let own_bad = own.iter().fold(HourUse::default(), |mut sum, used| {
+        sum.add(used.total);
+        sum
+    });
+    let bad = bad_share(total);
+    let spread = foreign.iter().map(|one| wide(one.network)).collect::<BTreeSet<_>>().len();
+    let tried: Vec<(u64, Timestamp)> =
+        foreign.iter().filter_map(|one| case.tried_from(one.network).filter(|(_, at)| *at <= one.used.first)).collect();
+    let guessed = case.guesses().filter(|g| g.first.is_some_and(|at| at <= first) && g.ips.len() >= 3);
+    let shared: Vec<String> = foreign.iter().flat_map(|one| suspects(case, one.network)).collect();
+    let days = (last.seconds_since(first) / SECONDS_PER_DAY + 1).max(1);
+    let networks = foreign.len();
+    let mut signs: Vec<(&str, f64)> = Vec::new();
+    let mut sign = |holds: bool, name: &'static str, weight: f64| {
+        if holds {
+            signs.push((name, weight));
+        }
+    };
+    sign(foreign.len() as f64 >= limits.get("networks"), "many-networks", 0.5);
+    sign(at_once(&foreign) >= 2, "networks-at-once", 0.3);
+    sign(foreign.iter().all(|one| is_spray(one.used)), "nobody-twice", 0.2);
+    sign(spread >= 8 && foreign.len() >= 10, "networks-all-over", 0.4);
+    sign(known <= 0.05 && recipients.count() >= 12, "strangers-only", 0.35);
+    sign(bad >= 0.05 && bad >= 2.0 * bad_share(own_bad), "refused-more", 0.4);
+    sign(bad >= 0.2, "refused-much", 0.3);
+    sign(foreign_peak >= 20 && f64::from(foreign_peak) >= 4.0 * f64::from(own_peak.max(2)), "more-than-ever", 0.4);
+    sign(f64::from(total.recipients) / days as f64 >= 100.0, "large-volume", 0.2);
+    sign(!tried.is_empty(), "guessed-before", 0.5);
+    sign(guessed.is_some(), "guessed-from-elsewhere", 0.3);
+    sign(!shared.is_empty(), "network-of-other-victims", 0.4);
+    sign(senders > 3 * foreign.len() as u64, "many-senders", 0.3);
+    sign(round_the_clock(&foreign) >= 18 && recipients.count() >= 30, "round-the-clock", 0.3);
+    sign(recipients.count() >= 30 && case.once_and_replied(first, last).1 == 0.0, "nobody-answers", 0.1);
+    let weight: f64 = signs.iter().map(|(_, weight)| weight).sum();
+    // What is only much, and much refused, may be the owner's: somebody else shows by where and to whom.
+    const ELSE: &[&str] = &[
+        "many-networks",
+        "networks-at-once",
+        "strangers-only",
+        "guessed-before",
+        "guessed-from-elsewhere",
+        "network-of-other-victims",
+        "many-senders",
+        "round-the-clock",
+    ];
+    let is_other = signs.iter().any(|(name, _)| ELSE.contains(name));
+    // Networks are what the question is about; a new place alone is a journey.
+    let is_elsewhere = !own.is_empty() || foreign.len() as f64 >= limits.get("networks") || !tried.is_empty();
+    // One new place asks for more than several.
+    let least = limits.get("score") + if networks == 1 && tried.is_empty() { ONE_PLACE } else { 0.0 };
+    if weight < least || !is_elsewhere || !is_other {
+        return None;
+    }
+    let severity = match () {
+        () if weight >= 1.3 || f64::from(total.recipients) >= 200.0 => Severity::Critical,
+        () => Severity::High,
+    };
+    let strangers = recipients.count() - recipients.in_common(&own_recipients);
+    let explanation = format!(
+        "{} was used from {networks} client networks foreign to it for {} recipients between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted. Signs: {}.",
+        named(profile),
+        total.recipients,
+        bad * 100.0,
+        signs.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+    );
+    let shown: Vec<_> = foreign
+        .iter()
+        .take(20)
+        .map(|one| {
+            json!({
+                "network": one.network.to_string(),
+                "ips": one.used.ips.keys().take(5).map(ToString::to_string).collect::<Vec<_>>(),
+                "first": one.used.first.to_string(),
+                "last": one.used.last.to_string(),
+                "recipients": one.used.total.recipients,
+            })
+        })
+        .collect();
+    Some(Draft {
+        severity,
+        score: 0.5 + weight / 4.0,
+        first,
+        last,
+        messages: u64::from(total.messages),
+        recipients: u64::from(total.recipients),
+        queue_ids,
+        explanation,
+        evidence: json!({
+            "signs": signs.iter().map(|(name, weight)| json!({ "sign": name, "weight": weight })).collect::<Vec<_>>(),
+            "weight": weight,
+            "foreign_networks": networks,
+            "own_networks": own.len(),
+            "recipients_known_to_the_owner_share": known,
+            "refused_share": bad,
+            "peak_hour_recipients": foreign_peak,
+            "peak_hour_recipients_before": own_peak,
+            "failed_logins_before": tried.iter().map(|(failures, _)| failures).sum::<u64>(),
+            "networks": shown,
+            "logins_in_the_same_networks": shared,
+        }),
+        next_step: "Suspend the login, reset its password and end its sessions; hold what it still has in the queue (`mailq`), look at the recipients listed, and ask the owner where they sent from.".into(),
+    })
+}
+
+/// The login's own networks, and those that are foreign to it.
+fn apart<'a>(case: &Case<'a>) -> (Vec<&'a NetworkUse>, Vec<Foreign<'a>>) {
+    let profile = case.profile;
+    let all = profile.networks.iter().filter(|(_, used)| used.total.recipients > 0);
+    let home = home(case);
+    let home_recipients = home.iter().filter_map(|network| profile.networks.get(network)).fold(
+        Distinct::default(),
+        |mut all, used| {
+            all.merge(used.recipients.clone());
+            all
+        },
+    );
+    let (mut own, mut foreign) = (Vec::new(), Vec::new());
+    for (network, used) in all {
+        let common = used.recipients.in_common(&home_recipients);
+        let known = share(common, used.recipients.count());
+        let is_office = is_office(case, *network);
+        if home.contains(network) || is_office || known >= 0.3 || (common >= 3 && known >= 0.02) {
+            own.push(used);
+        } else {
+            foreign.push(Foreign { network: *network, used });
+        }
+    }
+    // A trip or a phone that wrote a mail or two says nothing where a real stranger is there beside it.
+    let most = foreign.iter().map(|one| one.used.total.recipients).max().unwrap_or(0);
+    if foreign.len() < 4 {
+        foreign.retain(|one| {
+            let is_small = one.used.total.recipients <= 2 && most >= 10;
+            if is_small {
+                own.push(one.used);
+            }
+            !is_small
+        });
+    }
+    (own, foreign)
+}
+
+/// Networks of the owner: the first one, those from which people are written to again, and those of several days; unless
+/// they are spray beside calmer ones.
+fn home(case: &Case<'_>) -> BTreeSet<IpAddr> {
+    let profile = case.profile;
+    let networks = || profile.networks.iter().filter(|(_, used)| used.total.messages > 0);
+    let is_all_spray = networks().all(|(_, used)| is_spray(used));
+    let is_own = |used: &NetworkUse| {
+        let again = u64::from(used.total.recipients) * 5 >= used.recipients.count() * 6 && used.recipients.count() >= 2;
+        used.first == profile.first_seen || again || days(used) >= 2
+    };
+    networks()
+        .filter(|(_, used)| if is_all_spray { used.first == profile.first_seen } else { !is_spray(used) && is_own(used) })
+        .map(|(network, _)| *network)
+        .collect()
+}
+
+/// UTC days on which a network was used.
+fn days(used: &NetworkUse) -> usize {
+    used.hours.keys().map(|hour| hour.div_euclid(24)).collect::<BTreeSet<_>>().len()
+}
+
+/// True where many were written to, nobody twice.
+fn is_spray(used: &NetworkUse) -> bool {
+    let distinct = used.recipients.count();
+    distinct >= 12 && u64::from(used.total.recipients) * 20 <= distinct * 21
+}
+
+/// True for a network from which other logins of the same domain send ordinary mail: an office, a school.
+fn is_office(case: &Case<'_>, network: IpAddr) -> bool {
+    let domain = split(&case.profile.name).1;
+    let colleagues = case.others_in(network).filter(|(other, used)| {
+        split(&other.name).1 == domain && !domain.is_empty() && bad_share(used.total) < 0.15 && used.hours.len() >= 2
+    });
+    colleagues.count() >= 2
+}
+
+/// Other logins, of other domains, with much refused mail from the same network.
+fn suspects(case: &Case<'_>, network: IpAddr) -> Vec<String> {
+    let domain = split(&case.profile.name).1;
+    case.others_in(network)
+        .filter(|(other, used)| {
+            split(&other.name).1 != domain && used.total.recipients >= 10 && bad_share(used.total) >= 0.1
+        })
+        .map(|(other, _)| crate::mail::address::printable(&other.name).into_owned())
+        .collect()
+}
+
+/// The most recipients in one hour over all of these networks.
+fn peak(foreign: &[Foreign<'_>]) -> u32 {
+    let mut hours = std::collections::BTreeMap::new();
+    for (hour, used) in foreign.iter().flat_map(|one| &one.used.hours) {
+        *hours.entry(*hour).or_insert(0u32) += used.recipients;
+    }
+    hours.into_values().max().unwrap_or(0)
+}
+
+/// The most of these networks that were in use in one hour.
+fn at_once(foreign: &[Foreign<'_>]) -> u32 {
+    let mut hours = std::collections::BTreeMap::new();
+    for hour in foreign.iter().flat_map(|one| one.used.hours.keys()) {
+        *hours.entry(*hour).or_insert(0u32) += 1;
+    }
+    hours.into_values().max().unwrap_or(0)
+}
+
+/// Different hours of the day in which there was mail.
+fn round_the_clock(foreign: &[Foreign<'_>]) -> usize {
+    foreign.iter().flat_map(|one| one.used.hours.keys()).map(|hour| hour.rem_euclid(24)).collect::<BTreeSet<_>>().len()
+}
+
+/// The /16 or /32 that a network is in: what one provider gives out at a place.
+fn wide(network: IpAddr) -> IpAddr {
+    match network {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            IpAddr::from([a, b, 0, 0])
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, ..] = v6.segments();
+            IpAddr::from([a, b, 0, 0, 0, 0, 0, 0])
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! This host takes mail, finds that it cannot deliver it, and tells a stranger whose address was forged.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{Case, Detector, Draft, Limit, Limits, Severity};
+use crate::aggregate::{Notice, QueueIds, share};
+use crate::mail::address::printable;
+use crate::mail::time::SECONDS_PER_HOUR;
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "backscatter",
+    question: "does this host bounce mail that it should have refused?",
+    limits: &[Limit {
+        key: "recipients",
+        default: 10.0,
+        unit: "distinct strangers told of mail that came from outside",
+        source: "baruwa seed: legitimate bounces; a few come of full mailboxes and forwards",
+    }],
+    check,
+};
+
+/// A run ends where for so long no such bounce is written.
+const GAP_S: i64 = 6 * SECONDS_PER_HOUR;
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
+    let Some(host) = case.profile.hosts.first().copied().filter(|_| case.profile.is_host) else { return Vec::new() };
+    let around = case.around();
+    let is_of_stranger = |notice: &&Notice| {
+        notice.parent.is_some_and(|parent| around.bounced_inbound.contains(&(host, parent)))
+            && !around.is_hosted(&super::case::domain_of(&notice.recipient))
+    };
+    let mut notices: Vec<&Notice> = around.notices.get(&host).into_iter().flatten().filter(is_of_stranger).collect();
+    notices.sort_unstable();
+    notices.chunk_by(|a, b| b.at.seconds_since(a.at) <= GAP_S).filter_map(|run| of_run(run, limits)).collect()
+}
+
+fn of_run(notices: &[&Notice], limits: &Limits<'_>) -> Option<Draft> {
+    let strangers: BTreeSet<_> = notices.iter().map(|notice| &notice.recipient).collect();
+    if (strangers.len() as f64) < limits.get("recipients") {
+        return None;
+    }
+    let undeliverable = notices.iter().filter(|notice| notice.is_undeliverable).count() as u64;
+    let count = notices.len() as u64;
+    let lost = share(undeliverable, count);
+    let severity = match strangers.len() {
+        200.. => Severity::High,
+        40.. => Severity::Medium,
+        _ => Severity::Low,
+    };
+    let mut queue_ids = QueueIds::default();
+    for notice in notices {
+        queue_ids.add(notice.at, notice.queue_id);
+    }
+    let samples: Vec<_> = strangers.iter().take(10).map(|address| printable(address)).collect();
+    Some(Draft {
+        severity,
+        score: 0.4 + 0.4 * lost,
+        first: notices.first()?.at,
+        last: notices.last()?.at,
+        messages: count,
+        recipients: count,
+        queue_ids,
+        explanation: format!(
+            "this host took mail from outside and bounced it {count} times to {} strangers; {:.0} % of these bounces could not be delivered, as forged senders' cannot.",
+            strangers.len(),
+            lost * 100.0,
+        ),
+        evidence: json!({ "bounces": count, "strangers": strangers.len(), "undeliverable": undeliverable, "samples": samples }),
+        next_step: "Refuse unknown recipients and spam while the client is still connected (Postfix: local_recipient_maps, relay_recipient_maps; Exim: verify = recipient in the RCPT ACL), instead of bouncing afterwards.".into(),
+    })
+}

@@ -1,0 +1,113 @@
+//! A marketing run from a mailbox: many strangers over many domains in a steady stream, one size, hardly any answers.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::case::{bad_share, run_around, total_between};
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::{QueueIds, share};
+use crate::mail::identity::IdentityKind;
+use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "bulk-campaign",
+    question: "is it a marketing run from a mailbox?",
+    limits: &[
+        Limit {
+            key: "recipients",
+            default: 100.0,
+            unit: "recipients mailed for the first time within one run",
+            source: "a busy person writes to dozens of new people in a day, not to a hundred",
+        },
+        Limit {
+            key: "domains",
+            default: 20.0,
+            unit: "distinct recipient domains",
+            source: "invoices and schools write to many people of few domains, and to their own",
+        },
+        Limit {
+            key: "alike_share",
+            default: 0.5,
+            unit: "of the messages within a fifth of one size",
+            source: "a campaign is one text",
+        },
+        Limit {
+            key: "bad_share",
+            default: 0.1,
+            unit: "of its recipients refused as unknown or unwanted: over it the list is no honest one",
+            source: "detectors.md: an association's slightly stale list has up to a twelfth",
+        },
+    ],
+    check: |case, limits| check(case, limits).into_iter().collect(),
+};
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    if !matches!(profile.kind, IdentityKind::Sasl | IdentityKind::Uid) {
+        return None;
+    }
+    let firsts = profile.distinct_recipients.times();
+    let (first, last, run) = run_around(&firsts, SECONDS_PER_DAY, 6 * SECONDS_PER_HOUR)?;
+    let domains = profile.distinct_recipient_domains.count();
+    if (run as f64) < limits.get("recipients") || (domains as f64) < limits.get("domains") {
+        return None;
+    }
+    let alike = alike_share(case, first, last);
+    let (once, replied) = case.once_and_replied(first, last);
+    if once < 0.6 || alike < limits.get("alike_share") || replied > 0.05 {
+        return None;
+    }
+    let used = total_between(profile, first, last);
+    let bad = bad_share(used);
+    let severity = match (bad >= limits.get("bad_share"), run) {
+        (true, 500..) => Severity::High,
+        (true, _) => Severity::Medium,
+        (false, _) => Severity::Low,
+    };
+    let mut queue_ids = QueueIds::default();
+    queue_ids.merge(profile.queue_ids.clone());
+    Some(Draft {
+        severity,
+        score: 0.3 + 0.3 * (bad * 5.0).min(1.0) + 0.2 * alike,
+        first,
+        last,
+        messages: u64::from(used.messages),
+        recipients: run,
+        queue_ids,
+        explanation: format!(
+            "{} mailed {run} recipients for the first time between {first} and {last}, under {domains} domains; {:.0} % of its messages are of one size, {:.0} % of the recipients were refused as unknown or unwanted, and {:.0} % ever wrote back.",
+            named(profile),
+            alike * 100.0,
+            bad * 100.0,
+            replied * 100.0,
+        ),
+        evidence: json!({
+            "new_recipients": run,
+            "recipient_domains": domains,
+            "mailed_once_share": once,
+            "one_size_share": alike,
+            "refused_share": bad,
+            "replied_share": replied,
+        }),
+        next_step: "Ask the owner whether this mailing is theirs and where the addresses are from; a mailing to strangers belongs to a service made for it, or nowhere.".into(),
+    })
+}
+
+/// The largest share of the messages of a span that steps of size beside each other hold, a fifth wide; of a script, of
+/// all its messages.
+fn alike_share(case: &Case<'_>, first: Timestamp, last: Timestamp) -> f64 {
+    let hour = |at: Timestamp| at.minute().div_euclid(60);
+    let mut sizes: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut wide = 2;
+    for ((_, step), count) in case.profile.size_hours.range((hour(first), 0)..=(hour(last), u16::MAX)) {
+        *sizes.entry(*step).or_default() += u64::from(*count);
+        wide = 8;
+    }
+    if sizes.is_empty() {
+        sizes.clone_from(&case.profile.sizes);
+    }
+    let total: u64 = sizes.values().sum();
+    let from = |step: &u16| sizes.range(*step..step.saturating_add(wide)).map(|(_, count)| count).sum::<u64>();
+    share(sizes.keys().map(from).max().unwrap_or(0), total)
+}

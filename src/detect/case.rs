@@ -1,0 +1,245 @@
+//! One identity with what is known around it: its networks beside those of others, who lives here, who answers whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::aggregate::distinct::FirstTimes;
+use crate::aggregate::window::busiest;
+use crate::aggregate::{Around, HourUse, NetworkUse, SenderProfile, share};
+use crate::correlate::Octets;
+use crate::mail::address::{ip, network, split};
+use crate::mail::identity::IdentityKind;
+use crate::mail::time::Timestamp;
+
+/// One identity that a detector looks at.
+pub struct Case<'a> {
+    pub profile: &'a SenderProfile,
+    pub(super) surroundings: &'a Surroundings<'a>,
+}
+
+/// Who tried one login in vain, from wherever.
+#[derive(Debug, Default)]
+pub(super) struct Guesses {
+    pub failures: u64,
+    pub ips: BTreeSet<IpAddr>,
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+}
+
+/// What all identities together tell about each.
+pub(super) struct Surroundings<'a> {
+    pub around: &'a Around,
+    /// Logins that sent mail from each client network, with their recipients there.
+    logins_of: BTreeMap<IpAddr, Vec<(&'a SenderProfile, &'a NetworkUse)>>,
+    /// By login, over all clients.
+    guesses: BTreeMap<&'a [u8], Guesses>,
+    /// Vain tries at each login from each network, with the moment of the first.
+    tried_from: BTreeMap<(&'a [u8], IpAddr), (u64, Timestamp)>,
+    /// What all clients of a network tried: recipients refused as unknown, recipients taken, and the client with the most.
+    guessing: BTreeMap<IpAddr, Guessing<'a>>,
+    /// Logins that sent many messages of one size in one hour, by hour and size step, where several did.
+    alike: BTreeMap<(i64, u16), Vec<&'a SenderProfile>>,
+    pub profiles: &'a [SenderProfile],
+}
+
+/// Messages of one size in an hour from which on a login counts for a campaign.
+const ALIKE_MESSAGES: u32 = 6;
+/// Logins that make a campaign.
+const ALIKE_LOGINS: usize = 3;
+
+/// Guesses at recipients out of one network.
+pub(super) struct Guessing<'a> {
+    pub unknown: FirstTimes,
+    pub taken: u64,
+    pub clients: u64,
+    pub most: &'a SenderProfile,
+}
+
+impl<'a> Surroundings<'a> {
+    pub(super) fn new(profiles: &'a [SenderProfile], around: &'a Around) -> Self {
+        let mut logins_of: BTreeMap<IpAddr, Vec<_>> = BTreeMap::new();
+        let mut guesses: BTreeMap<&[u8], Guesses> = BTreeMap::new();
+        let mut guessing: BTreeMap<IpAddr, Guessing<'_>> = BTreeMap::new();
+        let mut tried_from: BTreeMap<(&[u8], IpAddr), (u64, Timestamp)> = BTreeMap::new();
+        for profile in profiles {
+            if profile.kind == IdentityKind::Sasl {
+                for (network, used) in &profile.networks {
+                    logins_of.entry(*network).or_default().push((profile, used));
+                }
+            }
+            let Some(visits) = &profile.visits else { continue };
+            if let (Some(ip), true) = (ip(&profile.name), visits.unknown.count() > 0) {
+                let known = guessing.entry(network(ip)).or_insert_with(|| Guessing {
+                    unknown: FirstTimes::default(),
+                    taken: 0,
+                    clients: 0,
+                    most: profile,
+                });
+                known.unknown.merge(visits.unknown.clone());
+                known.taken += visits.taken;
+                known.clients += 1;
+                let count = |one: &SenderProfile| one.visits.as_ref().map_or(0, |v| v.unknown.count());
+                if count(profile) > count(known.most) {
+                    known.most = profile;
+                }
+            }
+            for (login, tries) in &visits.logins {
+                let known = guesses.entry(login).or_default();
+                known.failures += tries.failures;
+                known.ips.extend(&profile.client_ips);
+                known.first = Some(known.first.map_or(tries.first, |first| first.min(tries.first)));
+                known.last = known.last.max(Some(tries.last));
+                for ip in &profile.client_ips {
+                    let from = tried_from.entry((login, network(*ip))).or_insert((0, tries.first));
+                    *from = (from.0 + tries.failures, from.1.min(tries.first));
+                }
+            }
+        }
+        let alike = alike(profiles);
+        Self { around, logins_of, guesses, tried_from, guessing, alike, profiles }
+    }
+}
+
+/// Which logins sent alike messages in one hour. A size near the border of two steps falls into both.
+fn alike(profiles: &[SenderProfile]) -> BTreeMap<(i64, u16), Vec<&SenderProfile>> {
+    let mut found: BTreeMap<(i64, u16), Vec<&SenderProfile>> = BTreeMap::new();
+    for profile in profiles.iter().filter(|profile| profile.kind == IdentityKind::Sasl) {
+        for ((hour, step), count) in &profile.size_hours {
+            let next = profile.size_hours.get(&(*hour, step + 1)).copied().unwrap_or(0);
+            if count + next >= ALIKE_MESSAGES {
+                found.entry((*hour, *step)).or_default().push(profile);
+            }
+        }
+    }
+    found.retain(|_, logins| logins.len() >= ALIKE_LOGINS);
+    found
+}
+
+impl<'a> Case<'a> {
+    /// Hours in which this login sent messages as others did at the same time, with these others.
+    pub(super) fn alike(&self) -> (Vec<i64>, Vec<&'a SenderProfile>) {
+        let (mut hours, mut logins) = (Vec::new(), BTreeMap::new());
+        for ((hour, step), count) in &self.profile.size_hours {
+            let Some(all) = self.surroundings.alike.get(&(*hour, *step)).filter(|_| *count > 0) else { continue };
+            if all.iter().any(|one| std::ptr::eq(*one, self.profile)) {
+                hours.push(*hour);
+                logins.extend(all.iter().map(|one| (&one.name, *one)));
+            }
+        }
+        hours.dedup();
+        (hours, logins.into_values().collect())
+    }
+
+    pub(super) fn around(&self) -> &'a Around {
+        self.surroundings.around
+    }
+
+    /// Everybody's vain tries at this login.
+    pub(super) fn guesses(&self) -> Option<&'a Guesses> {
+        (self.profile.kind == IdentityKind::Sasl).then(|| self.surroundings.guesses.get(&*self.profile.name))?
+    }
+
+    /// Other logins that use a network, with how.
+    pub(super) fn others_in(&self, network: IpAddr) -> impl Iterator<Item = (&'a SenderProfile, &'a NetworkUse)> {
+        let name = &self.profile.name;
+        let all = self.surroundings.logins_of.get(&network).map(Vec::as_slice).unwrap_or_default();
+        all.iter().copied().filter(move |(other, _)| other.name != *name)
+    }
+
+    /// What the network of this client guessed, if this client guessed the most of it.
+    pub(super) fn guessing(&self) -> Option<&'a Guessing<'a>> {
+        let found = self.surroundings.guessing.get(&network(ip(&self.profile.name)?))?;
+        std::ptr::eq(found.most, self.profile).then_some(found)
+    }
+
+    /// Vain tries at this login from a network, with the moment of the first.
+    pub(super) fn tried_from(&self, network: IpAddr) -> Option<(u64, Timestamp)> {
+        self.surroundings.tried_from.get(&(&*self.profile.name, network)).copied()
+    }
+
+    /// Of the recipients first mailed between two moments: which share was mailed once, and which ever wrote to one of the
+    /// login's busiest senders from outside; each 0 to 1.
+    pub(super) fn once_and_replied(&self, first: Timestamp, last: Timestamp) -> (f64, f64) {
+        /// Senders that are looked at: an absence's replies come from many.
+        const SENDERS: usize = 64;
+        let mut senders = self.profile.senders();
+        senders.sort_by_key(|sender| std::cmp::Reverse(sender.messages));
+        senders.truncate(SENDERS);
+        let senders: Vec<u64> = senders.iter().map(|sender| Around::replier(&sender.address)).collect();
+        let (mut all, mut once, mut replied) = (0, 0, 0);
+        for (recipient, times) in self.profile.distinct_recipients.between(first, last) {
+            all += 1;
+            once += u64::from(times == 1);
+            replied += u64::from(self.around().has_replied(recipient, &senders));
+        }
+        (share(once, all), share(replied, all))
+    }
+}
+
+/// Recipients answered as not existing or with distrust, among all recipients of a profile, 0 to 1.
+pub(super) fn bad_share(total: HourUse) -> f64 {
+    share(u64::from(total.invalid) + u64::from(total.distrusted), u64::from(total.recipients))
+}
+
+/// All hours of an identity, whatever network.
+pub(super) fn hours(profile: &SenderProfile) -> BTreeMap<i64, HourUse> {
+    let mut hours: BTreeMap<i64, HourUse> = BTreeMap::new();
+    for (hour, used) in profile.networks.values().flat_map(|network| &network.hours) {
+        hours.entry(*hour).or_default().add(*used);
+    }
+    hours
+}
+
+/// The sum over the hours that a span touches.
+pub(super) fn total_between(profile: &SenderProfile, first: Timestamp, last: Timestamp) -> HourUse {
+    let hour = |at: Timestamp| at.minute().div_euclid(60);
+    let range = hour(first)..=hour(last);
+    profile.networks.values().flat_map(|network| network.hours.range(range.clone())).fold(
+        HourUse::default(),
+        |mut sum, (_, used)| {
+            sum.add(*used);
+            sum
+        },
+    )
+}
+
+/// The run of moments around the busiest window of `width_s`: as far as no gap is longer than `gap_s`. `times` are in
+/// order. Gives first, last and how many.
+pub(super) fn run_around(times: &[Timestamp], width_s: i64, gap_s: i64) -> Option<(Timestamp, Timestamp, u64)> {
+    let (first, last, _) = busiest(times, width_s)?;
+    let start = times.partition_point(|at| *at < first);
+    let end = times.partition_point(|at| *at <= last);
+    let (before, rest) = times.split_at_checked(start)?;
+    let after = times.get(end..)?;
+    let (mut from, mut to, mut count) = (first, last, (rest.len() - after.len()) as u64);
+    for at in before.iter().rev() {
+        if from.seconds_since(*at) > gap_s {
+            break;
+        }
+        (from, count) = (*at, count + 1);
+    }
+    for at in after {
+        if at.seconds_since(to) > gap_s {
+            break;
+        }
+        (to, count) = (*at, count + 1);
+    }
+    Some((from, to, count))
+}
+
+/// The domain of an address, in lower case.
+pub(super) fn domain_of(address: &[u8]) -> Octets {
+    split(address).1.to_ascii_lowercase().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_goes_as_far_as_no_gap_is_long() {
+        let times: Vec<_> = [0, 5_000, 5_010, 5_020, 5_100, 9_000].map(Timestamp::from_seconds).to_vec();
+        assert_eq!(run_around(&times, 60, 100), Some((times[1], times[4], 4)));
+        assert_eq!(run_around(&[], 60, 100), None);
+    }
+}

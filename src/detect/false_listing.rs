@@ -1,0 +1,82 @@
+//! One receiver says that this host is listed, while the others, who ask the same lists, take its mail.
+
+use serde_json::json;
+
+use super::{Case, Detector, Draft, Limit, Limits, Severity};
+use crate::aggregate::Receiver;
+use crate::correlate::Octets;
+use crate::mail::address::printable;
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "false-listing",
+    question: "does one receiver say \"listed\", and nobody else?",
+    limits: &[
+        Limit {
+            key: "answers",
+            default: 3.0,
+            unit: "answers of one receiver that name a list",
+            source: "once may be a moment's mistake",
+        },
+        Limit {
+            key: "others",
+            default: 5.0,
+            unit: "other receivers that took mail in the same hours",
+            source: "detectors.md: others use the same lists",
+        },
+    ],
+    check,
+};
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
+    let Some(host) = case.profile.hosts.first().copied().filter(|_| case.profile.is_host) else { return Vec::new() };
+    let here: Vec<(&Octets, &Receiver)> =
+        case.around().receivers.iter().filter(|((of, _), _)| *of == host).map(|((_, name), one)| (name, one)).collect();
+    let listing = here.iter().filter(|(_, receiver)| receiver.total().listed as f64 >= limits.get("answers"));
+    listing.filter(|(name, receiver)| is_alone(&here, name, receiver, limits)).filter_map(|(name, r)| draft(name, r)).collect()
+}
+
+/// True where, in most of the hours in which this receiver says so, the others take this host's mail and do not. Where several
+/// say so, it is true.
+fn is_alone(here: &[(&Octets, &Receiver)], name: &Octets, receiver: &Receiver, limits: &Limits<'_>) -> bool {
+    let hours: Vec<i64> = receiver.hours.iter().filter(|(_, used)| used.listed > 0).map(|(hour, _)| *hour).collect();
+    let is_alone_at = |hour: i64| {
+        let (mut taking, mut saying) = (0, 0);
+        for (_, other) in here.iter().filter(|(other, _)| *other != name) {
+            let near = other.hours.range(hour - 1..=hour + 1);
+            let (delivered, listed) = near.fold((0, 0), |sum, (_, used)| (sum.0 + used.delivered, sum.1 + used.listed));
+            taking += u64::from(delivered > 0 && listed == 0);
+            saying += u64::from(listed > 0);
+        }
+        taking as f64 >= limits.get("others") && saying * 10 <= taking
+    };
+    let alone = hours.iter().filter(|hour| is_alone_at(**hour)).count();
+    alone >= 2 && 2 * alone >= hours.len()
+}
+
+fn draft(name: &[u8], worst: &Receiver) -> Option<Draft> {
+    let total = worst.total();
+    let lists: Vec<&str> = worst.lists.keys().map(AsRef::as_ref).collect();
+    let receiver = printable(name);
+    Some(Draft {
+        severity: if total.listed >= 50 { Severity::Medium } else { Severity::Low },
+        score: 0.4,
+        first: worst.first_listed?,
+        last: worst.last_listed?,
+        messages: worst.listed_queue_ids.count,
+        recipients: total.listed,
+        queue_ids: worst.listed_queue_ids.clone(),
+        explanation: format!(
+            "{receiver} refused {} times because this host were listed{}, while other receivers took its mail in the same hours.",
+            total.listed,
+            if lists.is_empty() { String::new() } else { format!(" ({})", lists.join(", ")) },
+        ),
+        evidence: json!({
+            "receiver": receiver,
+            "answers": total.listed,
+            "delivered_there": total.delivered,
+            "lists": lists,
+            "example": worst.listed_example.as_ref().map(|(_, text)| printable(text)),
+        }),
+        next_step: format!("Look the address up at the list; if it is not there, write to the postmaster of {receiver}: their resolver is refused by the list, or the list is dead."),
+    })
+}

@@ -1,0 +1,87 @@
+//! Mail under a domain that is not this host's: the sender's own elsewhere, or somebody else's.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::case::domain_of;
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::{QueueIds, SenderUse, share};
+use crate::correlate::Octets;
+use crate::mail::address::{printable, split};
+use crate::mail::identity::IdentityKind;
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "foreign-sender-domain",
+    question: "does it send as a domain that isn't this host's?",
+    limits: &[
+        Limit {
+            key: "messages",
+            default: 5.0,
+            unit: "messages under domains without a mailbox or login here",
+            source: "one or two are a slip in a mail program",
+        },
+        Limit {
+            key: "main_share",
+            default: 0.6,
+            unit: "of all its messages under one such domain, over days: that one is its own, hosted elsewhere",
+            source: "sites often send here for a domain whose mailboxes are with another provider",
+        },
+    ],
+    check: |case, limits| check(case, limits).into_iter().collect(),
+};
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    if !matches!(profile.kind, IdentityKind::Sasl | IdentityKind::Uid) || case.around().hosted.is_empty() {
+        return None;
+    }
+    let senders = profile.senders();
+    let mut foreign: BTreeMap<Octets, Vec<&SenderUse>> = BTreeMap::new();
+    for sender in senders {
+        let domain = domain_of(&sender.address);
+        let is_rewritten = sender.address.get(..5).is_some_and(|start| {
+            start.eq_ignore_ascii_case(b"SRS0=") || start.eq_ignore_ascii_case(b"SRS1=") || start.eq_ignore_ascii_case(b"prvs=")
+        });
+        if domain.contains(&b'.') && !is_rewritten && !super::unreplyable_sender::is_unreplyable(&sender.address) && !case.around().is_hosted(&domain) {
+            foreign.entry(domain).or_default().push(sender);
+        }
+    }
+    // A script's own domain may have its mailboxes elsewhere.
+    if profile.kind == IdentityKind::Uid || split(&profile.name).1.is_empty() {
+        let total = profile.messages;
+        foreign.retain(|_, uses| {
+            let messages: u64 = uses.iter().map(|s| s.messages).sum();
+            share(messages, total) < limits.get("main_share")
+        });
+    }
+    let uses: Vec<&SenderUse> = foreign.values().flatten().copied().collect();
+    let messages: u64 = uses.iter().map(|sender| sender.messages).sum();
+    if (messages as f64) < limits.get("messages") {
+        return None;
+    }
+    let mut queue_ids = QueueIds::default();
+    for sender in &uses {
+        queue_ids.merge(sender.queue_ids.clone());
+    }
+    let severity = if messages >= 20 || foreign.len() >= 5 { Severity::Medium } else { Severity::Low };
+    let samples: Vec<_> = uses.iter().take(10).map(|sender| printable(&sender.address)).collect();
+    Some(Draft {
+        severity,
+        score: 0.3 + 0.3 * (messages as f64 / 100.0).min(1.0),
+        first: uses.iter().map(|sender| sender.first).min()?,
+        last: uses.iter().map(|sender| sender.last).max()?,
+        messages,
+        recipients: messages,
+        queue_ids,
+        explanation: format!(
+            "{} sent {messages} of its {} messages under {} neither mailboxes nor logins here ({}).",
+            named(profile),
+            profile.messages,
+            if foreign.len() == 1 { "a domain that has".to_string() } else { format!("{} domains that have", foreign.len()) },
+            samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+        ),
+        evidence: json!({ "domains": foreign.keys().take(20).map(|d| printable(d)).collect::<Vec<_>>(), "domain_count": foreign.len(), "messages": messages, "samples": samples }),
+        next_step: "Ask whether the domain is the user's: if so, add it to this host (and this host to its SPF record); if not, let the login send under its own addresses only (smtpd_sender_login_maps, Exim's local_sender_retain rules).".into(),
+    })
+}

@@ -1,0 +1,113 @@
+//! A web form that sprays mail: a script, or one site's login, writes to unrelated people at the large providers, once
+//! each, and much of it is refused.
+
+use serde_json::json;
+
+use super::case::{bad_share, run_around, total_between};
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::{QueueIds, share};
+use crate::mail::address::printable;
+use crate::mail::identity::IdentityKind;
+use crate::mail::time::SECONDS_PER_DAY;
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "form-abuse",
+    question: "is a web form spraying mail?",
+    limits: &[
+        Limit {
+            key: "recipients",
+            default: 15.0,
+            unit: "distinct recipients within one run",
+            source: "a small site's form is used a few times a day, by people who wait for its mail",
+        },
+        Limit {
+            key: "large_share",
+            default: 0.5,
+            unit: "of the recipients asked for at the large mailbox providers",
+            source: "mxroute seed: a WordPress form to Gmail and Yahoo",
+        },
+        Limit {
+            key: "bad_share",
+            default: 0.08,
+            unit: "of the recipients refused as unknown or unwanted",
+            source: "people who fill in a form give addresses that exist",
+        },
+    ],
+    check: |case, limits| check(case, limits).into_iter().collect(),
+};
+
+/// Where strangers have their mailboxes.
+const LARGE: &[&str] = &[
+    "gmail.", "googlemail.", "yahoo.", "ymail.", "hotmail.", "outlook.", "live.", "msn.", "aol.", "icloud.", "me.com", "mac.com",
+    "gmx.", "web.de", "t-online.de", "freenet.de", "orange.fr", "wanadoo.fr", "free.fr", "laposte.net", "sfr.fr", "mail.ru",
+    "bk.ru", "list.ru", "inbox.ru", "yandex.", "rambler.ru", "qq.com", "163.com", "126.com", "naver.com", "libero.it",
+    "virgilio.it", "alice.it", "wp.pl", "o2.pl", "onet.pl", "interia.pl", "seznam.cz", "comcast.net", "att.net", "sbcglobal.net",
+    "verizon.net", "cox.net", "charter.net", "btinternet.com", "sky.com", "bigpond.com", "uol.com.br", "terra.com.br",
+    "proton.me", "protonmail.com", "zoho.com", "bol.com.br", "ukr.net",
+];
+
+fn is_large(domain: &[u8]) -> bool {
+    LARGE.iter().any(|start| domain.starts_with(start.as_bytes()))
+}
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    if profile.kind != IdentityKind::Uid && !is_site_login(case) {
+        return None;
+    }
+    let firsts = profile.distinct_recipients.times();
+    let (first, last, run) = run_around(&firsts, SECONDS_PER_DAY, SECONDS_PER_DAY / 2)?;
+    if (run as f64) < limits.get("recipients") {
+        return None;
+    }
+    let large: u64 = profile.recipient_domains.iter().filter(|(domain, _)| is_large(domain)).map(|(_, n)| n).sum();
+    let large = share(large, profile.recipient_domains.values().sum());
+    let used = total_between(profile, first, last);
+    let bad = bad_share(used);
+    if large < limits.get("large_share") || bad < limits.get("bad_share") {
+        return None;
+    }
+    // Replies, an absence's for one, go to those who wrote.
+    let (once, replied) = case.once_and_replied(first, last);
+    if once < 0.6 || replied >= 0.1 {
+        return None;
+    }
+    let severity = if run >= 100 { Severity::High } else { Severity::Medium };
+    let directory = profile.directories.iter().max_by_key(|(_, count)| **count).map(|(name, _)| printable(name).into_owned());
+    let mut queue_ids = QueueIds::default();
+    queue_ids.merge(profile.queue_ids.clone());
+    Some(Draft {
+        severity,
+        score: 0.5 + bad.min(0.4),
+        first,
+        last,
+        messages: u64::from(used.messages),
+        recipients: run,
+        queue_ids,
+        explanation: format!(
+            "{} mailed {run} recipients between {first} and {last}, most of them once; {:.0} % are at the large mailbox providers and {:.0} % were refused as unknown or unwanted{}.",
+            named(profile),
+            large * 100.0,
+            bad * 100.0,
+            directory.as_ref().map_or(String::new(), |name| format!("; most of it came from a program in {name}")),
+        ),
+        evidence: json!({
+            "recipients": run,
+            "large_provider_share": large,
+            "mailed_once_share": once,
+            "refused_share": bad,
+            "directory": directory,
+        }),
+        next_step: "Find the form or script that writes these mails (Exim's cwd=, the web server's log of the same minutes), close it or put a captcha and a limit before it, and look for uploaded scripts.".into(),
+    })
+}
+
+/// True for a login that only machines of this host or one other use, to write as one site.
+fn is_site_login(case: &Case<'_>) -> bool {
+    let profile = case.profile;
+    const NAMES: &[&[u8]] = &[b"wordpress", b"wp", b"web", b"www", b"form", b"forms", b"contact", b"noreply", b"no-reply", b"site", b"website", b"kontakt", b"shop"];
+    let local = crate::mail::address::split(&profile.name).0.to_ascii_lowercase();
+    profile.kind == IdentityKind::Sasl
+        && profile.networks.len() == 1
+        && NAMES.iter().any(|name| local.starts_with(name))
+}

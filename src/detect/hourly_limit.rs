@@ -1,0 +1,91 @@
+//! More recipients in an hour than a mailbox may have: what was asked for, not only what was delivered.
+
+use serde_json::json;
+
+use super::case::{bad_share, total_between};
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named, stop_it};
+use crate::aggregate::QueueIds;
+use crate::mail::identity::IdentityKind;
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "hourly-limit",
+    question: "does it ask for more recipients in an hour than the limit?",
+    limits: &[
+        Limit {
+            key: "recipients_per_hour",
+            default: 300.0,
+            unit: "recipients asked for in any 60 minutes",
+            source: "mxroute seed: 300 per hour",
+        },
+        Limit {
+            key: "way_over",
+            default: 3.0,
+            unit: "times the limit",
+            source: "mxroute seed: \"way over the line\"",
+        },
+        Limit {
+            key: "bad_share",
+            default: 0.04,
+            unit: "of those recipients refused as unknown or unwanted: over it the run is no clean list",
+            source: "detectors.md: honest lists bounce little; newsletter tools and month-end invoices must stay quiet",
+        },
+    ],
+    check: |case, limits| check(case, limits).into_iter().collect(),
+};
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    // A client relays for many: its limit is its own affair.
+    if !matches!(profile.kind, IdentityKind::Sasl | IdentityKind::Uid) {
+        return None;
+    }
+    let limit = limits.get("recipients_per_hour");
+    let peak = profile.attempted.peak(60)?;
+    if (peak.count as f64) <= limit {
+        return None;
+    }
+    let over = profile.attempted.over(60, limit as u64);
+    let (first, last) = (over.first().copied()?.0, over.last().copied()?.1);
+    let used = total_between(profile, first, last);
+    let bad = bad_share(used);
+    let times = peak.count as f64 / limit;
+    let is_way_over = times >= limits.get("way_over");
+    let severity = match (bad >= limits.get("bad_share"), is_way_over) {
+        (true, true) => Severity::High,
+        (true, false) => Severity::Medium,
+        (false, _) => Severity::Low,
+    };
+    let mut queue_ids = QueueIds::default();
+    queue_ids.merge(profile.queue_ids.clone());
+    Some(Draft {
+        severity,
+        score: 0.3 + 0.2 * (times / 3.0).min(1.0) + 0.4 * (bad * 5.0).min(1.0),
+        first,
+        last,
+        messages: u64::from(used.messages),
+        recipients: u64::from(used.recipients),
+        queue_ids,
+        explanation: format!(
+            "{} asked for {} recipients in the hour from {}, {times:.1} times the limit of {limit:.0}; it was {} the limit {} times between {first} and {last}, with {:.0} % refused as unknown or unwanted.",
+            named(profile),
+            peak.count,
+            peak.start,
+            if is_way_over { "way over" } else { "over" },
+            over.len(),
+            bad * 100.0,
+        ),
+        evidence: json!({
+            "limit_per_hour": limit,
+            "peak_hour": peak.start.to_string(),
+            "peak_hour_recipients": peak.count,
+            "times_the_limit": times,
+            "is_way_over": is_way_over,
+            "hours_over": over.len(),
+            "refused_share": bad,
+        }),
+        next_step: format!(
+            "Look at what it sent then: if it is the user's own mailing, agree on a pace or another service with them; if not, {}.",
+            stop_it(profile)
+        ),
+    })
+}

@@ -1,0 +1,140 @@
+//! Somebody guesses logins: one client many, many clients one, in bursts or slowly; and whether it worked.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::QueueIds;
+use crate::mail::address::{ip, network, printable};
+use crate::mail::identity::IdentityKind;
+use crate::mail::time::Timestamp;
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "password-guessing",
+    question: "is somebody guessing logins, and did it succeed?",
+    limits: &[
+        Limit {
+            key: "failures",
+            default: 15.0,
+            unit: "failed logins of one client, or at one login from many",
+            source: "a forgotten password in a program fails a few times, from where its owner is",
+        },
+        Limit {
+            key: "logins",
+            default: 5.0,
+            unit: "distinct logins that one client tried",
+            source: "nobody has five",
+        },
+        Limit {
+            key: "clients",
+            default: 5.0,
+            unit: "client addresses that tried one login",
+            source: "detectors.md: many to one, spread",
+        },
+    ],
+    check: |case, limits| check(case, limits).into_iter().collect(),
+};
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    match case.profile.kind {
+        IdentityKind::Client => by_client(case, limits),
+        IdentityKind::Sasl => at_login(case, limits),
+        _ => None,
+    }
+}
+
+fn by_client(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    let visits = profile.visits.as_deref()?;
+    let (failures, logins) = (visits.failures(), visits.logins.keys().filter(|login| !login.is_empty()).count());
+    let of = ip(&profile.name).map(network)?;
+    let first = visits.logins.values().map(|tries| tries.first).min()?;
+    let last = visits.logins.values().map(|tries| tries.last).max()?;
+    // Logins that work from the same network: its own people, if that was so before.
+    let users: Vec<(&[u8], Timestamp)> =
+        case.others_in(of).map(|(other, used)| (&*other.name, used.first)).collect();
+    let is_home = users.iter().any(|(login, at)| *at < first && visits.logins.contains_key(*login));
+    let succeeded: BTreeSet<&[u8]> = users
+        .iter()
+        .filter(|(login, at)| {
+            visits.logins.get(*login).is_some_and(|tries| *at >= tries.first && (tries.failures >= 3 || failures >= 15))
+        })
+        .map(|(login, _)| *login)
+        .collect();
+    let is_many = logins as f64 >= limits.get("logins");
+    if !(failures as f64 >= limits.get("failures") || (is_many && failures as f64 >= 2.0 * limits.get("logins"))) {
+        return None;
+    }
+    // Where several people send from, forgotten passwords add up.
+    let is_shared = users.len() >= 3 && failures < 10 * users.len() as u64;
+    if (is_home && !is_many) || is_shared {
+        return None;
+    }
+    let severity = match (succeeded.is_empty(), failures) {
+        (false, _) => Severity::High,
+        (true, 200..) => Severity::Medium,
+        _ => Severity::Low,
+    };
+    let names: Vec<_> = visits.logins.keys().filter(|l| !l.is_empty()).take(10).map(|login| printable(login)).collect();
+    let won: Vec<_> = succeeded.iter().map(|login| printable(login)).collect();
+    let name = printable(&profile.name);
+    Some(Draft {
+        severity,
+        score: if won.is_empty() { 0.4 } else { 0.8 },
+        first,
+        last,
+        messages: 0,
+        recipients: 0,
+        queue_ids: QueueIds::default(),
+        explanation: format!(
+            "client {name} failed to log in {failures} times between {first} and {last}, at {} logins{}.",
+            logins.max(1),
+            if won.is_empty() { String::new() } else { format!("; afterwards {} sent mail from its network", won.join(", ")) },
+        ),
+        evidence: json!({ "failures": failures, "logins": logins, "samples": names, "succeeded": won }),
+        next_step: if won.is_empty() {
+            format!("Block {name} (fail2ban on the failed logins); nothing shows that it got in.")
+        } else {
+            format!("Suspend {} and reset the password now; then block {name}.", won.join(", "))
+        },
+    })
+}
+
+fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    let guesses = case.guesses()?;
+    let own = |address: &std::net::IpAddr| profile.networks.get(&network(*address)).is_some_and(|used| {
+        Some(used.first) < guesses.first
+    });
+    let strangers: BTreeSet<_> = guesses.ips.iter().filter(|address| !own(address)).collect();
+    if (guesses.failures as f64) < limits.get("failures") || (strangers.len() as f64) < limits.get("clients") {
+        return None;
+    }
+    let (first, last) = (guesses.first?, guesses.last?);
+    let won = profile.networks.iter().find(|(of, used)| {
+        used.first > first && strangers.iter().any(|address| network(**address) == **of)
+    });
+    Some(Draft {
+        severity: if won.is_some() { Severity::Critical } else if guesses.failures >= 200 { Severity::Medium } else { Severity::Low },
+        score: if won.is_some() { 0.8 } else { 0.4 },
+        first,
+        last,
+        messages: 0,
+        recipients: 0,
+        queue_ids: QueueIds::default(),
+        explanation: format!(
+            "{} was tried in vain {} times from {} addresses between {first} and {last}{}.",
+            named(profile),
+            guesses.failures,
+            strangers.len(),
+            won.map_or(String::new(), |(of, used)| format!("; from {of} it then sent mail at {}", used.first)),
+        ),
+        evidence: json!({ "failures": guesses.failures, "clients": strangers.len(), "succeeded_from": won.map(|(of, _)| of.to_string()) }),
+        next_step: if won.is_some() {
+            "Suspend the login and reset its password now.".into()
+        } else {
+            "Give the login a strong password and tell its owner; block the addresses that try (fail2ban).".into()
+        },
+    })
+}

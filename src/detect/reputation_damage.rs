@@ -1,0 +1,163 @@
+//! This host's own address comes to be listed or throttled by several receivers, and whose mail rose just before.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::case::{bad_share, total_between};
+use super::{Case, Detector, Draft, Limit, Limits, Severity};
+use crate::aggregate::{QueueIds, Receiver, SenderProfile, share};
+use crate::correlate::{HostId, Octets};
+use crate::mail::address::printable;
+use crate::mail::identity::IdentityKind;
+use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "reputation-damage",
+    question: "is this host's own address being listed or throttled, and by whose mail?",
+    limits: &[
+        Limit {
+            key: "receivers",
+            default: 2.0,
+            unit: "organisations that begin to distrust this host within a day",
+            source: "detectors.md: onset across receivers; one alone is its own matter",
+        },
+        Limit {
+            key: "answers",
+            default: 3.0,
+            unit: "such answers of each",
+            source: "one throttled mail is the ordinary day of any host",
+        },
+        Limit {
+            key: "share",
+            default: 0.1,
+            unit: "of what each answers from then on",
+            source: "as above",
+        },
+    ],
+    check,
+};
+
+/// Hours without such an answer after which it is over.
+const GAP_HOURS: i64 = 12;
+/// Hours within which receivers begin to distrust a host for one cause.
+const ONSET_HOURS: i64 = 24;
+
+/// One receiver's distrust from its beginning to its end, in hours since 1970.
+struct Episode<'a> {
+    from: i64,
+    to: i64,
+    answers: u64,
+    delivered: u64,
+    name: &'a Octets,
+    receiver: &'a Receiver,
+}
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
+    let Some(host) = case.profile.hosts.first().copied().filter(|_| case.profile.is_host) else { return Vec::new() };
+    let here = case.around().receivers.iter().filter(|((of, _), _)| *of == host);
+    let mut episodes: Vec<Episode<'_>> = here.flat_map(|((_, name), receiver)| episodes(name, receiver)).collect();
+    episodes.retain(|one| {
+        one.answers as f64 >= limits.get("answers")
+            && share(one.answers, one.answers + one.delivered) >= limits.get("share")
+    });
+    episodes.sort_by_key(|one| (one.from, one.name.clone()));
+    // What begins within a day of the first has its cause.
+    let mut rest = episodes.as_slice();
+    let mut found = Vec::new();
+    while let Some(first) = rest.first() {
+        let len = rest.partition_point(|one| one.from - first.from <= ONSET_HOURS);
+        let (group, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+        found.extend(draft(case, host, group, limits));
+        rest = after;
+    }
+    found
+}
+
+fn episodes<'a>(name: &'a Octets, receiver: &'a Receiver) -> Vec<Episode<'a>> {
+    let bad: Vec<i64> = receiver.hours.iter().filter(|(_, used)| used.reputation > 0).map(|(hour, _)| *hour).collect();
+    bad.chunk_by(|a, b| b - a <= GAP_HOURS)
+        .filter_map(|run| {
+            let (from, to) = (*run.first()?, *run.last()?);
+            let (answers, delivered) = receiver
+                .hours
+                .range(from..=to)
+                .fold((0, 0), |sum, (_, used)| (sum.0 + used.reputation, sum.1 + used.delivered));
+            Some(Episode { from, to, answers, delivered, name, receiver })
+        })
+        .collect()
+}
+
+fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'_>) -> Option<Draft> {
+    let count = group.iter().map(|one| one.name).collect::<BTreeSet<_>>().len();
+    if (count as f64) < limits.get("receivers") {
+        return None;
+    }
+    let hour = |hour: i64| Timestamp::from_seconds(hour * SECONDS_PER_HOUR);
+    let start = group.first()?;
+    // The exact moment where the log's first such answer is this one.
+    let exact = start.receiver.first_reputation.filter(|at| at.minute().div_euclid(60) == start.from);
+    let first = exact.unwrap_or(hour(start.from));
+    let last = group.iter().map(|one| hour(one.to + 1).plus_seconds(-1)).max()?;
+    let answers: u64 = group.iter().map(|one| one.answers).sum();
+    let mut queue_ids = QueueIds::default();
+    for one in group {
+        queue_ids.merge(one.receiver.queue_ids.clone());
+    }
+    let suspects = risen_before(case, host, first);
+    let who: Vec<String> = suspects.iter().map(|(name, _)| name.clone()).collect();
+    let lists: BTreeSet<&str> = group.iter().flat_map(|one| one.receiver.lists.keys()).map(AsRef::as_ref).collect();
+    let receivers: Vec<_> = group.iter().map(|one| printable(one.name)).collect();
+    Some(Draft {
+        severity: if count >= 5 { Severity::Critical } else { Severity::High },
+        score: 0.5 + 0.08 * count as f64,
+        first,
+        last,
+        messages: queue_ids.count,
+        recipients: answers,
+        queue_ids,
+        explanation: format!(
+            "{count} receivers ({}) began to refuse or throttle this host from {first} on, {answers} answers so far{}; of the mail before it, most was refused of {}.",
+            receivers.iter().take(4).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+            if lists.is_empty() {
+                String::new()
+            } else {
+                format!(", naming {}", lists.iter().copied().collect::<Vec<_>>().join(", "))
+            },
+            if who.is_empty() { "nobody who stands out".to_string() } else { who.join(", ") },
+        ),
+        evidence: json!({
+            "receivers": group.iter().take(20).map(|one| json!({
+                "receiver": printable(one.name),
+                "since": hour(one.from).to_string(),
+                "answers": one.answers,
+                "delivered": one.delivered,
+                "example": one.receiver.example.as_ref().map(|(_, text)| printable(text)),
+            })).collect::<Vec<_>>(),
+            "receiver_count": count,
+            "lists": lists,
+            "whose_mail_was_refused_before": suspects.iter().map(|(name, recipients)| json!({ "identity": name, "recipients": recipients })).collect::<Vec<_>>(),
+        }),
+        next_step: "Stop the senders named first, then ask for removal at the lists and receivers named; asking before the cause is gone makes it worse.".into(),
+    })
+}
+
+/// Identities of a host by the mail of theirs that was refused in the days before, the most first.
+fn risen_before(case: &Case<'_>, host: HostId, at: Timestamp) -> Vec<(String, u64)> {
+    let ours = |profile: &&SenderProfile| profile.is_our_user() && profile.hosts.contains(&host);
+    let mut found: Vec<(String, u64)> = case
+        .surroundings
+        .profiles
+        .iter()
+        .filter(ours)
+        .filter_map(|profile| {
+            let used = total_between(profile, at.plus_seconds(-2 * SECONDS_PER_DAY), at.plus_seconds(SECONDS_PER_HOUR));
+            let bad = u64::from(used.invalid) + u64::from(used.distrusted);
+            let word = if profile.kind == IdentityKind::Sasl { "login" } else { profile.kind.word() };
+            (bad >= 10 && bad_share(used) >= 0.1).then(|| (format!("{word} {}", printable(&profile.name)), bad))
+        })
+        .collect();
+    found.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    found.truncate(5);
+    found
+}

@@ -1,0 +1,108 @@
+//! New mail, over days, to those of whom the answers say that it is for nothing: what the four detectors of it share.
+
+use serde_json::{Value, json};
+
+use super::Draft;
+use super::{Case, Severity, named};
+use crate::aggregate::{QueueIds, Trouble, TroubleKind};
+use crate::mail::address::printable;
+use crate::mail::time::Timestamp;
+
+/// How much of it is a finding.
+pub(super) struct Least {
+    /// Messages written to one of them after its first answer.
+    pub each: f64,
+    /// Messages to all of them together.
+    pub all: f64,
+    /// Hours from the first answer to the last such message.
+    pub hours: f64,
+}
+
+/// Words of one detector about it.
+pub(super) struct Words {
+    /// `... to 3 recipients that do not exist`.
+    pub whom: &'static str,
+    pub next_step: &'static str,
+}
+
+/// Everything that was written to those with a trouble, the first mail to each among it.
+pub(super) fn all(case: &Case<'_>, troubles: &[&Trouble], words: &Words) -> Option<Draft> {
+    let again = troubles.iter().map(|trouble| {
+        let mut mails: Vec<_> = trouble.mails.iter().copied().map(Timestamp::from_seconds).collect();
+        mails.sort_unstable();
+        Again { trouble, later: mails }
+    });
+    let again: Vec<_> = again.collect();
+    let first = again.iter().filter_map(|one| one.later.first()).min().copied()?;
+    case.profile.is_our_user().then(|| draft(case, again, first, words, "new messages to"))?
+}
+
+struct Again<'a> {
+    trouble: &'a Trouble,
+    later: Vec<Timestamp>,
+}
+
+/// Who goes on writing to recipients with this trouble after they were told of it.
+pub(super) fn check(case: &Case<'_>, kind: TroubleKind, least: &Least, words: &Words) -> Option<Draft> {
+    let profile = case.profile;
+    if !profile.is_our_user() {
+        return None;
+    }
+    let mut again: Vec<Again<'_>> = profile
+        .troubles(kind)
+        .into_iter()
+        .map(|trouble| Again { trouble, later: trouble.after_the_answer() })
+        .filter(|one| one.later.len() as f64 >= least.each)
+        .collect();
+    let messages: usize = again.iter().map(|one| one.later.len()).sum();
+    let first = again.iter().map(|one| one.trouble.first_answer).min()?;
+    let last = again.iter().filter_map(|one| one.later.last()).max().copied()?;
+    if (messages as f64) < least.all || (last.seconds_since(first) as f64) < least.hours * 3600.0 {
+        return None;
+    }
+    again.retain(|one| !one.later.is_empty());
+    draft(case, again, first, words, "new messages after the answer to")
+}
+
+fn draft(case: &Case<'_>, mut again: Vec<Again<'_>>, first: Timestamp, words: &Words, which: &str) -> Option<Draft> {
+    again.sort_by(|a, b| b.later.len().cmp(&a.later.len()).then_with(|| a.trouble.name.cmp(&b.trouble.name)));
+    let messages: u64 = again.iter().map(|one| one.later.len() as u64).sum();
+    let last = again.iter().filter_map(|one| one.later.last()).max().copied()?;
+    let mut queue_ids = QueueIds::default();
+    for one in &again {
+        queue_ids.merge(one.trouble.queue_ids.clone());
+    }
+    let severity = if messages >= 100 { Severity::Medium } else { Severity::Low };
+    let samples: Vec<Value> = again
+        .iter()
+        .take(10)
+        .map(|one| {
+            json!({
+                "to": printable(&one.trouble.name),
+                "first_answer": one.trouble.first_answer.to_string(),
+                "messages": one.later.len(),
+                "last_message": one.later.last().map(ToString::to_string),
+            })
+        })
+        .collect();
+    let days = last.seconds_since(first) as f64 / 86_400.0;
+    Some(Draft {
+        severity,
+        score: 0.3 + 0.3 * (messages as f64 / 200.0).min(1.0),
+        first,
+        last,
+        messages,
+        recipients: messages,
+        queue_ids,
+        explanation: format!(
+            "{} wrote {messages} {which} {} {} over {days:.1} days (most to {}: {}).",
+            named(case.profile),
+            again.len(),
+            words.whom,
+            again.first().map(|one| printable(&one.trouble.name).into_owned()).unwrap_or_default(),
+            again.first().map_or(0, |one| one.later.len()),
+        ),
+        evidence: json!({ "recipients": again.len(), "messages": messages, "days": days, "samples": samples }),
+        next_step: words.next_step.into(),
+    })
+}

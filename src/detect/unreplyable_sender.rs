@@ -1,0 +1,84 @@
+//! Senders that no one can answer: root@localhost and the like.
+
+use serde_json::json;
+
+use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::{QueueIds, SenderUse};
+use crate::mail::address::{printable, split};
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: "unreplyable-sender",
+    question: "does it use senders that no one can answer?",
+    limits: &[Limit {
+        key: "messages",
+        default: 5.0,
+        unit: "messages under such senders",
+        source: "mxroute seed: root@localhost; one or two are a machine that was just set up",
+    }],
+    check: |case, limits| check(case, limits).into_iter().collect(),
+};
+
+/// Top-level domains that no public name has (RFC 2606, RFC 6762, RFC 8375, and common habits).
+const NOWHERE: &[&str] =
+    &["localhost", "localdomain", "local", "invalid", "lan", "internal", "intranet", "home", "corp", "private", "test", "arpa"];
+
+/// True for an address whose domain has no dot, is an IP address, or ends where no mail can go.
+pub(super) fn is_unreplyable(address: &[u8]) -> bool {
+    let (local, domain) = split(address);
+    if local.is_empty() && domain.is_empty() {
+        return false;
+    }
+    let domain = domain.to_ascii_lowercase();
+    let top = domain.rsplit(|b| *b == b'.').next().unwrap_or_default();
+    let is_literal = domain.starts_with(b"[") || (top.iter().all(u8::is_ascii_digit) && !top.is_empty());
+    !domain.contains(&b'.') || is_literal || NOWHERE.iter().any(|name| top == name.as_bytes())
+}
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let profile = case.profile;
+    if !profile.is_our_user() {
+        return None;
+    }
+    let uses: Vec<&SenderUse> = profile.senders().into_iter().filter(|sender| is_unreplyable(&sender.address)).collect();
+    let messages: u64 = uses.iter().map(|sender| sender.messages).sum();
+    if (messages as f64) < limits.get("messages") {
+        return None;
+    }
+    let mut queue_ids = QueueIds::default();
+    for sender in &uses {
+        queue_ids.merge(sender.queue_ids.clone());
+    }
+    let samples: Vec<_> = uses.iter().take(10).map(|sender| printable(&sender.address)).collect();
+    Some(Draft {
+        severity: if messages >= 100 { Severity::Medium } else { Severity::Low },
+        score: 0.3 + 0.2 * (messages as f64 / 100.0).min(1.0),
+        first: uses.iter().map(|sender| sender.first).min()?,
+        last: uses.iter().map(|sender| sender.last).max()?,
+        messages,
+        recipients: messages,
+        queue_ids,
+        explanation: format!(
+            "{} sent {messages} messages under {} senders that nobody can answer ({}).",
+            named(profile),
+            uses.len(),
+            samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+        ),
+        evidence: json!({ "senders": uses.len(), "messages": messages, "samples": samples }),
+        next_step: "Have the machine's mail program write under a real address (Postfix: myorigin; a panel: its sender setting): bounces to these go nowhere and receivers refuse them.".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_unreplyable;
+
+    #[test]
+    fn addresses_that_nobody_can_answer() {
+        for address in ["root@localhost", "root", "cron@web1.localdomain", "a@192.0.2.7", "a@[192.0.2.7]", "a@nas.lan", "a@x.invalid"] {
+            assert!(is_unreplyable(address.as_bytes()), "{address}");
+        }
+        for address in ["al@b.example", "", "root@web1.b.example", "a@local.b.org"] {
+            assert!(!is_unreplyable(address.as_bytes()), "{address}");
+        }
+    }
+}
