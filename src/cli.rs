@@ -7,7 +7,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
-use crate::detect::Severity;
+use crate::detect::{self, Severity};
 use crate::error::{Error, Result};
 use crate::mail::status::{Mta, Stage};
 use crate::report::tables::Format;
@@ -22,6 +22,10 @@ pub struct Cli {
     /// File with defaults for the options, under their names; default: /etc/mailsleuth/config.toml, where it is there
     #[arg(long, global = true, value_name = "FILE", env = "MAILSLEUTH_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
+
+    /// What the config file says of detection.
+    #[arg(skip)]
+    pub detection: detect::Settings,
 }
 
 impl Cli {
@@ -33,8 +37,10 @@ impl Cli {
     pub fn read() -> Result<Self> {
         let arguments: Vec<_> = std::env::args_os().collect();
         let command = crate::config::applied(Self::command(), &arguments)?;
+        let detection = crate::config::detection(&arguments)?;
         let matches = command.get_matches_from(arguments);
-        Self::from_arg_matches(&matches).map_err(|error| Error::Usage(error.to_string()))
+        let cli = Self::from_arg_matches(&matches).map_err(|error| Error::Usage(error.to_string()))?;
+        Ok(Self { detection, ..cli })
     }
 }
 
@@ -374,6 +380,7 @@ pub struct Plan {
     pub fail_on: Option<Severity>,
     pub threads: usize,
     pub rules: Vec<PathBuf>,
+    pub detection: detect::Settings,
     pub quiet: bool,
     pub progress: bool,
     pub json: bool,
@@ -395,7 +402,7 @@ impl AnalyzeArgs {
     ///
     /// # Errors
     /// [`Error::Usage`] for a zone that does not exist; [`Error::NoMailLines`] when there is nothing to read.
-    pub fn plan(self) -> Result<Plan> {
+    pub fn plan(self, detection: detect::Settings) -> Result<Plan> {
         let zone = match &self.timezone {
             Some(name) => TimeZone::get(name).map_err(|_| {
                 Error::Usage(format!("--timezone {name}: no such zone; give an IANA name such as Europe/Berlin or UTC"))
@@ -441,6 +448,7 @@ impl AnalyzeArgs {
             }),
             threads: self.threads.map_or(cores, usize::from),
             rules: self.rules,
+            detection,
             quiet: self.quiet,
             progress: self.progress == ProgressArg::Auto,
             json: self.json,

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use clap::builder::OsStr;
 use clap::error::ErrorKind;
 use clap::{Arg, Command};
+use serde::Deserialize;
 use toml::{Spanned, Value};
 
+use crate::detect::{Allow, Settings, is_kind};
 use crate::error::{Error, Result};
+use crate::mail::time::days_from_civil;
 
 /// Where a config file is looked for when none is named.
 const USUAL: &str = "/etc/mailsleuth/config.toml";
@@ -36,6 +39,84 @@ pub fn applied(command: Command, arguments: &[OsString]) -> Result<Command> {
     with_defaults(command, &path, &text)
 }
 
+/// Keys that say nothing of options, but of what is abuse.
+const OF_DETECTION: &[&str] = &["limits", "allow", "hosted"];
+
+#[derive(Debug, Default, Deserialize)]
+struct DetectionFile {
+    #[serde(default)]
+    limits: BTreeMap<String, Spanned<BTreeMap<String, Spanned<f64>>>>,
+    #[serde(default)]
+    allow: Vec<Spanned<AllowEntry>>,
+    #[serde(default)]
+    hosted: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllowEntry {
+    identity: String,
+    #[serde(default)]
+    kinds: Vec<String>,
+    until: Option<String>,
+    why: String,
+}
+
+/// What the config file says of detection: `[limits.KIND]`, `[[allow]]`, `hosted`.
+///
+/// # Errors
+/// [`Error::Usage`] with file and line, as [`applied`].
+pub fn detection(arguments: &[OsString]) -> Result<Settings> {
+    let (path, is_named) = match named(arguments) {
+        Some(path) => (path, true),
+        None => (PathBuf::from(USUAL), false),
+    };
+    match fs::read_to_string(&path) {
+        Ok(text) => detection_of(&path, &text),
+        Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
+        Err(error) => Err(Error::Usage(format!("{}: cannot read the config file: {error}", path.display()))),
+    }
+}
+
+fn detection_of(path: &Path, text: &str) -> Result<Settings> {
+    let wrong = |at: usize, problem: &str| {
+        let line = text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+        Error::Usage(format!("{}:{line}: {problem}", path.display()))
+    };
+    let file: DetectionFile = toml::from_str(text)
+        .map_err(|error| wrong(error.span().map_or(0, |span| span.start), error.message().trim()))?;
+    let mut settings = Settings { hosted: file.hosted, ..Settings::default() };
+    for (kind, limits) in &file.limits {
+        for (key, value) in limits.get_ref() {
+            let set = settings.limits.set(kind, key, *value.get_ref());
+            set.map_err(|problem| wrong(value.span().start, &problem))?;
+        }
+    }
+    for entry in file.allow {
+        let at = entry.span().start;
+        let entry = entry.into_inner();
+        if let Some(kind) = entry.kinds.iter().find(|kind| !is_kind(kind)) {
+            return Err(wrong(at, &format!("allow: no kind '{kind}' of findings; README.md lists them")));
+        }
+        let until_day =
+            match &entry.until {
+                Some(until) => Some(day(until).ok_or_else(|| {
+                    wrong(at, &format!("allow: until = '{until}' is no date; write it as '2027-01-31'"))
+                })?),
+                None => None,
+            };
+        let AllowEntry { identity, kinds, until, why } = entry;
+        settings.allow.push(Allow { identity, kinds, until_day, until, why });
+    }
+    Ok(settings)
+}
+
+/// Days since 1970 of a date such as `2027-01-31`.
+fn day(text: &str) -> Option<i64> {
+    let date: jiff::civil::Date = text.parse().ok()?;
+    Some(days_from_civil(date.year(), date.month().try_into().ok()?, date.day().try_into().ok()?))
+}
+
 /// The file that `--config` or `MAILSLEUTH_CONFIG` names.
 fn named(arguments: &[OsString]) -> Option<PathBuf> {
     let mut arguments = arguments.iter().take_while(|argument| *argument != "--");
@@ -59,7 +140,7 @@ fn with_defaults(mut command: Command, path: &Path, text: &str) -> Result<Comman
     if refused_value(&command).is_some() {
         return Ok(command);
     }
-    for (key, value) in &settings {
+    for (key, value) in settings.iter().filter(|(key, _)| !OF_DETECTION.contains(&key.as_str())) {
         let line = line_of(value.span().start);
         let values = words(value.get_ref())
             .ok_or_else(|| wrong(line, &format!("{key}: a text, number, true, false or a list of them is wanted")))?;
@@ -141,6 +222,27 @@ mod tests {
         assert_eq!((args.format, args.rules), (vec![cli::FormatArg::Csv, cli::FormatArg::Json], vec!["a.toml".into()]));
         let Ok(Cli { command: cli::Command::Classify(args), .. }) = parsed(text, &["classify", "x"]) else { panic!() };
         assert_eq!(args.rules, [PathBuf::from("a.toml")]);
+    }
+
+    #[test]
+    fn limits_and_known_senders_are_read() {
+        let text = "quiet = true\nhosted = ['b.example']\n[limits.hourly-limit]\nrecipients_per_hour = 500\n\
+                    [[allow]]\nidentity = 'news@b.example'\nkinds = ['hourly-limit']\nuntil = '2027-01-31'\nwhy = 'ours'\n";
+        assert!(parsed(text, &["analyze", "x"]).is_ok());
+        let settings = detection_of(Path::new("my.toml"), text).unwrap();
+        assert_eq!((settings.hosted.len(), settings.allow.len()), (1, 1));
+        assert_eq!(settings.allow[0].until_day, Some(20_849));
+        for (text, says) in [
+            ("\n[limits.hourly]\nx = 1\n", "my.toml:3: no detector 'hourly'"),
+            ("[limits.hourly-limit]\nx = 1\n", "my.toml:2: hourly-limit has no limit 'x'; it has recipients_per_hour"),
+            ("[limits.hourly-limit]\nway_over = -1\n", "my.toml:2: hourly-limit.way_over: a number from 0 up"),
+            ("[[allow]]\nidentity = 'a'\n", "missing field `why`"),
+            ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nkinds = ['x']\n", "my.toml:1: allow: no kind 'x'"),
+            ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nuntil = 'soon'\n", "until = 'soon' is no date"),
+        ] {
+            let error = detection_of(Path::new("my.toml"), text).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(error.contains(says), "{text}: {error}");
+        }
     }
 
     #[test]

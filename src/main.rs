@@ -9,7 +9,7 @@ use mailsleuth::run::{self, Outcome};
 
 fn main() -> ExitCode {
     let outcome = Cli::read().and_then(|cli| match cli.command {
-        Command::Analyze(args) => args.plan().and_then(|plan| run::analyze::run(&plan)),
+        Command::Analyze(args) => args.plan(cli.detection).and_then(|plan| run::analyze::run(&plan)),
         Command::Classify(args) => {
             run::classify::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default())
         }

@@ -203,6 +203,11 @@ impl Around {
         }
     }
 
+    /// Adds domains that are known to be this site's.
+    pub fn add_hosted(&mut self, domains: &[String]) {
+        self.hosted.extend(domains.iter().map(|domain| Octets::from(domain.to_ascii_lowercase().as_bytes())));
+    }
+
     fn hosts(&mut self, domain: &[u8]) {
         if domain.contains(&b'.') && !self.hosted.contains(domain) {
             self.hosted.insert(domain.to_ascii_lowercase().into());

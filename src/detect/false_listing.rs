@@ -27,12 +27,18 @@ pub(super) const DETECTOR: Detector = Detector {
     check,
 };
 
+/// Receivers that say so most that are compared with the others.
+const LOOKED_AT: usize = 50;
+
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     let Some(host) = case.profile.hosts.first().copied().filter(|_| case.profile.is_host) else { return Vec::new() };
     let here: Vec<(&Octets, &Receiver)> =
         case.around().receivers.iter().filter(|((of, _), _)| *of == host).map(|((_, name), one)| (name, one)).collect();
-    let listing = here.iter().filter(|(_, receiver)| receiver.total().listed as f64 >= limits.get("answers"));
-    listing.filter(|(name, receiver)| is_alone(&here, name, receiver, limits)).filter_map(|(name, r)| draft(name, r)).collect()
+    let mut listing: Vec<_> =
+        here.iter().copied().filter(|(_, receiver)| receiver.total().listed as f64 >= limits.get("answers")).collect();
+    listing.sort_by_key(|(name, receiver)| (std::cmp::Reverse(receiver.total().listed), *name));
+    listing.truncate(LOOKED_AT);
+    listing.into_iter().filter(|(name, receiver)| is_alone(&here, name, receiver, limits)).filter_map(|(name, r)| draft(name, r)).collect()
 }
 
 /// True where, in most of the hours in which this receiver says so, the others take this host's mail and do not. Where several

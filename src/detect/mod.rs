@@ -60,6 +60,63 @@ impl Limits<'_> {
 #[derive(Debug, Default, Clone)]
 pub struct LimitSettings(BTreeMap<(&'static str, String), f64>);
 
+impl LimitSettings {
+    /// Sets one limit.
+    ///
+    /// # Errors
+    /// What is wrong with the detector's kind, the key or the value, and what would be right.
+    pub fn set(&mut self, kind: &str, key: &str, value: f64) -> Result<(), String> {
+        let kinds = || DETECTORS.iter().map(|d| d.kind).collect::<Vec<_>>().join(", ");
+        let detector = DETECTORS.iter().find(|d| d.kind == kind);
+        let detector = detector.ok_or_else(|| format!("no detector '{kind}'; there are {}", kinds()))?;
+        let keys = || detector.limits.iter().map(|limit| limit.key).collect::<Vec<_>>().join(", ");
+        let limit = detector.limits.iter().find(|limit| limit.key == key);
+        let limit = limit.ok_or_else(|| format!("{kind} has no limit '{key}'; it has {}", keys()))?;
+        if !(value.is_finite() && value >= 0.0) {
+            return Err(format!("{kind}.{key}: a number from 0 up is wanted ({})", limit.unit));
+        }
+        self.0.insert((detector.kind, key.to_string()), value);
+        Ok(())
+    }
+}
+
+/// A sender that is known and may do what the kinds say, until a day.
+#[derive(Debug, Clone)]
+pub struct Allow {
+    /// The identity's name, in any letter case.
+    pub identity: String,
+    /// Kinds of findings; all where it is empty.
+    pub kinds: Vec<String>,
+    /// Findings that begin on this UTC day or later are told again, in days since 1970; `None` for never.
+    pub until_day: Option<i64>,
+    /// The same as written.
+    pub until: Option<String>,
+    pub why: String,
+}
+
+impl Allow {
+    /// True if this entry silences a finding about the identity of this name.
+    pub fn silences(&self, identity: &[u8], finding: &Finding) -> bool {
+        self.identity.as_bytes().eq_ignore_ascii_case(identity)
+            && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == finding.kind))
+            && self.until_day.is_none_or(|day| finding.first_seen.day() < day)
+    }
+}
+
+/// What an administrator has set for detection.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub limits: LimitSettings,
+    pub allow: Vec<Allow>,
+    /// Domains that are this site's, whatever the logs show.
+    pub hosted: Vec<String>,
+}
+
+/// True for the kind of a detector.
+pub fn is_kind(kind: &str) -> bool {
+    DETECTORS.iter().any(|detector| detector.kind == kind)
+}
+
 /// A pattern found, about one identity.
 #[derive(Debug, Clone)]
 pub struct Finding {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::tables::SCHEMA_VERSION;
+use crate::detect::Allow;
 use crate::framing::year::YearSource;
 use crate::input::Problem;
 use crate::mail::address::printable;
@@ -126,6 +127,8 @@ pub struct Summary {
     pub lines: LineTally,
     pub mail: MailTally,
     pub unclassified: Shapes,
+    /// Known senders of the config file, and how many findings each entry silenced.
+    pub allowed: Vec<(Allow, u64)>,
     /// Rows per table.
     pub rows: Vec<(&'static str, u64)>,
 }
@@ -248,6 +251,13 @@ impl Summary {
                 "answers": self.unclassified.total(),
                 "templates": templates(&self.unclassified),
             },
+            "allowed": self.allowed.iter().map(|(entry, silenced)| json!({
+                "identity": entry.identity,
+                "kinds": entry.kinds,
+                "until": entry.until,
+                "why": entry.why,
+                "silenced": silenced,
+            })).collect::<Vec<_>>(),
             "rows": self.rows.iter().map(|(name, rows)| ((*name).to_string(), json!(rows))).collect::<serde_json::Map<_, _>>(),
         });
         let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();

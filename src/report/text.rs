@@ -41,6 +41,7 @@ fn write(
     }
     out.push_str("\n\n");
     findings(out, judged, hosts)?;
+    allowed(out, summary)?;
     traffic(out, summary)?;
     senders(out, judged, hosts)?;
     reasons(out, judged)?;
@@ -58,14 +59,18 @@ fn findings(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt:
     }
     let mut incidents: Vec<(&Judged, Vec<&Finding>)> = Vec::new();
     for (one, finding) in &all {
-        match incidents.iter_mut().find(|(known, _)| std::ptr::eq(*known, *one)) {
+        let known = incidents.iter().position(|(known, _)| std::ptr::eq(*known, *one));
+        let has_room = incidents.len() < SHOWN;
+        match known.and_then(|at| incidents.get_mut(at)) {
             Some((_, findings)) => findings.push(finding),
-            None => incidents.push((one, vec![finding])),
+            None if has_room => incidents.push((one, vec![finding])),
+            None => {}
         }
     }
-    let identities = if incidents.len() == 1 { "1 identity".into() } else { format!("{} identities", incidents.len()) };
+    let count = judged.iter().filter(|one| !one.findings.is_empty()).count();
+    let identities = if count == 1 { "1 identity".into() } else { format!("{count} identities") };
     writeln!(out, "INCIDENTS ({} of {identities})", many(all.len() as u64, "finding"))?;
-    for (one, findings) in incidents.iter().take(SHOWN) {
+    for (one, findings) in &incidents {
         let Some(worst) = findings.first() else { continue };
         let host = hosts.first_of(&one.profile);
         let on = if host.is_empty() { String::new() } else { format!(" on {host}") };
@@ -76,8 +81,24 @@ fn findings(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt:
         }
         wrapped(out, &format!("Do: {}", worst.next_step), 9, 9)?;
     }
-    more(out, incidents.len(), "identities with findings")?;
+    more(out, count, "identities with findings")?;
     out.write_str("\n")
+}
+
+/// Known senders that were not told of.
+fn allowed(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    let silent: Vec<_> = summary.allowed.iter().filter(|(_, silenced)| *silenced > 0).collect();
+    for (entry, silenced) in &silent {
+        let until = entry.until.as_ref().map_or(String::new(), |until| format!(" until {until}"));
+        let text = format!(
+            "Allowed: {}{until}, {} not told: {}",
+            printable(entry.identity.as_bytes()),
+            many(*silenced, "finding"),
+            printable(entry.why.as_bytes())
+        );
+        wrapped(out, &text, 0, 2)?;
+    }
+    if silent.is_empty() { Ok(()) } else { out.write_str("\n") }
 }
 
 fn traffic(out: &mut String, summary: &Summary) -> std::fmt::Result {

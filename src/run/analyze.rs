@@ -18,7 +18,7 @@ use crate::cli::Plan;
 use crate::correlate::{
     AuthFailure, Context, Correlator, HostId, Instance, Message, Octets, Place, RecipientState, Rejection, Sink,
 };
-use crate::detect::{self, LimitSettings, Severity};
+use crate::detect::{self, Allow, Severity};
 use crate::error::{Error, Result};
 use crate::framing::parts::Parts;
 use crate::framing::year::{Clock, YearSource};
@@ -256,11 +256,12 @@ impl<'c> Stages<'c> {
             Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
             None => None,
         };
-        let settings = LimitSettings::default();
-        let (profiles, around) = std::mem::take(&mut self.judge.profiles).finish(&self.judge.hosts.0);
-        let findings = detect::check(&profiles, &around, &settings);
+        let (profiles, mut around) = std::mem::take(&mut self.judge.profiles).finish(&self.judge.hosts.0);
+        around.add_hosted(&plan.detection.hosted);
+        let findings = detect::check(&profiles, &around, &plan.detection.limits);
         let mut judged: Vec<Judged> =
             profiles.into_iter().zip(findings).map(|(profile, findings)| Judged { findings, profile }).collect();
+        let allowed = silence(&plan.detection.allow, &mut judged);
         judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
         let hosts = &self.judge.hosts;
         let tables = [
@@ -282,6 +283,7 @@ impl<'c> Stages<'c> {
             lines: self.lines,
             mail: self.judge.tally,
             unclassified: self.judge.unclassified,
+            allowed,
             rows: tables
                 .iter()
                 .map(|t| (t.name(), t.rows() as u64))
@@ -399,6 +401,22 @@ impl Consumer for Stages<'_> {
 /// The number of the signal that came, if one did.
 fn interrupted(signal: &AtomicUsize) -> Option<u8> {
     u8::try_from(signal.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
+}
+
+/// Takes out the findings about known senders; each entry comes with how many it silenced.
+fn silence(allow: &[Allow], judged: &mut [Judged]) -> Vec<(Allow, u64)> {
+    let mut allowed: Vec<(Allow, u64)> = allow.iter().map(|entry| (entry.clone(), 0)).collect();
+    for one in judged {
+        let name = &one.profile.name;
+        one.findings.retain(|finding| {
+            let entry = allowed.iter_mut().find(|(entry, _)| entry.silences(name, finding));
+            entry.is_none_or(|(_, silenced)| {
+                *silenced += 1;
+                false
+            })
+        });
+    }
+    allowed
 }
 
 fn write_table(aside: &Aside, table: &Table, formats: &[Format]) -> Result<()> {
