@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::distinct::{Earliest, FirstTimes};
+use super::distinct::{Distinct, Earliest, FirstTimes};
 use super::profile::add_all;
 use super::reason::add_counts;
 use super::trouble::{is_invalid_recipient, is_listing, is_reputation};
@@ -48,11 +48,29 @@ pub struct Visits {
     pub queue_ids: Earliest<QueueId, QUEUE_IDS>,
     /// Recipients of messages that were taken from it without a login.
     pub taken: u64,
-    /// Logins tried in vain, by name; empty where the log does not say which.
+    /// All logins tried in vain together, and how many different ones.
+    pub tries: Option<Tries>,
+    pub distinct_logins: Distinct,
+    /// Some of them, by name; empty where the log does not say which.
     pub logins: BTreeMap<Octets, Tries>,
 }
 
 impl Visits {
+    fn tried(&mut self, login: Octets, tries: Tries) {
+        if !login.is_empty() {
+            self.distinct_logins.add(&login);
+        }
+        self.count(tries);
+        self.keep_login(login, tries);
+    }
+
+    fn count(&mut self, tries: Tries) {
+        match &mut self.tries {
+            Some(known) => known.merge(tries),
+            None => self.tries = Some(tries),
+        }
+    }
+
     fn keep_login(&mut self, login: Octets, tries: Tries) {
         self.logins.entry(login).and_modify(|known| known.merge(tries)).or_insert(tries);
         if self.logins.len() > LOGINS {
@@ -65,6 +83,10 @@ impl Visits {
         self.unknown_samples.merge(other.unknown_samples);
         self.queue_ids.merge(other.queue_ids);
         self.taken += other.taken;
+        if let Some(tries) = other.tries {
+            self.count(tries);
+        }
+        self.distinct_logins.merge(other.distinct_logins);
         for (login, tries) in other.logins {
             self.keep_login(login, tries);
         }
@@ -73,12 +95,11 @@ impl Visits {
     /// The first moment of any of it.
     pub fn first(&self) -> Option<Timestamp> {
         let unknown = self.unknown.times().into_iter().next();
-        let failure = self.logins.values().map(|tries| tries.first).min();
-        earlier(unknown, failure)
+        earlier(unknown, self.tries.map(|tries| tries.first))
     }
 
     pub fn failures(&self) -> u64 {
-        self.logins.values().map(|tries| tries.failures).sum()
+        self.tries.map_or(0, |tries| tries.failures)
     }
 }
 
@@ -203,6 +224,12 @@ impl Around {
         }
     }
 
+    /// The receivers of one host, by name.
+    pub fn receivers_of(&self, host: HostId) -> impl Iterator<Item = (&Octets, &Receiver)> {
+        let all = self.receivers.range((host, Octets::default())..);
+        all.take_while(move |((of, _), _)| *of == host).map(|((_, name), receiver)| (name, receiver))
+    }
+
     /// Adds domains that are known to be this site's.
     pub fn add_hosted(&mut self, domains: &[String]) {
         self.hosted.extend(domains.iter().map(|domain| Octets::from(domain.to_ascii_lowercase().as_bytes())));
@@ -323,7 +350,7 @@ impl Around {
         let Some(ip) = address::ip(&failure.client.ip) else { return };
         let login = failure.sasl_username.clone().unwrap_or_default();
         let tries = Tries { failures: u64::from(failure.times), first: failure.at, last: failure.at };
-        self.visits_of(host, failure.host, ip).keep_login(login, tries);
+        self.visits_of(host, failure.host, ip).tried(login, tries);
     }
 
     pub(super) fn merge(&mut self, other: Self) {

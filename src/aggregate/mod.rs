@@ -174,8 +174,7 @@ impl Profiles {
         ids.sort_unstable();
         ids.dedup();
         for host in ids {
-            let first = self.around.receivers.iter().filter(|((of, _), _)| *of == host);
-            let first = first.filter_map(|(_, receiver)| receiver.hours.keys().next().copied()).min();
+            let first = self.around.receivers_of(host).filter_map(|(_, one)| one.hours.keys().next().copied()).min();
             let name = hosts.get(host.0 as usize).filter(|name| !name.is_empty());
             let name = name.cloned().unwrap_or_else(|| Octets::from(&b"this host"[..]));
             let identity = Identity { kind: IdentityKind::Null, name, host };

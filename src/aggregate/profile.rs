@@ -219,6 +219,11 @@ impl SenderProfile {
         senders
     }
 
+    /// False where there were more envelope senders than are kept.
+    pub fn has_all_senders(&self) -> bool {
+        self.senders.len() as u64 >= self.envelope_senders.count()
+    }
+
     /// Sender and recipient pairs, the busiest first.
     pub fn pairs(&self) -> Vec<&Pair> {
         let mut pairs: Vec<_> = self.pairs.values().filter(|p| p.times.len() > 1).collect();

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::case::bad_share;
 use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::distinct::Distinct;
+use crate::aggregate::network::NETWORKS;
 use crate::aggregate::{HourUse, NetworkUse, QueueIds, share};
 use crate::mail::address::split;
 use crate::mail::identity::IdentityKind;
@@ -138,8 +139,9 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     };
     let strangers = recipients.count() - recipients.in_common(&own_recipients);
     let explanation = format!(
-        "{} was used from {networks} client networks foreign to it for {} recipients between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted. Signs: {}.",
+        "{} was used from {}{networks} client networks foreign to it for {} recipients between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted. Signs: {}.",
         named(profile),
+        if profile.networks.len() >= NETWORKS { "at least " } else { "" },
         total.recipients,
         bad * 100.0,
         signs.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
@@ -249,22 +251,12 @@ fn is_spray(used: &NetworkUse) -> bool {
 
 /// True for a network from which other logins of the same domain send ordinary mail: an office, a school.
 fn is_office(case: &Case<'_>, network: IpAddr) -> bool {
-    let domain = split(&case.profile.name).1;
-    let colleagues = case.others_in(network).filter(|(other, used)| {
-        split(&other.name).1 == domain && !domain.is_empty() && bad_share(used.total) < 0.15 && used.hours.len() >= 2
-    });
-    colleagues.count() >= 2
+    !split(&case.profile.name).1.is_empty() && case.colleagues_in(network) >= 2
 }
 
 /// Other logins, of other domains, with much refused mail from the same network.
 fn suspects(case: &Case<'_>, network: IpAddr) -> Vec<String> {
-    let domain = split(&case.profile.name).1;
-    case.others_in(network)
-        .filter(|(other, used)| {
-            split(&other.name).1 != domain && used.total.recipients >= 10 && bad_share(used.total) >= 0.1
-        })
-        .map(|(other, _)| crate::mail::address::printable(&other.name).into_owned())
-        .collect()
+    case.suspects_in(network).map(|other| crate::mail::address::printable(&other.name).into_owned()).collect()
 }
 
 /// The most recipients in one hour over all of these networks.

@@ -31,6 +31,10 @@ pub(super) struct Surroundings<'a> {
     pub around: &'a Around,
     /// Logins that sent mail from each client network, with their recipients there.
     logins_of: BTreeMap<IpAddr, Vec<(&'a SenderProfile, &'a NetworkUse)>>,
+    /// Of each network and login domain: how many logins of it send ordinary mail from there.
+    offices: BTreeMap<(IpAddr, &'a [u8]), u64>,
+    /// Logins with much refused mail from a network, a few of each.
+    suspects: BTreeMap<IpAddr, Vec<&'a SenderProfile>>,
     /// By login, over all clients.
     guesses: BTreeMap<&'a [u8], Guesses>,
     /// Vain tries at each login from each network, with the moment of the first.
@@ -58,6 +62,8 @@ pub(super) struct Guessing<'a> {
 impl<'a> Surroundings<'a> {
     pub(super) fn new(profiles: &'a [SenderProfile], around: &'a Around) -> Self {
         let mut logins_of: BTreeMap<IpAddr, Vec<_>> = BTreeMap::new();
+        let mut offices: BTreeMap<(IpAddr, &[u8]), u64> = BTreeMap::new();
+        let mut suspects: BTreeMap<IpAddr, Vec<&SenderProfile>> = BTreeMap::new();
         let mut guesses: BTreeMap<&[u8], Guesses> = BTreeMap::new();
         let mut guessing: BTreeMap<IpAddr, Guessing<'_>> = BTreeMap::new();
         let mut tried_from: BTreeMap<(&[u8], IpAddr), (u64, Timestamp)> = BTreeMap::new();
@@ -65,6 +71,15 @@ impl<'a> Surroundings<'a> {
             if profile.kind == IdentityKind::Sasl {
                 for (network, used) in &profile.networks {
                     logins_of.entry(*network).or_default().push((profile, used));
+                    if is_ordinary(used) {
+                        *offices.entry((*network, split(&profile.name).1)).or_default() += 1;
+                    }
+                    if used.total.recipients >= 10 && bad_share(used.total) >= 0.1 {
+                        let known = suspects.entry(*network).or_default();
+                        if known.len() < SUSPECTS {
+                            known.push(profile);
+                        }
+                    }
                 }
             }
             let Some(visits) = &profile.visits else { continue };
@@ -96,8 +111,16 @@ impl<'a> Surroundings<'a> {
             }
         }
         let alike = alike(profiles);
-        Self { around, logins_of, guesses, tried_from, guessing, alike, profiles }
+        Self { around, logins_of, offices, suspects, guesses, tried_from, guessing, alike, profiles }
     }
+}
+
+/// Suspects of one network that are kept.
+const SUSPECTS: usize = 20;
+
+/// True for a network from which a login sends ordinary mail: in several hours, with little refused.
+fn is_ordinary(used: &NetworkUse) -> bool {
+    bad_share(used.total) < 0.15 && used.hours.len() >= 2
 }
 
 /// Which logins sent alike messages in one hour. A size near the border of two steps falls into both.
@@ -137,6 +160,20 @@ impl<'a> Case<'a> {
     /// Everybody's vain tries at this login.
     pub(super) fn guesses(&self) -> Option<&'a Guesses> {
         (self.profile.kind == IdentityKind::Sasl).then(|| self.surroundings.guesses.get(&*self.profile.name))?
+    }
+
+    /// How many other logins of this one's domain send ordinary mail from a network.
+    pub(super) fn colleagues_in(&self, network: IpAddr) -> u64 {
+        let domain = split(&self.profile.name).1;
+        let all = self.surroundings.offices.get(&(network, domain)).copied().unwrap_or(0);
+        all - u64::from(all > 0 && self.profile.networks.get(&network).is_some_and(is_ordinary))
+    }
+
+    /// A few logins of other domains with much refused mail from a network.
+    pub(super) fn suspects_in(&self, network: IpAddr) -> impl Iterator<Item = &'a SenderProfile> {
+        let domain = split(&self.profile.name).1;
+        let all = self.surroundings.suspects.get(&network).map(Vec::as_slice).unwrap_or_default();
+        all.iter().copied().filter(move |other| split(&other.name).1 != domain)
     }
 
     /// Other logins that use a network, with how.

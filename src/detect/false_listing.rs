@@ -29,11 +29,12 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Receivers that say so most that are compared with the others.
 const LOOKED_AT: usize = 50;
+/// Hours of each that are.
+const HOURS: usize = 24;
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     let Some(host) = case.profile.hosts.first().copied().filter(|_| case.profile.is_host) else { return Vec::new() };
-    let here: Vec<(&Octets, &Receiver)> =
-        case.around().receivers.iter().filter(|((of, _), _)| *of == host).map(|((_, name), one)| (name, one)).collect();
+    let here: Vec<(&Octets, &Receiver)> = case.around().receivers_of(host).collect();
     let mut listing: Vec<_> =
         here.iter().copied().filter(|(_, receiver)| receiver.total().listed as f64 >= limits.get("answers")).collect();
     listing.sort_by_key(|(name, receiver)| (std::cmp::Reverse(receiver.total().listed), *name));
@@ -55,8 +56,10 @@ fn is_alone(here: &[(&Octets, &Receiver)], name: &Octets, receiver: &Receiver, l
         }
         taking as f64 >= limits.get("others") && saying * 10 <= taking
     };
-    let alone = hours.iter().filter(|hour| is_alone_at(**hour)).count();
-    alone >= 2 && 2 * alone >= hours.len()
+    // Of many hours a part tells as well.
+    let looked: Vec<i64> = hours.iter().copied().step_by(hours.len() / HOURS + 1).collect();
+    let alone = looked.iter().filter(|hour| is_alone_at(**hour)).count();
+    alone >= 2 && 2 * alone >= looked.len()
 }
 
 fn draft(name: &[u8], worst: &Receiver) -> Option<Draft> {

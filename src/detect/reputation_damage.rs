@@ -55,8 +55,8 @@ struct Episode<'a> {
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     let Some(host) = case.profile.hosts.first().copied().filter(|_| case.profile.is_host) else { return Vec::new() };
-    let here = case.around().receivers.iter().filter(|((of, _), _)| *of == host);
-    let mut episodes: Vec<Episode<'_>> = here.flat_map(|((_, name), receiver)| episodes(name, receiver)).collect();
+    let here = case.around().receivers_of(host);
+    let mut episodes: Vec<Episode<'_>> = here.flat_map(|(name, receiver)| episodes(name, receiver)).collect();
     episodes.retain(|one| {
         one.answers as f64 >= limits.get("answers")
             && share(one.answers, one.answers + one.delivered) >= limits.get("share")

@@ -119,8 +119,9 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         _ => format!("under {} domains", profile.envelope_sender_domains.count()),
     };
     let explanation = format!(
-        "{} used {count} envelope senders {differ} ({}, ...) for {messages} of its {} messages.",
+        "{} used {}{count} envelope senders {differ} ({}, ...) for {messages} of its {} messages.",
         named(profile),
+        if profile.has_all_senders() { "" } else { "at least " },
         samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
         profile.messages,
     );
@@ -280,13 +281,16 @@ fn one_name<'a>(case: &Case<'_>, senders: &[&'a SenderUse], limits: &Limits<'_>)
     by_name.into_values().max_by_key(Vec::len).filter(|uses| uses.len() as f64 >= limits.get("same_name_domains"))
 }
 
+/// Logins of one campaign that are looked at.
+const CAMPAIGN_LOGINS: usize = 100;
+
 /// One campaign split over several logins: the same size at the same time, to strangers.
 fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let profile = case.profile;
     let (hours, logins) = case.alike();
     let (from, to) = (hours.first().copied()?, hours.last().copied()?);
     let once = |one: &SenderProfile| share(one.distinct_recipients.once(), one.distinct_recipients.count()) >= 0.3;
-    let logins: Vec<_> = logins.into_iter().filter(|one| once(one)).collect();
+    let logins: Vec<_> = logins.into_iter().take(CAMPAIGN_LOGINS).filter(|one| once(one)).collect();
     if (logins.len() as f64) < limits.get("campaign_logins") || !once(profile) {
         return None;
     }

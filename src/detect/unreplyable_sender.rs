@@ -58,8 +58,9 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: messages,
         queue_ids,
         explanation: format!(
-            "{} sent {messages} messages under {} senders that nobody can answer ({}).",
+            "{} sent {}{messages} messages under {} senders that nobody can answer ({}).",
             named(profile),
+            if profile.has_all_senders() { "" } else { "at least " },
             uses.len(),
             samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
         ),

@@ -111,11 +111,19 @@ pub fn senders(judged: &[Judged], hosts: &HostNames) -> Table {
             peak.map_or(Cell::None, |peak| Cell::Time(peak.start)),
             Cell::Count(peak.map_or(0, |peak| peak.count)),
             profile.top_category().map_or(Cell::None, |category| Cell::text(category.id())),
-            Cell::List(findings.iter().map(|f| f.kind.to_string()).collect()),
+            Cell::List(kinds(findings)),
             Cell::Real(score(findings)),
         ]);
     }
     table
+}
+
+/// Kinds of findings, each once, in their order.
+fn kinds(findings: &[Finding]) -> Vec<String> {
+    let mut kinds: Vec<String> = findings.iter().map(|finding| finding.kind.to_string()).collect();
+    // Findings of one kind stand beside each other.
+    kinds.dedup();
+    kinds
 }
 
 pub fn reasons(judged: &[Judged], hosts: &HostNames, classifier: &Classifier) -> Table {
