@@ -36,8 +36,7 @@ impl Cli {
     /// [`Error::Usage`] for a mistake in the config file.
     pub fn read() -> Result<Self> {
         let arguments: Vec<_> = std::env::args_os().collect();
-        let command = crate::config::applied(Self::command(), &arguments)?;
-        let detection = crate::config::detection(&arguments)?;
+        let (command, detection) = crate::config::applied(Self::command(), &arguments)?;
         let matches = command.get_matches_from(arguments);
         let cli = Self::from_arg_matches(&matches).map_err(|error| Error::Usage(error.to_string()))?;
         Ok(Self { detection, ..cli })

@@ -21,22 +21,24 @@ const USUAL: &str = "/etc/mailsleuth/config.toml";
 const NOT_HERE: &[&str] = &["config", "help", "version", "json", "verbose", "relay", "by-us", "stage"];
 
 /// Makes what the config file says the defaults of `command`'s options, so that the command line and the environment go
-/// before it.
+/// before it; and gives what it says of detection: `[limits.KIND]`, `[[allow]]`, `hosted`.
 ///
 /// # Errors
 /// [`Error::Usage`] for a file that cannot be read or is not well-formed, a key that is no option, and a value that the
 /// option does not take; with file and line.
-pub fn applied(command: Command, arguments: &[OsString]) -> Result<Command> {
+pub fn applied(command: Command, arguments: &[OsString]) -> Result<(Command, Settings)> {
     let (path, is_named) = match named(arguments) {
         Some(path) => (path, true),
         None => (PathBuf::from(USUAL), false),
     };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => return Ok(command),
+        Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok((command, Settings::default()));
+        }
         Err(error) => return Err(Error::Usage(format!("{}: cannot read the config file: {error}", path.display()))),
     };
-    with_defaults(command, &path, &text)
+    Ok((with_defaults(command, &path, &text)?, detection(&path, &text)?))
 }
 
 /// Keys that say nothing of options, but of what is abuse.
@@ -62,23 +64,7 @@ struct AllowEntry {
     why: String,
 }
 
-/// What the config file says of detection: `[limits.KIND]`, `[[allow]]`, `hosted`.
-///
-/// # Errors
-/// [`Error::Usage`] with file and line, as [`applied`].
-pub fn detection(arguments: &[OsString]) -> Result<Settings> {
-    let (path, is_named) = match named(arguments) {
-        Some(path) => (path, true),
-        None => (PathBuf::from(USUAL), false),
-    };
-    match fs::read_to_string(&path) {
-        Ok(text) => detection_of(&path, &text),
-        Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
-        Err(error) => Err(Error::Usage(format!("{}: cannot read the config file: {error}", path.display()))),
-    }
-}
-
-fn detection_of(path: &Path, text: &str) -> Result<Settings> {
+fn detection(path: &Path, text: &str) -> Result<Settings> {
     let wrong = |at: usize, problem: &str| {
         let line = text.get(..at).unwrap_or(text).matches('\n').count() + 1;
         Error::Usage(format!("{}:{line}: {problem}", path.display()))
@@ -229,7 +215,7 @@ mod tests {
         let text = "quiet = true\nhosted = ['b.example']\n[limits.hourly-limit]\nrecipients_per_hour = 500\n\
                     [[allow]]\nidentity = 'news@b.example'\nkinds = ['hourly-limit']\nuntil = '2027-01-31'\nwhy = 'ours'\n";
         assert!(parsed(text, &["analyze", "x"]).is_ok());
-        let settings = detection_of(Path::new("my.toml"), text).unwrap();
+        let settings = detection(Path::new("my.toml"), text).unwrap();
         assert_eq!((settings.hosted.len(), settings.allow.len()), (1, 1));
         assert_eq!(settings.allow[0].until_day, Some(20_849));
         for (text, says) in [
@@ -240,7 +226,7 @@ mod tests {
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nkinds = ['x']\n", "my.toml:1: allow: no kind 'x'"),
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nuntil = 'soon'\n", "until = 'soon' is no date"),
         ] {
-            let error = detection_of(Path::new("my.toml"), text).err().map(|e| e.to_string()).unwrap_or_default();
+            let error = detection(Path::new("my.toml"), text).err().map(|e| e.to_string()).unwrap_or_default();
             assert!(error.contains(says), "{text}: {error}");
         }
     }

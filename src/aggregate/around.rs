@@ -296,7 +296,7 @@ impl Around {
     fn receiver(&mut self, message: &Message, attempt: &Attempt, verdict: Option<&Verdict<'_>>, recipient: &[u8]) {
         let key = (message.host, receiver(attempt, recipient));
         let known = self.receivers.entry(key).or_default();
-        let hour = known.hours.entry(attempt.at.minute().div_euclid(60)).or_default();
+        let hour = known.hours.entry(attempt.at.hour()).or_default();
         let times = u64::from(attempt.times);
         let Some(verdict) = verdict else {
             hour.delivered += u64::from(attempt.action == Action::Delivered) * times;

@@ -43,6 +43,15 @@ impl HourUse {
     }
 }
 
+impl std::iter::Sum for HourUse {
+    fn sum<I: Iterator<Item = Self>>(hours: I) -> Self {
+        hours.fold(Self::default(), |mut sum, hour| {
+            sum.add(hour);
+            sum
+        })
+    }
+}
+
 /// How an identity used one /24, /48, or the host itself ([`LOCAL`]).
 #[derive(Debug, Clone)]
 pub struct NetworkUse {
@@ -95,7 +104,7 @@ impl NetworkUse {
 
     fn count(&mut self, at: Timestamp, more: HourUse) {
         self.total.add(more);
-        self.hours.entry(at.minute().div_euclid(60)).or_default().add(more);
+        self.hours.entry(at.hour()).or_default().add(more);
     }
 
     fn keep_ip(&mut self, ip: IpAddr, more: IpUse) {

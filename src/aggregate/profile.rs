@@ -346,7 +346,7 @@ impl SenderProfile {
             if let Some(size) = message.size {
                 *self.sizes.entry(size_step(size, 8.0)).or_default() += 1;
                 if self.kind == IdentityKind::Sasl {
-                    let hour = message.first_seen.minute().div_euclid(60);
+                    let hour = message.first_seen.hour();
                     *self.size_hours.entry((hour, size_step(size, 32.0))).or_default() += 1;
                 }
             }

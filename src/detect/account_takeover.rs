@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::case::bad_share;
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::distinct::Distinct;
 use crate::aggregate::network::NETWORKS;
 use crate::aggregate::{HourUse, NetworkUse, QueueIds, share};
@@ -38,7 +38,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "detectors.md: a travelling user has three and a phone",
         },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 /// What the signs must weigh beyond the limit where all of it came from one network.
@@ -59,31 +59,23 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if foreign.is_empty() {
         return None;
     }
-    let mut total = HourUse::default();
-    let (mut recipients, mut senders) = (Distinct::default(), 0);
-    let mut queue_ids = QueueIds::default();
-    for one in &foreign {
-        total.add(one.used.total);
-        recipients.merge(one.used.recipients.clone());
-        senders += one.used.senders.count();
-        queue_ids.merge(one.used.queue_ids.clone());
-    }
+    let total: HourUse = foreign.iter().map(|one| one.used.total).sum();
     if f64::from(total.recipients) < limits.get("recipients") {
         return None;
     }
-    let own_recipients = own.iter().fold(Distinct::default(), |mut all, used| {
-        all.merge(used.recipients.clone());
-        all
-    });
-    let known = share(recipients.in_common(&own_recipients), recipients.count());
+    let recipients = recipients_of(foreign.iter().map(|one| one.used));
+    let senders: u64 = foreign.iter().map(|one| one.used.senders.count()).sum();
+    let mut queue_ids = QueueIds::default();
+    for one in &foreign {
+        queue_ids.merge(one.used.queue_ids.clone());
+    }
+    let in_common = recipients.in_common(&recipients_of(own.iter().copied()));
+    let known = share(in_common, recipients.count());
     let first = foreign.iter().map(|one| one.used.first).min()?;
     let last = foreign.iter().map(|one| one.used.last).max()?;
     let own_peak = own.iter().flat_map(|used| used.hours.values()).map(|hour| hour.recipients).max().unwrap_or(0);
     let foreign_peak = peak(&foreign);
-    let own_bad = own.iter().fold(HourUse::default(), |mut sum, used| {
-        sum.add(used.total);
-        sum
-    });
+    let own_bad = bad_share(own.iter().map(|used| used.total).sum());
     let bad = bad_share(total);
     let spread = foreign.iter().map(|one| wide(one.network)).collect::<BTreeSet<_>>().len();
     let tried: Vec<(u64, Timestamp)> =
@@ -98,19 +90,19 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             signs.push((name, weight));
         }
     };
-    sign(foreign.len() as f64 >= limits.get("networks"), "many-networks", 0.5);
+    sign(networks as f64 >= limits.get("networks"), "many-networks", 0.5);
     sign(at_once(&foreign) >= 2, "networks-at-once", 0.3);
     sign(foreign.iter().all(|one| is_spray(one.used)), "nobody-twice", 0.2);
-    sign(spread >= 8 && foreign.len() >= 10, "networks-all-over", 0.4);
+    sign(spread >= 8 && networks >= 10, "networks-all-over", 0.4);
     sign(known <= 0.05 && recipients.count() >= 12, "strangers-only", 0.35);
-    sign(bad >= 0.05 && bad >= 2.0 * bad_share(own_bad), "refused-more", 0.4);
+    sign(bad >= 0.05 && bad >= 2.0 * own_bad, "refused-more", 0.4);
     sign(bad >= 0.2, "refused-much", 0.3);
     sign(foreign_peak >= 20 && f64::from(foreign_peak) >= 4.0 * f64::from(own_peak.max(2)), "more-than-ever", 0.4);
     sign(f64::from(total.recipients) / days as f64 >= 100.0, "large-volume", 0.2);
     sign(!tried.is_empty(), "guessed-before", 0.5);
     sign(guessed.is_some(), "guessed-from-elsewhere", 0.3);
     sign(!shared.is_empty(), "network-of-other-victims", 0.4);
-    sign(senders > 3 * foreign.len() as u64, "many-senders", 0.3);
+    sign(senders > 3 * networks as u64, "many-senders", 0.3);
     sign(round_the_clock(&foreign) >= 18 && recipients.count() >= 30, "round-the-clock", 0.3);
     sign(recipients.count() >= 30 && case.once_and_replied(first, last).1 == 0.0, "nobody-answers", 0.1);
     let weight: f64 = signs.iter().map(|(_, weight)| weight).sum();
@@ -127,17 +119,14 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     ];
     let is_other = signs.iter().any(|(name, _)| ELSE.contains(name));
     // Networks are what the question is about; a new place alone is a journey.
-    let is_elsewhere = !own.is_empty() || foreign.len() as f64 >= limits.get("networks") || !tried.is_empty();
+    let is_elsewhere = !own.is_empty() || networks as f64 >= limits.get("networks") || !tried.is_empty();
     // One new place asks for more than several.
     let least = limits.get("score") + if networks == 1 && tried.is_empty() { ONE_PLACE } else { 0.0 };
     if weight < least || !is_elsewhere || !is_other {
         return None;
     }
-    let severity = match () {
-        () if weight >= 1.3 || f64::from(total.recipients) >= 200.0 => Severity::Critical,
-        () => Severity::High,
-    };
-    let strangers = recipients.count() - recipients.in_common(&own_recipients);
+    let severity = if weight >= 1.3 || total.recipients >= 200 { Severity::Critical } else { Severity::High };
+    let strangers = recipients.count() - in_common;
     let explanation = format!(
         "{} was used from {}{networks} client networks foreign to it for {} recipients between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted. Signs: {}.",
         named(profile),
@@ -185,18 +174,20 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     })
 }
 
+/// The recipients of several networks together.
+fn recipients_of<'a>(networks: impl Iterator<Item = &'a NetworkUse>) -> Distinct {
+    networks.fold(Distinct::default(), |mut all, used| {
+        all.merge(used.recipients.clone());
+        all
+    })
+}
+
 /// The login's own networks, and those that are foreign to it.
 fn apart<'a>(case: &Case<'a>) -> (Vec<&'a NetworkUse>, Vec<Foreign<'a>>) {
     let profile = case.profile;
     let all = profile.networks.iter().filter(|(_, used)| used.total.recipients > 0);
     let home = home(case);
-    let home_recipients = home.iter().filter_map(|network| profile.networks.get(network)).fold(
-        Distinct::default(),
-        |mut all, used| {
-            all.merge(used.recipients.clone());
-            all
-        },
-    );
+    let home_recipients = recipients_of(home.iter().filter_map(|network| profile.networks.get(network)));
     let (mut own, mut foreign) = (Vec::new(), Vec::new());
     for (network, used) in all {
         let common = used.recipients.in_common(&home_recipients);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{Case, Detector, Draft, Limit, Limits, Severity};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity};
 use crate::aggregate::{Notice, QueueIds, share};
 use crate::mail::address::printable;
 use crate::mail::time::SECONDS_PER_HOUR;
@@ -18,14 +18,14 @@ pub(super) const DETECTOR: Detector = Detector {
         unit: "distinct strangers told of mail that came from outside",
         source: "baruwa seed: legitimate bounces; a few come of full mailboxes and forwards",
     }],
-    check,
+    check: Check::Many(check),
 };
 
 /// A run ends where for so long no such bounce is written.
 const GAP_S: i64 = 6 * SECONDS_PER_HOUR;
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
-    let Some(host) = case.profile.hosts.first().copied().filter(|_| case.profile.is_host) else { return Vec::new() };
+    let Some(host) = case.host() else { return Vec::new() };
     let around = case.around();
     let is_of_stranger = |notice: &&Notice| {
         notice.parent.is_some_and(|parent| around.bounced_inbound.contains(&(host, parent)))

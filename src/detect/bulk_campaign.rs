@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::case::{bad_share, run_around, total_between};
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
-use crate::aggregate::{QueueIds, share};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::share;
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
 
@@ -39,7 +39,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "detectors.md: an association's slightly stale list has up to a twelfth",
         },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
@@ -65,8 +65,6 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         (true, _) => Severity::Medium,
         (false, _) => Severity::Low,
     };
-    let mut queue_ids = QueueIds::default();
-    queue_ids.merge(profile.queue_ids.clone());
     Some(Draft {
         severity,
         score: 0.3 + 0.3 * (bad * 5.0).min(1.0) + 0.2 * alike,
@@ -74,7 +72,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         last,
         messages: u64::from(used.messages),
         recipients: run,
-        queue_ids,
+        queue_ids: profile.queue_ids.clone(),
         explanation: format!(
             "{} mailed {run} recipients for the first time between {first} and {last}, under {domains} domains; {:.0} % of its messages are of one size, {:.0} % of the recipients were refused as unknown or unwanted, and {:.0} % ever wrote back.",
             named(profile),
@@ -97,10 +95,9 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
 /// The largest share of the messages of a span that steps of size beside each other hold, a fifth wide; of a script, of
 /// all its messages.
 fn alike_share(case: &Case<'_>, first: Timestamp, last: Timestamp) -> f64 {
-    let hour = |at: Timestamp| at.minute().div_euclid(60);
     let mut sizes: BTreeMap<u16, u64> = BTreeMap::new();
     let mut wide = 2;
-    for ((_, step), count) in case.profile.size_hours.range((hour(first), 0)..=(hour(last), u16::MAX)) {
+    for ((_, step), count) in case.profile.size_hours.range((first.hour(), 0)..=(last.hour(), u16::MAX)) {
         *sizes.entry(*step).or_default() += u64::from(*count);
         wide = 8;
     }

@@ -1,13 +1,14 @@
 //! One identity with what is known around it: its networks beside those of others, who lives here, who answers whom.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::aggregate::distinct::FirstTimes;
 use crate::aggregate::window::busiest;
-use crate::aggregate::{Around, HourUse, NetworkUse, SenderProfile, share};
-use crate::correlate::Octets;
-use crate::mail::address::{ip, network, split};
+use crate::aggregate::{Around, HourUse, NetworkUse, QueueIds, SenderProfile, SenderUse, share};
+use crate::correlate::{HostId, Octets};
+use crate::mail::address::{ip, network, printable, split};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::Timestamp;
 
@@ -153,6 +154,11 @@ impl<'a> Case<'a> {
         (hours, logins.into_values().collect())
     }
 
+    /// The host, where the identity stands for one.
+    pub(super) fn host(&self) -> Option<HostId> {
+        self.profile.hosts.first().copied().filter(|_| self.profile.is_host)
+    }
+
     pub(super) fn around(&self) -> &'a Around {
         self.surroundings.around
     }
@@ -229,15 +235,8 @@ pub(super) fn hours(profile: &SenderProfile) -> BTreeMap<i64, HourUse> {
 
 /// The sum over the hours that a span touches.
 pub(super) fn total_between(profile: &SenderProfile, first: Timestamp, last: Timestamp) -> HourUse {
-    let hour = |at: Timestamp| at.minute().div_euclid(60);
-    let range = hour(first)..=hour(last);
-    profile.networks.values().flat_map(|network| network.hours.range(range.clone())).fold(
-        HourUse::default(),
-        |mut sum, (_, used)| {
-            sum.add(*used);
-            sum
-        },
-    )
+    let range = first.hour()..=last.hour();
+    profile.networks.values().flat_map(|network| network.hours.range(range.clone())).map(|(_, used)| *used).sum()
 }
 
 /// The run of moments around the busiest window of `width_s`: as far as no gap is longer than `gap_s`. `times` are in
@@ -262,6 +261,42 @@ pub(super) fn run_around(times: &[Timestamp], width_s: i64, gap_s: i64) -> Optio
         (to, count) = (*at, count + 1);
     }
     Some((from, to, count))
+}
+
+/// Envelope senders of one identity taken together.
+pub(super) struct Senders<'a> {
+    pub uses: Vec<&'a SenderUse>,
+    pub messages: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+impl<'a> Senders<'a> {
+    /// `None` of no senders.
+    pub(super) fn of(uses: Vec<&'a SenderUse>) -> Option<Self> {
+        let messages = uses.iter().map(|sender| sender.messages).sum();
+        let first = uses.iter().map(|sender| sender.first).min()?;
+        let last = uses.iter().map(|sender| sender.last).max()?;
+        Some(Self { uses, messages, first, last })
+    }
+
+    pub(super) fn queue_ids(&self) -> QueueIds {
+        let mut queue_ids = QueueIds::default();
+        for sender in &self.uses {
+            queue_ids.merge(sender.queue_ids.clone());
+        }
+        queue_ids
+    }
+
+    /// A few of the addresses, for the evidence.
+    pub(super) fn samples(&self) -> Vec<Cow<'a, str>> {
+        self.uses.iter().take(10).map(|sender| printable(&sender.address)).collect()
+    }
+}
+
+/// The first of some samples, for a sentence.
+pub(super) fn few(samples: &[Cow<'_, str>]) -> String {
+    samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
 /// The domain of an address, in lower case.

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::case::run_around;
-use super::{Case, Detector, Draft, Limit, Limits, Severity};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity};
 use crate::aggregate::distinct::FirstTimes;
-use crate::aggregate::{QueueIds, share};
+use crate::aggregate::share;
 use crate::mail::address::printable;
 use crate::mail::time::SECONDS_PER_DAY;
 
@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "detectors.md: small hit share; a backup MX brings much good mail, too",
         },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
@@ -51,8 +51,6 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         _ => Severity::Low,
     };
     let samples: Vec<_> = visits.unknown_samples.things().map(|address| printable(address)).collect();
-    let mut queue_ids = QueueIds::default();
-    queue_ids.merge(visits.queue_ids.clone());
     let name = printable(&profile.name);
     Some(Draft {
         severity,
@@ -61,7 +59,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         last,
         messages: 0,
         recipients: unknown,
-        queue_ids,
+        queue_ids: visits.queue_ids.clone(),
         explanation: format!(
             "client {name}{} tried {unknown} recipients that do not exist here ({run} of them between {first} and {last}); {:.0} % of all that it tried.",
             if clients > 1 { format!(" and {} of its network", clients - 1) } else { String::new() },

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, Detector, Draft, Limit, Limits, Severity};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity};
 use crate::aggregate::Receiver;
 use crate::correlate::Octets;
 use crate::mail::address::printable;
@@ -24,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "detectors.md: others use the same lists",
         },
     ],
-    check,
+    check: Check::Many(check),
 };
 
 /// Receivers that say so most that are compared with the others.
@@ -33,7 +33,7 @@ const LOOKED_AT: usize = 50;
 const HOURS: usize = 24;
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
-    let Some(host) = case.profile.hosts.first().copied().filter(|_| case.profile.is_host) else { return Vec::new() };
+    let Some(host) = case.host() else { return Vec::new() };
     let here: Vec<(&Octets, &Receiver)> = case.around().receivers_of(host).collect();
     let mut listing: Vec<_> =
         here.iter().copied().filter(|(_, receiver)| receiver.total().listed as f64 >= limits.get("answers")).collect();

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::case::domain_of;
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
-use crate::aggregate::{QueueIds, SenderUse, share};
+use super::case::{Senders, domain_of, few};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::{SenderUse, share};
 use crate::correlate::Octets;
 use crate::mail::address::{printable, split};
 use crate::mail::identity::IdentityKind;
@@ -28,7 +28,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "sites often send here for a domain whose mailboxes are with another provider",
         },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
@@ -36,9 +36,8 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if !matches!(profile.kind, IdentityKind::Sasl | IdentityKind::Uid) || case.around().hosted.is_empty() {
         return None;
     }
-    let senders = profile.senders();
     let mut foreign: BTreeMap<Octets, Vec<&SenderUse>> = BTreeMap::new();
-    for sender in senders {
+    for sender in profile.senders() {
         let domain = domain_of(&sender.address);
         let is_rewritten = sender.address.get(..5).is_some_and(|start| {
             start.eq_ignore_ascii_case(b"SRS0=") || start.eq_ignore_ascii_case(b"SRS1=") || start.eq_ignore_ascii_case(b"prvs=")
@@ -55,31 +54,27 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             share(messages, total) < limits.get("main_share")
         });
     }
-    let uses: Vec<&SenderUse> = foreign.values().flatten().copied().collect();
-    let messages: u64 = uses.iter().map(|sender| sender.messages).sum();
+    let senders = Senders::of(foreign.values().flatten().copied().collect())?;
+    let messages = senders.messages;
     if (messages as f64) < limits.get("messages") {
         return None;
     }
-    let mut queue_ids = QueueIds::default();
-    for sender in &uses {
-        queue_ids.merge(sender.queue_ids.clone());
-    }
     let severity = if messages >= 20 || foreign.len() >= 5 { Severity::Medium } else { Severity::Low };
-    let samples: Vec<_> = uses.iter().take(10).map(|sender| printable(&sender.address)).collect();
+    let samples = senders.samples();
     Some(Draft {
         severity,
         score: 0.3 + 0.3 * (messages as f64 / 100.0).min(1.0),
-        first: uses.iter().map(|sender| sender.first).min()?,
-        last: uses.iter().map(|sender| sender.last).max()?,
+        first: senders.first,
+        last: senders.last,
         messages,
         recipients: messages,
-        queue_ids,
+        queue_ids: senders.queue_ids(),
         explanation: format!(
             "{} sent {messages} of its {} messages under {} neither mailboxes nor logins here ({}).",
             named(profile),
             profile.messages,
             if foreign.len() == 1 { "a domain that has".to_string() } else { format!("{} domains that have", foreign.len()) },
-            samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+            few(&samples),
         ),
         evidence: json!({ "domains": foreign.keys().take(20).map(|d| printable(d)).collect::<Vec<_>>(), "domain_count": foreign.len(), "messages": messages, "samples": samples }),
         next_step: "Ask whether the domain is the user's: if so, add it to this host (and this host to its SPF record); if not, let the login send under its own addresses only (smtpd_sender_login_maps, Exim's local_sender_retain rules).".into(),

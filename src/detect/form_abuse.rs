@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::case::{bad_share, run_around, total_between};
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
-use crate::aggregate::{QueueIds, share};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::share;
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::SECONDS_PER_DAY;
@@ -33,7 +33,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "people who fill in a form give addresses that exist",
         },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 /// Where strangers have their mailboxes.
@@ -74,8 +74,6 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     }
     let severity = if run >= 100 { Severity::High } else { Severity::Medium };
     let directory = profile.directories.iter().max_by_key(|(_, count)| **count).map(|(name, _)| printable(name).into_owned());
-    let mut queue_ids = QueueIds::default();
-    queue_ids.merge(profile.queue_ids.clone());
     Some(Draft {
         severity,
         score: 0.5 + bad.min(0.4),
@@ -83,7 +81,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         last,
         messages: u64::from(used.messages),
         recipients: run,
-        queue_ids,
+        queue_ids: profile.queue_ids.clone(),
         explanation: format!(
             "{} mailed {run} recipients between {first} and {last}, most of them once; {:.0} % are at the large mailbox providers and {:.0} % were refused as unknown or unwanted{}.",
             named(profile),

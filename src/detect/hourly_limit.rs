@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::case::{bad_share, total_between};
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named, stop_it};
-use crate::aggregate::QueueIds;
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named, stop_it};
 use crate::mail::identity::IdentityKind;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -30,7 +29,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "detectors.md: honest lists bounce little; newsletter tools and month-end invoices must stay quiet",
         },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
@@ -55,8 +54,6 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         (true, false) => Severity::Medium,
         (false, _) => Severity::Low,
     };
-    let mut queue_ids = QueueIds::default();
-    queue_ids.merge(profile.queue_ids.clone());
     Some(Draft {
         severity,
         score: 0.3 + 0.2 * (times / 3.0).min(1.0) + 0.4 * (bad * 5.0).min(1.0),
@@ -64,7 +61,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         last,
         messages: u64::from(used.messages),
         recipients: u64::from(used.recipients),
-        queue_ids,
+        queue_ids: profile.queue_ids.clone(),
         explanation: format!(
             "{} asked for {} recipients in the hour from {}, {times:.1} times the limit of {limit:.0}; it was {} the limit {} times between {first} and {last}, with {:.0} % refused as unknown or unwanted.",
             named(profile),

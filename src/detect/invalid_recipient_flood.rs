@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::case::run_around;
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named, stop_it};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named, stop_it};
 use crate::aggregate::share;
 use crate::aggregate::window::busiest;
 use crate::mail::address::printable;
@@ -45,7 +45,7 @@ pub(super) const DETECTOR: Detector = Detector {
         },
         Limit { key: "few_share", default: 0.7, unit: "of the recipients asked for in the window", source: "as above" },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 /// Windows that are looked at: a burst, a working day, a slow run over a week.

@@ -30,7 +30,13 @@ pub struct Detector {
     pub kind: &'static str,
     pub question: &'static str,
     pub limits: &'static [Limit],
-    check: fn(&Case<'_>, &Limits<'_>) -> Vec<Draft>,
+    check: Check,
+}
+
+/// How a detector answers: about the identity as a whole, or run by run.
+enum Check {
+    One(fn(&Case<'_>, &Limits<'_>) -> Option<Draft>),
+    Many(fn(&Case<'_>, &Limits<'_>) -> Vec<Draft>),
 }
 
 /// A threshold, with what it counts and where its default comes from.
@@ -213,7 +219,11 @@ fn found<'a>(
     case: &'a Case<'a>,
     settings: &'a LimitSettings,
 ) -> impl Iterator<Item = Finding> + 'a {
-    let drafts = (detector.check)(case, &Limits { detector, set: settings });
+    let limits = Limits { detector, set: settings };
+    let drafts = match detector.check {
+        Check::One(check) => check(case, &limits).into_iter().collect(),
+        Check::Many(check) => check(case, &limits),
+    };
     drafts.into_iter().map(|draft| Finding {
         kind: detector.kind,
         severity: draft.severity,

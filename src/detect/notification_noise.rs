@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::window::busiest;
 use crate::aggregate::{Pair, share};
 use crate::mail::address::printable;
@@ -43,7 +43,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "mxroute seed: 600 notifications that nobody reads",
         },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 struct Noise<'a> {

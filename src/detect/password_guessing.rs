@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::QueueIds;
 use crate::mail::address::{ip, network, printable};
 use crate::mail::identity::IdentityKind;
@@ -33,7 +33,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "detectors.md: many to one, spread",
         },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::case::{bad_share, total_between};
-use super::{Case, Detector, Draft, Limit, Limits, Severity};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity};
 use crate::aggregate::{QueueIds, Receiver, SenderProfile, share};
 use crate::correlate::{HostId, Octets};
 use crate::mail::address::printable;
@@ -35,7 +35,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "as above",
         },
     ],
-    check,
+    check: Check::Many(check),
 };
 
 /// Hours without such an answer after which it is over.
@@ -54,7 +54,7 @@ struct Episode<'a> {
 }
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
-    let Some(host) = case.profile.hosts.first().copied().filter(|_| case.profile.is_host) else { return Vec::new() };
+    let Some(host) = case.host() else { return Vec::new() };
     let here = case.around().receivers_of(host);
     let mut episodes: Vec<Episode<'_>> = here.flat_map(|(name, receiver)| episodes(name, receiver)).collect();
     episodes.retain(|one| {
@@ -96,7 +96,7 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
     let hour = |hour: i64| Timestamp::from_seconds(hour * SECONDS_PER_HOUR);
     let start = group.first()?;
     // The exact moment where the log's first such answer is this one.
-    let exact = start.receiver.first_reputation.filter(|at| at.minute().div_euclid(60) == start.from);
+    let exact = start.receiver.first_reputation.filter(|at| at.hour() == start.from);
     let first = exact.unwrap_or(hour(start.from));
     let last = group.iter().map(|one| hour(one.to + 1).plus_seconds(-1)).max()?;
     let answers: u64 = group.iter().map(|one| one.answers).sum();

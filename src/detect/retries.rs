@@ -2,20 +2,29 @@
 
 use serde_json::{Value, json};
 
-use super::Draft;
-use super::{Case, Severity, named};
+use super::{Case, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::{QueueIds, Trouble, TroubleKind};
 use crate::mail::address::printable;
 use crate::mail::time::Timestamp;
 
-/// How much of it is a finding.
-pub(super) struct Least {
-    /// Messages written to one of them after its first answer.
-    pub each: f64,
-    /// Messages to all of them together.
-    pub all: f64,
-    /// Hours from the first answer to the last such message.
-    pub hours: f64,
+/// How much of it is a finding: messages to one of them after its first answer, to all of them together, and hours from
+/// the first answer to the last such message.
+pub(super) const fn limits(each: f64, messages: f64, hours: f64, seed: &'static str) -> [Limit; 3] {
+    [
+        Limit { key: "each", default: each, unit: "messages to one of them after its first answer", source: seed },
+        Limit {
+            key: "messages",
+            default: messages,
+            unit: "messages to all of them after their first answers",
+            source: "a handful is somebody who does not read bounces yet",
+        },
+        Limit {
+            key: "hours",
+            default: hours,
+            unit: "hours from the first answer to the last such message",
+            source: "time enough to have read the bounce",
+        },
+    ]
 }
 
 /// Words of one detector about it.
@@ -43,7 +52,7 @@ struct Again<'a> {
 }
 
 /// Who goes on writing to recipients with this trouble after they were told of it.
-pub(super) fn check(case: &Case<'_>, kind: TroubleKind, least: &Least, words: &Words) -> Option<Draft> {
+pub(super) fn check(case: &Case<'_>, kind: TroubleKind, limits: &Limits<'_>, words: &Words) -> Option<Draft> {
     let profile = case.profile;
     if !profile.is_our_user() {
         return None;
@@ -52,12 +61,12 @@ pub(super) fn check(case: &Case<'_>, kind: TroubleKind, least: &Least, words: &W
         .troubles(kind)
         .into_iter()
         .map(|trouble| Again { trouble, later: trouble.after_the_answer() })
-        .filter(|one| one.later.len() as f64 >= least.each)
+        .filter(|one| one.later.len() as f64 >= limits.get("each"))
         .collect();
     let messages: usize = again.iter().map(|one| one.later.len()).sum();
     let first = again.iter().map(|one| one.trouble.first_answer).min()?;
     let last = again.iter().filter_map(|one| one.later.last()).max().copied()?;
-    if (messages as f64) < least.all || (last.seconds_since(first) as f64) < least.hours * 3600.0 {
+    if (messages as f64) < limits.get("messages") || (last.seconds_since(first) as f64) < limits.get("hours") * 3600.0 {
         return None;
     }
     again.retain(|one| !one.later.is_empty());

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::case::{bad_share, run_around, total_between};
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named, stop_it};
+use super::case::{Senders, bad_share, few, run_around, total_between};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named, stop_it};
 use crate::aggregate::window::busiest;
-use crate::aggregate::{HourUse, QueueIds, SenderProfile, SenderUse, share};
+use crate::aggregate::{HourUse, SenderProfile, SenderUse, share};
 use crate::mail::address::{printable, split};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
@@ -66,7 +66,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "a person writes for one or a few domains",
         },
     ],
-    check: |case, limits| check(case, limits).or_else(|| campaign(case, limits)).into_iter().collect(),
+    check: Check::One(|case, limits| check(case, limits).or_else(|| campaign(case, limits))),
 };
 
 /// Local parts that services number by design, one address per message: returns, lists, tickets.
@@ -99,18 +99,15 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let firsts: Vec<_> = rotating.iter().map(|sender| sender.first).collect();
     let (from, to, _) = run_around(&firsts, SECONDS_PER_HOUR, SECONDS_PER_DAY)?;
     rotating.retain(|sender| (from..=to).contains(&sender.first));
-    let messages: u64 = rotating.iter().map(|s| s.messages).sum();
-    let mut queue_ids = QueueIds::default();
-    for sender in &rotating {
-        queue_ids.merge(sender.queue_ids.clone());
-    }
-    let count = rotating.len() as u64;
+    let rotating = Senders::of(rotating)?;
+    let Senders { messages, first, last, .. } = rotating;
+    let count = rotating.uses.len() as u64;
     let part = share(messages, profile.messages);
     let severity = match (pattern, count) {
         ("numbered" | "random" | "once", 20..) | ("domains", 30..) => Severity::High,
         _ => Severity::Medium,
     };
-    let samples: Vec<_> = rotating.iter().take(10).map(|s| printable(&s.address)).collect();
+    let samples = rotating.samples();
     let differ = match pattern {
         "numbered" => "that differ only by a number".to_string(),
         "random" => "with random names".to_string(),
@@ -122,18 +119,17 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         "{} used {}{count} envelope senders {differ} ({}, ...) for {messages} of its {} messages.",
         named(profile),
         if profile.has_all_senders() { "" } else { "at least " },
-        samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+        few(&samples),
         profile.messages,
     );
-    let (first, last): (Vec<Timestamp>, Vec<Timestamp>) = rotating.iter().map(|s| (s.first, s.last)).unzip();
     Some(Draft {
         severity,
         score: (0.4 + 0.1 * (count as f64 / 5.0).min(3.0) + 0.2 * part).min(0.95),
-        first: first.into_iter().min()?,
-        last: last.into_iter().max()?,
+        first,
+        last,
         messages,
         recipients: profile.recipients,
-        queue_ids,
+        queue_ids: rotating.queue_ids(),
         explanation,
         evidence: json!({
             "pattern": pattern,
@@ -297,15 +293,12 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let first = Timestamp::from_seconds(from * SECONDS_PER_HOUR);
     let last = Timestamp::from_seconds((to + 1) * SECONDS_PER_HOUR - 1).min(profile.last_seen);
     let used = total_between(profile, first, last);
-    let mut all = HourUse::default();
-    logins.iter().for_each(|one| all.add(total_between(one, first, last)));
+    let all: HourUse = logins.iter().map(|one| total_between(one, first, last)).sum();
     if bad_share(all) < limits.get("campaign_bad_share") {
         return None;
     }
     let first = first.max(profile.first_seen);
     let names: Vec<_> = logins.iter().take(20).map(|one| printable(&one.name)).collect();
-    let mut queue_ids = QueueIds::default();
-    queue_ids.merge(profile.queue_ids.clone());
     Some(Draft {
         severity: Severity::High,
         score: 0.6,
@@ -313,12 +306,12 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         last,
         messages: u64::from(used.messages),
         recipients: u64::from(used.recipients),
-        queue_ids,
+        queue_ids: profile.queue_ids.clone(),
         explanation: format!(
             "{} sent messages of one size at the same time as {} other logins ({}), between {first} and {last}: one campaign split over them.",
             named(profile),
             logins.len().saturating_sub(1),
-            names.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+            few(&names),
         ),
         evidence: json!({ "pattern": "campaign", "logins": names, "login_count": logins.len(), "hours": hours.len() }),
         next_step: "Suspend all the logins named and reset their passwords; they are in one hand.".into(),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::QueueIds;
 use crate::mail::address::printable;
 
@@ -15,7 +15,7 @@ pub(super) const DETECTOR: Detector = Detector {
         unit: "recipients asked for at phone gateways",
         source: "mxroute, blocking page: \"it's a long story\"; one's own phone is one",
     }],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 /// Domains of the gateways from mail to text messages (carriers' support pages).

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
 use crate::mail::address::printable;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
         },
         Limit { key: "recipients", default: 3.0, unit: "recipients so refused", source: "mxroute seed: own SPF not updated" },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
-use crate::aggregate::{QueueIds, SenderUse};
-use crate::mail::address::{printable, split};
+use super::case::{Senders, few};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use crate::mail::address::split;
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "unreplyable-sender",
@@ -15,7 +15,7 @@ pub(super) const DETECTOR: Detector = Detector {
         unit: "messages under such senders",
         source: "mxroute seed: root@localhost; one or two are a machine that was just set up",
     }],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 /// Top-level domains that no public name has (RFC 2606, RFC 6762, RFC 8375, and common habits).
@@ -39,32 +39,29 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if !profile.is_our_user() {
         return None;
     }
-    let uses: Vec<&SenderUse> = profile.senders().into_iter().filter(|sender| is_unreplyable(&sender.address)).collect();
-    let messages: u64 = uses.iter().map(|sender| sender.messages).sum();
+    let uses = profile.senders().into_iter().filter(|sender| is_unreplyable(&sender.address)).collect();
+    let senders = Senders::of(uses)?;
+    let messages = senders.messages;
     if (messages as f64) < limits.get("messages") {
         return None;
     }
-    let mut queue_ids = QueueIds::default();
-    for sender in &uses {
-        queue_ids.merge(sender.queue_ids.clone());
-    }
-    let samples: Vec<_> = uses.iter().take(10).map(|sender| printable(&sender.address)).collect();
+    let samples = senders.samples();
     Some(Draft {
         severity: if messages >= 100 { Severity::Medium } else { Severity::Low },
         score: 0.3 + 0.2 * (messages as f64 / 100.0).min(1.0),
-        first: uses.iter().map(|sender| sender.first).min()?,
-        last: uses.iter().map(|sender| sender.last).max()?,
+        first: senders.first,
+        last: senders.last,
         messages,
         recipients: messages,
-        queue_ids,
+        queue_ids: senders.queue_ids(),
         explanation: format!(
             "{} sent {}{messages} messages under {} senders that nobody can answer ({}).",
             named(profile),
             if profile.has_all_senders() { "" } else { "at least " },
-            uses.len(),
-            samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+            senders.uses.len(),
+            few(&samples),
         ),
-        evidence: json!({ "senders": uses.len(), "messages": messages, "samples": samples }),
+        evidence: json!({ "senders": senders.uses.len(), "messages": messages, "samples": samples }),
         next_step: "Have the machine's mail program write under a real address (Postfix: myorigin; a panel: its sender setting): bounces to these go nowhere and receivers refuse them.".into(),
     })
 }

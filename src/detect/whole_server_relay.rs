@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::case::hours;
+use super::case::{Senders, few, hours};
 use super::sender_rotation::SYSTEM_NAMES;
-use super::{Case, Detector, Draft, Limit, Limits, Severity, named};
-use crate::aggregate::{QueueIds, SenderUse, share};
-use crate::mail::address::{printable, split};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use crate::aggregate::share;
+use crate::mail::address::split;
 use crate::mail::time::SECONDS_PER_DAY;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -34,7 +34,7 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "machines do not sleep",
         },
     ],
-    check: |case, limits| check(case, limits).into_iter().collect(),
+    check: Check::One(check),
 };
 
 fn is_system(address: &[u8]) -> bool {
@@ -48,25 +48,18 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if !profile.is_our_user() {
         return None;
     }
-    let senders = profile.senders();
-    let uses: Vec<&SenderUse> = senders.into_iter().filter(|sender| is_system(&sender.address)).collect();
-    let messages: u64 = uses.iter().map(|sender| sender.messages).sum();
-    let first = uses.iter().map(|sender| sender.first).min()?;
-    let last = uses.iter().map(|sender| sender.last).max()?;
+    let senders = Senders::of(profile.senders().into_iter().filter(|sender| is_system(&sender.address)).collect())?;
+    let Senders { messages, first, last, .. } = senders;
     let days = (last.seconds_since(first) as f64 / SECONDS_PER_DAY as f64).max(1.0);
     let clock = hours(profile).keys().map(|hour| hour.rem_euclid(24)).collect::<BTreeSet<_>>().len();
     let is_found = messages as f64 / days >= limits.get("messages_per_day")
-        && uses.len() as f64 >= limits.get("senders")
+        && senders.uses.len() as f64 >= limits.get("senders")
         && clock as f64 >= limits.get("hours")
         && share(messages, profile.messages) >= 0.6;
     if !is_found {
         return None;
     }
-    let mut queue_ids = QueueIds::default();
-    for sender in &uses {
-        queue_ids.merge(sender.queue_ids.clone());
-    }
-    let samples: Vec<_> = uses.iter().take(10).map(|sender| printable(&sender.address)).collect();
+    let samples = senders.samples();
     Some(Draft {
         severity: if messages as f64 / days >= 150.0 { Severity::Medium } else { Severity::Low },
         score: 0.4 + 0.2 * (messages as f64 / days / 300.0).min(1.0),
@@ -74,15 +67,15 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         last,
         messages,
         recipients: messages,
-        queue_ids,
+        queue_ids: senders.queue_ids(),
         explanation: format!(
             "{} sent {messages} messages of {} system senders ({}), {:.0} a day in {clock} different hours of the day.",
             named(profile),
-            uses.len(),
-            samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+            senders.uses.len(),
+            few(&samples),
             messages as f64 / days,
         ),
-        evidence: json!({ "system_senders": uses.len(), "messages": messages, "per_day": messages as f64 / days, "hours_of_the_day": clock, "samples": samples }),
+        evidence: json!({ "system_senders": senders.uses.len(), "messages": messages, "per_day": messages as f64 / days, "hours_of_the_day": clock, "samples": samples }),
         next_step: "Ask the server's owner to keep its system mail to itself (a local mailbox for root and cron, mail on change only) and to send here only what people read.".into(),
     })
 }

@@ -25,6 +25,11 @@ impl Timestamp {
         self.seconds().div_euclid(60)
     }
 
+    /// Whole hours since 1970, rounded down.
+    pub const fn hour(self) -> i64 {
+        self.seconds().div_euclid(SECONDS_PER_HOUR)
+    }
+
     /// Whole days since 1970, rounded down.
     pub const fn day(self) -> i64 {
         self.seconds().div_euclid(SECONDS_PER_DAY)
