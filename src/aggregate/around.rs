@@ -372,7 +372,7 @@ impl Around {
 /// The organisation that an attempt went to: the end of the relay's name that one owner has, else the recipient's domain.
 pub(super) fn receiver(attempt: &Attempt, recipient: &[u8]) -> Octets {
     let name = if attempt.relay_host.is_empty() { address::split(recipient).1 } else { &attempt.relay_host };
-    organisation(name).to_ascii_lowercase().into()
+    Octets::lowered(organisation(name))
 }
 
 /// Labels under which countries register names (`co.uk`, `com.br`, `ne.jp`).

@@ -1,7 +1,5 @@
 //! Sets that are only counted, and samples that do not depend on the order in which things came.
 
-use std::collections::BTreeSet;
-
 use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -99,13 +97,14 @@ impl FirstTimes {
 /// The earliest few of many, and how many there were.
 #[derive(Debug, Clone)]
 pub struct Earliest<T: Ord, const KEPT: usize> {
-    kept: BTreeSet<(Timestamp, T)>,
+    /// In order. Most things come in the order of their times: at the end.
+    kept: Vec<(Timestamp, T)>,
     pub count: u64,
 }
 
 impl<T: Ord, const KEPT: usize> Default for Earliest<T, KEPT> {
     fn default() -> Self {
-        Self { kept: BTreeSet::new(), count: 0 }
+        Self { kept: Vec::new(), count: 0 }
     }
 }
 
@@ -116,12 +115,21 @@ impl<T: Ord + Clone, const KEPT: usize> Earliest<T, KEPT> {
     }
 
     fn keep(&mut self, at: Timestamp, thing: T) {
-        let is_late = self.kept.len() >= KEPT && self.kept.last().is_some_and(|last| (at, &thing) > (last.0, &last.1));
-        if !is_late {
-            self.kept.insert((at, thing));
-            if self.kept.len() > KEPT {
-                self.kept.pop_last();
-            }
+        let new = (at, thing);
+        let place = match self.kept.last() {
+            Some(last) if *last >= new => match self.kept.binary_search(&new) {
+                Ok(_) => return,
+                Err(place) => place,
+            },
+            _ => self.kept.len(),
+        };
+        if self.kept.is_empty() {
+            // Most never have a second.
+            self.kept.reserve_exact(1);
+        }
+        if place < KEPT {
+            self.kept.truncate(KEPT - 1);
+            self.kept.insert(place, new);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::around::{Visits, receiver};
@@ -134,6 +134,8 @@ pub struct SenderProfile {
     /// By sender domain.
     pub unauthorized: BTreeMap<Octets, Unauthorized>,
     pub reasons: BTreeMap<ReasonKey, Reason>,
+    /// Messages that were looked at so far; tells one from another.
+    turn: u64,
     pub queue_ids: QueueIds,
     /// What a client tried that no message of it shows; only at the end, for clients that did.
     pub visits: Option<Box<Visits>>,
@@ -186,6 +188,7 @@ impl SenderProfile {
             troubles: HashMap::new(),
             unauthorized: BTreeMap::new(),
             reasons: BTreeMap::new(),
+            turn: 0,
             queue_ids: QueueIds::default(),
             visits: None,
             is_mute: false,
@@ -378,7 +381,7 @@ impl SenderProfile {
             asked += 1;
             self.recipient(recipient.asked_for(), message.first_seen);
             let arrived = matches!(recipient.state, RecipientState::Delivered | RecipientState::Open);
-            self.pair(message, sender, recipient.asked_for(), !arrived);
+            self.pair(message, recipient.asked_for(), !arrived);
         }
         self.recipients += asked;
         self.asked.add(message.first_seen, asked);
@@ -401,15 +404,16 @@ impl SenderProfile {
         }
     }
 
-    fn pair(&mut self, message: &Message, sender: &[u8], recipient: &[u8], is_undelivered: bool) {
+    fn pair(&mut self, message: &Message, recipient: &Octets, is_undelivered: bool) {
+        let sender = message.sender.clone().unwrap_or_default();
         let mut hash = Xxh3::new();
-        hash.update(sender);
+        hash.update(&sender);
         hash.update(b"\0");
         hash.update(recipient);
         let pair = self.pairs.entry(hash.digest()).or_insert_with(|| Pair {
-            sender: sender.into(),
-            recipient: recipient.into(),
-            times: Vec::new(),
+            sender,
+            recipient: recipient.clone(),
+            times: Vec::with_capacity(1),
             undelivered: 0,
             queue_ids: QueueIds::default(),
         });
@@ -419,11 +423,11 @@ impl SenderProfile {
     }
 
     fn attempts(&mut self, message: &Message, verdicts: &[Option<Verdict<'_>>], ip: IpAddr) {
-        let mut here = BTreeSet::new();
+        self.turn += 1;
         // Each mail to each recipient counts once, however often the queue tried.
-        let mut counted = BTreeSet::new();
-        let mut troubled = BTreeSet::new();
-        let mut unauthorized = BTreeSet::new();
+        let mut counted = HashSet::new();
+        let mut troubled = HashSet::new();
+        let mut unauthorized = HashSet::new();
         for (attempt, verdict) in message.attempts.iter().zip(verdicts) {
             let times = if attempt.is_secondary { 0 } else { u64::from(attempt.times) };
             if attempt.action == Action::Deferred {
@@ -433,10 +437,9 @@ impl SenderProfile {
                 continue;
             };
             let key = reason_key(attempt.direction, attempt.action, verdict);
-            let first_here = here.insert(key.clone());
             let reason = self.reasons.entry(key).or_insert_with(|| Reason::new(attempt.at, false, &attempt.response));
             reason.add(attempt.at, times, verdict, recipient.asked_for(), &attempt.response);
-            reason.messages += u64::from(first_here);
+            reason.message(self.turn);
             // What an alias stands for is no address that the sender wrote.
             if !recipient.orig_address.is_empty() {
                 continue;

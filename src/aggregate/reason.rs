@@ -14,8 +14,8 @@ pub struct ReasonKey {
     pub direction: Direction,
     pub action: Action,
     pub category: Category,
-    /// Empty where the provider is not known.
-    pub provider: Box<str>,
+    /// Id of the provider; empty where it is not known.
+    pub provider: Octets,
 }
 
 /// Reply code and enhanced code of an answer.
@@ -29,6 +29,8 @@ pub struct Reason {
     /// Answers; 0 where a destination was put off without being tried again.
     pub attempts: u64,
     pub messages: u64,
+    /// The turn of the message that was counted last.
+    turn: u64,
     pub recipients: Distinct,
     pub first: Timestamp,
     pub last: Timestamp,
@@ -44,6 +46,7 @@ impl Reason {
             by_us,
             attempts: 0,
             messages: 0,
+            turn: 0,
             recipients: Distinct::default(),
             first: at,
             last: at,
@@ -64,6 +67,12 @@ impl Reason {
         if !recipient.is_empty() {
             self.recipients.add(recipient);
         }
+    }
+
+    /// Counts the message whose attempts are looked at in this turn, once.
+    pub(super) fn message(&mut self, turn: u64) {
+        self.messages += u64::from(self.turn != turn);
+        self.turn = turn;
     }
 
     /// The example is the earliest answer, of several at one moment the least.
@@ -107,5 +116,6 @@ pub(super) fn most_frequent<K>(counts: &BTreeMap<K, u64>) -> Option<&K> {
 }
 
 pub(super) fn reason_key(direction: Direction, action: Action, verdict: &Verdict<'_>) -> ReasonKey {
-    ReasonKey { direction, action, category: verdict.category, provider: verdict.provider.unwrap_or_default().into() }
+    let provider = verdict.provider.unwrap_or_default().as_bytes().into();
+    ReasonKey { direction, action, category: verdict.category, provider }
 }

@@ -180,7 +180,8 @@ impl Host {
         let is_known = |child: &OpenMessage| child.inherited.as_ref() == Some(&origin);
         let known = self.by_message_id.get(&hash).map_or(&[][..], |ids| ids);
         let find = |wanted: &dyn Fn(&OpenMessage) -> bool| {
-            let is_wanted = |id: &&QueueId| **id != parent && self.messages.get(*id).is_some_and(wanted);
+            let is_wanted =
+                |id: &&QueueId| **id != parent && self.messages.get(*id).is_some_and(|message| wanted(message));
             known.iter().rev().find(is_wanted).copied()
         };
         // One that nothing continues yet first: a filter that runs once per recipient hands back one entry for each.

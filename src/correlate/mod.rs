@@ -23,6 +23,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
+pub use crate::mail::octets::Octets;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::{Action, Direction, EnhancedCode, Mta, SmtpCode, Stage};
 use crate::mail::time::Timestamp;
@@ -32,8 +33,6 @@ use hints::Hints;
 use queue::OpenMessage;
 use session::Sessions;
 use twins::Twins;
-
-pub type Octets = Box<[u8]>;
 
 /// How long a message stays at hand after its end: lines of other processes, and the hop before it, come later.
 const LINGER_S: i64 = 300;
@@ -135,7 +134,7 @@ pub struct Recipient {
 
 impl Recipient {
     /// The address that the sender wrote, as far as the log shows it.
-    pub fn asked_for(&self) -> &[u8] {
+    pub fn asked_for(&self) -> &Octets {
         if self.orig_address.is_empty() { &self.address } else { &self.orig_address }
     }
 }
@@ -274,7 +273,7 @@ struct Host {
     ended: VecDeque<(Timestamp, QueueId)>,
     /// Session and message state.
     sessions: Sessions,
-    messages: HashMap<QueueId, OpenMessage>,
+    messages: HashMap<QueueId, Box<OpenMessage>>,
     /// The latest messages with a message id, by the id's hash: for hops that no line links.
     by_message_id: HashMap<u64, Vec<QueueId>>,
     links: HashMap<QueueId, hops::PendingLink>,
@@ -282,7 +281,7 @@ struct Host {
     awaited: HashMap<u64, Vec<hops::Awaited>>,
     twins: Twins,
     /// Messages of other instances whose ids are in use a second time.
-    set_aside: HashMap<(Instance, QueueId), OpenMessage>,
+    set_aside: HashMap<(Instance, QueueId), Box<OpenMessage>>,
     answers: Answers,
     hints: Hints,
 }
@@ -537,7 +536,7 @@ impl Host {
 
     /// The message with this id, a new one where there is none.
     fn message(&mut self, context: Context, id: QueueId) -> &mut OpenMessage {
-        let message = self.messages.entry(id).or_insert_with(|| OpenMessage::new(context));
+        let message = self.messages.entry(id).or_insert_with(|| Box::new(OpenMessage::new(context)));
         message.seen(context.at);
         message
     }
@@ -670,8 +669,8 @@ impl Host {
             client: rejection.client.into(),
             sasl_username: rejection.sasl_username.map(login),
             local_user: rejection.local_user.map(Octets::from),
-            sender: rejection.sender.map(|s| address::with_lower_domain(s).into_owned().into()),
-            recipient: rejection.recipient.map(|r| address::with_lower_domain(r).into_owned().into()),
+            sender: rejection.sender.map(|s| address::with_lower_domain(s).into()),
+            recipient: rejection.recipient.map(|r| address::with_lower_domain(r).into()),
             direction: Direction::Inbound,
             action: match (rejection.is_discard, rejection.is_permanent) {
                 (true, _) => Action::Discarded,
@@ -736,7 +735,7 @@ impl Rejection {
 
 /// Postfix's pipe daemon, or an Exim transport that is one by its name.
 fn is_pipe(service: &[u8]) -> bool {
-    memchr::memmem::find(service, b"pipe").is_some()
+    crate::parse::fields::contains(service, b"pipe")
 }
 
 /// A login as identities have it: the domain of one that is an address in lower case.

@@ -27,7 +27,7 @@ pub fn hold(context: Context, hold: &parse::Hold<'_>) -> Hold {
     Hold {
         at: context.at,
         sender: hold.sender.map(Octets::from),
-        recipient: hold.recipient.map(|r| address::with_lower_domain(r).into_owned().into()),
+        recipient: hold.recipient.map(|r| address::with_lower_domain(r).into()),
         stage: hold.stage,
         direction: Direction::Outbound,
         response: hold.response.into(),
@@ -216,7 +216,7 @@ impl OpenMessage {
     }
 
     fn set_sender(&mut self, sender: &[u8]) {
-        let sender: Octets = address::with_lower_domain(sender).into_owned().into();
+        let sender: Octets = address::with_lower_domain(sender).into();
         self.own.sender = Some(sender.clone());
         self.sender = Some(sender);
     }
@@ -276,7 +276,7 @@ impl OpenMessage {
             is_handover: false,
             service: delivery.service.into(),
             is_remote: delivery.is_remote,
-            relay_host: delivery.relay_host.to_ascii_lowercase().into(),
+            relay_host: Octets::lowered(delivery.relay_host),
             // A socket stands in the place of an address for local LMTP.
             relay_ip: address::ip(delivery.relay_ip).map_or_else(Octets::default, |_| delivery.relay_ip.into()),
             relay_port: delivery.relay_port,
@@ -415,7 +415,7 @@ impl OpenMessage {
         let is_forward = last.is_some_and(|attempt| *attempt.service == *b"local");
         let known = self.recipients.get(recipient)?;
         match (is_forward, known.orig_address.is_empty()) {
-            (true, _) => Some(Known::Forwarded(known.asked_for().into())),
+            (true, _) => Some(Known::Forwarded(known.asked_for().clone())),
             (false, false) => Some(Known::Alias(known.address.clone(), known.orig_address.clone())),
             (false, true) => None,
         }

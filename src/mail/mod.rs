@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod identity;
+pub mod octets;
 pub mod queue_id;
 pub mod status;
 pub mod time;

@@ -1,7 +1,7 @@
 //! Lines of Exim's main log (4.8x to 4.99), by the flags and words of the Exim specification, "Log files".
 //! Fields are read from the left, one by one, quotes honoured: what a client wrote cannot pass for a field.
 
-use super::fields::{address, next_queue_id, number, unquoted_end, until, until_last, word};
+use super::fields::{self, address, next_queue_id, number, unquoted_end, until, until_last, word};
 use super::{Arrival, AuthFailure, Client, Delivery, Entry, Interim, Outcome, Parent, Parsed, Rejection};
 use crate::mail::address::{ip, split, unbracketed};
 use crate::mail::queue_id::{QueueId, take_exim_id};
@@ -135,7 +135,7 @@ fn helo_len(text: &[u8]) -> Option<usize> {
     for at in memchr::memmem::find_iter(text, b") [").take(CANDIDATES) {
         if let Some(last) = found
             && let Some(between) = text.get(last..at)
-            && NEXT.iter().any(|mark| memchr::memmem::find(between, mark).is_some())
+            && NEXT.iter().any(|mark| fields::contains(between, mark))
         {
             break;
         }
@@ -143,7 +143,7 @@ fn helo_len(text: &[u8]) -> Option<usize> {
             found = Some(at);
         }
     }
-    found.or_else(|| memchr::memmem::find(text, b") ["))
+    found.or_else(|| fields::find(text, b") ["))
 }
 
 /// The next field at the start of `text`, and what follows it (from the blank or colon behind it on).
@@ -351,7 +351,7 @@ fn delivery_fields<'a>(found: &mut Delivery<'a>, text: &'a [u8]) -> &'a [u8] {
 
 /// A transport's name is the administrator's choice; `remote_smtp` and its variants are what configurations use.
 fn is_smtp_transport(name: &[u8]) -> bool {
-    memchr::memmem::find(name, b"smtp").is_some() && memchr::memmem::find(name, b"lmtp").is_none()
+    fields::contains(name, b"smtp") && !fields::contains(name, b"lmtp")
 }
 
 /// `bo <bo@a.example> F=<al@b.example> R=dnslookup T=remote_smtp H=mx [192.0.2.8]:25 C="250 OK id=1tX..." QT=4s`
@@ -386,7 +386,7 @@ fn bounced(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
     found.response = delivery_fields(&mut found, rest);
     if found.response.starts_with(b"retry timeout exceeded")
         || found.response.ends_with(b": retry timeout exceeded")
-        || memchr::memmem::find(found.response, b"have been failing for a long time").is_some()
+        || fields::contains(found.response, b"have been failing for a long time")
     {
         found.outcome = Outcome::Expired;
     }
@@ -529,7 +529,7 @@ fn refusal(queue_id: Option<QueueId>, text: &[u8]) -> Option<Rejection<'_>> {
         if let Some(user) = rest.strip_prefix(b"U=") {
             let end = [&b" rejected "[..], b" temporarily rejected "]
                 .iter()
-                .filter_map(|words| memchr::memmem::find(user, words))
+                .filter_map(|words| fields::find(user, words))
                 .fold(local_user_len(user), usize::min);
             (found.local_user, rest) = (user.get(..end), user.get(end + 1..)?);
             continue;
@@ -539,8 +539,8 @@ fn refusal(queue_id: Option<QueueId>, text: &[u8]) -> Option<Rejection<'_>> {
             Field::Host(host) => found.client = host.client(),
             // The login follows the sender: what looks like one before it is part of a name in a certificate.
             Field::Pair { key: b"DN" | b"SNI", .. } => {
-                if let Some(sender) = memchr::memmem::find(after, b" F=<")
-                    && let Some(end) = after.get(..=sender).and_then(|names| memchr::memmem::rfind(names, b"\" "))
+                if let Some(sender) = fields::find(after, b" F=<")
+                    && let Some(end) = after.get(..=sender).and_then(|names| fields::rfind(names, b"\" "))
                 {
                     after = after.get(end + 1..)?;
                 }
@@ -647,7 +647,7 @@ fn refused_address(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let (found, after) = address(text, &[b": ", b" ", b":"])?;
     match after {
         [] if !text.ends_with(b">") => {
-            let end = memchr::memmem::find(text, b": ").unwrap_or(text.len());
+            let end = fields::find(text, b": ").unwrap_or(text.len());
             Some((None, text.get(end..)?))
         }
         _ => Some((Some(found), after)),
@@ -715,7 +715,7 @@ fn interim(queue_id: QueueId, text: &[u8]) -> Option<Interim<'_>> {
             let (host, rest) = host(named).filter(|(host, _)| host.helo.is_empty())?;
             let rest = behind_pairs(rest);
             let answer = rest.strip_prefix(b": ").or_else(|| rest.strip_prefix(b" "))?;
-            let is_inbound = OF_CLIENT.iter().any(|(mark, _)| memchr::memmem::find(rest, mark).is_some());
+            let is_inbound = OF_CLIENT.iter().any(|(mark, _)| fields::contains(rest, mark));
             (host, Some(answer).filter(|a| !is_inbound && !a.is_empty())?)
         }
         None => of_named_host(text)?,
@@ -817,23 +817,23 @@ fn kind_without_effect(of_message: bool, text: &[u8]) -> Option<&'static str> {
         return Some(kind);
     }
     // `process 77 crashed with signal 11 while delivering 1tX...`
-    if text.starts_with(b"process ") && memchr::memmem::find(text, b" crashed with signal ").is_some() {
+    if text.starts_with(b"process ") && fields::contains(text, b" crashed with signal ") {
         return Some("warning");
     }
     if text.starts_with(b"H=") || text.starts_with(b"U=") {
-        return OF_CLIENT.iter().find(|(mark, _)| memchr::memmem::find(text, mark).is_some()).map(|(_, kind)| *kind);
+        return OF_CLIENT.iter().find(|(mark, _)| fields::contains(text, mark)).map(|(_, kind)| *kind);
     }
     if of_message {
         return known(OF_MESSAGE).or_else(|| {
             // `al@b.example <bo@a.example>: error ignored`: the bounce of a bounce (`deliver.c`).
-            memchr::memmem::find(text, b": error ignored").is_some().then_some("queue state")
+            fields::contains(text, b": error ignored").then_some("queue state")
         });
     }
     let starts_with_digit = text.first().is_some_and(u8::is_ascii_digit);
-    if starts_with_digit && memchr::memmem::find(text, b" SMTP accept process").is_some() {
+    if starts_with_digit && fields::contains(text, b" SMTP accept process") {
         return Some("service");
     }
-    if memchr::memmem::find(text, b" authenticator ")
+    if fields::find(text, b" authenticator ")
         .is_some_and(|at| at < 64 && !text.get(..at).is_some_and(|t| t.contains(&b' ')))
     {
         return Some("connection");

@@ -1,21 +1,43 @@
 //! The pieces that lines of both mail servers are made of, each taken from the left: a value and the rest.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memrchr_iter};
 
 use crate::mail::queue_id::{self, QueueId};
+
+/// Where `words` first stand in `text`. Lines are short: a search that must be made ready first costs more.
+pub fn find(text: &[u8], words: &[u8]) -> Option<usize> {
+    let (anchor, byte) = anchor(words)?;
+    memchr_iter(byte, text.get(anchor..)?).find(|&at| text.get(at..).is_some_and(|rest| rest.starts_with(words)))
+}
+
+/// Where `words` last stand in `text`.
+pub fn rfind(text: &[u8], words: &[u8]) -> Option<usize> {
+    let (anchor, byte) = anchor(words)?;
+    memrchr_iter(byte, text.get(anchor..)?).find(|&at| text.get(at..).is_some_and(|rest| rest.starts_with(words)))
+}
+
+pub fn contains(text: &[u8], words: &[u8]) -> bool {
+    find(text, words).is_some()
+}
+
+/// The first byte of `words` that is no blank, and where it stands: a line has many blanks.
+fn anchor(words: &[u8]) -> Option<(usize, u8)> {
+    let at = words.iter().position(|b| *b != b' ').unwrap_or(0);
+    Some((at, *words.get(at)?))
+}
 
 /// Text up to the first `mark`, and what follows it.
 pub fn until<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = match mark {
         [byte] => memchr(*byte, text)?,
-        _ => memmem::find(text, mark)?,
+        _ => find(text, mark)?,
     };
     Some((text.get(..at)?, text.get(at + mark.len()..)?))
 }
 
 /// Text up to the last `mark`, and what follows it.
 pub fn until_last<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = memmem::rfind(text, mark)?;
+    let at = rfind(text, mark)?;
     Some((text.get(..at)?, text.get(at + mark.len()..)?))
 }
 

@@ -2,7 +2,7 @@
 //! (2.x to 3.12); `service` is the last component of the syslog tag.
 
 use super::fields::{
-    HostIp, address, host_ip_port, named_id, next_queue_id, number, seconds, unquoted_end, until, until_last,
+    self, HostIp, address, host_ip_port, named_id, next_queue_id, number, seconds, unquoted_end, until, until_last,
 };
 use super::other::is_policy_daemon;
 use super::{
@@ -319,7 +319,7 @@ fn delivery<'a>(service: &'a [u8], is_relay: bool, queue_id: QueueId, rest: &'a 
             (found.orig_recipient, tail) = address(value, AFTER_RECIPIENT)?;
             continue;
         }
-        let end = memchr::memmem::find(value, b", ")?;
+        let end = fields::find(value, b", ")?;
         let (value, after) = value.split_at_checked(end)?;
         tail = after;
         match key {
@@ -379,7 +379,7 @@ fn status<'a>(mut found: Delivery<'a>, text: &'a [u8]) -> Option<Delivery<'a>> {
 
 /// amavis says yes and throws away: `250 2.7.0 Ok, discarded, id=00169-01 - SPAM`.
 fn is_discarded_by_filter(response: &[u8]) -> bool {
-    memchr::memmem::find(response, b" Ok, discarded, id=").is_some()
+    fields::contains(response, b" Ok, discarded, id=")
 }
 
 /// `relay=none` with a response that names the host which was not reached: `connect to a.example[192.0.2.8]:25:
@@ -561,7 +561,7 @@ fn split_tail(text: &[u8]) -> (&[u8], &[u8]) {
     let searched = text.get(start..).unwrap_or_default();
     [&b"; from=<"[..], b"; to=<", b"; proto=", b"; helo=<", b"; client="]
         .iter()
-        .find_map(|mark| memchr::memmem::find(searched, mark))
+        .find_map(|mark| fields::find(searched, mark))
         .and_then(|at| text.split_at_checked(start + at))
         .unwrap_or((text, &[]))
 }
@@ -576,7 +576,7 @@ fn helo_named(text: &[u8]) -> Option<usize> {
         let tail = text.get(at + MARK.len()..)?;
         let ends = match tail.strip_suffix(b">") {
             Some(helo) => helo.len(),
-            None => memchr::memmem::rfind(tail, b"> sasl_")?,
+            None => fields::rfind(tail, b"> sasl_")?,
         };
         let named = text.get(1..)?;
         let helo = tail.get(..ends).filter(|helo| !helo.is_empty() && named.starts_with(helo))?;
@@ -626,9 +626,9 @@ fn helo<'a>(service: &[u8], text: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let end = match inner.strip_suffix(b">") {
         Some(helo) => helo.len(),
         None if service == b"smtpd" => {
-            memchr::memmem::rfind(inner, b"> sasl_").or_else(|| memchr::memmem::rfind(inner, b">, sasl_"))?
+            fields::rfind(inner, b"> sasl_").or_else(|| fields::rfind(inner, b">, sasl_"))?
         }
-        None => memchr::memmem::find(inner, b">: ")?,
+        None => fields::find(inner, b">: ")?,
     };
     Some((inner.get(..end)?, inner.get(end + 1..)?))
 }
@@ -677,9 +677,7 @@ fn auth_failure<'a>(service: &'a [u8], warning: &'a [u8]) -> Option<Entry<'a>> {
         sasl_username: login,
         smtp_code: None,
         // A temporary fault of the login service is said so in the text (`Temporary authentication failure`).
-        is_permanent: [&b"emporary"[..], b"Connection lost to"]
-            .iter()
-            .all(|fault| memchr::memmem::find(response, fault).is_none()),
+        is_permanent: [&b"emporary"[..], b"Connection lost to"].iter().all(|fault| !fields::contains(response, fault)),
         response,
         service,
     }))

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use memchr::{memchr, memmem, memrchr, memrchr_iter};
 
+use super::fields::find;
 use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
 
 /// One reply, borrowed from the log text.
@@ -52,10 +53,10 @@ pub fn reply(response: &[u8]) -> Reply<'_> {
 /// The report in `delivery 7: failure: mx_does_not_like_recipient./Remote_host_said:_550_no/Giving_up_on_mx./`, without
 /// what follows the answer. `None` if qmail did not write it.
 fn qmail(text: &[u8]) -> Option<&[u8]> {
-    let report = strip(text, b"delivery ").and_then(|rest| rest.get(memmem::find(rest, b": ")? + 2..)).unwrap_or(text);
+    let report = strip(text, b"delivery ").and_then(|rest| rest.get(find(rest, b": ")? + 2..)).unwrap_or(text);
     let report = [&b"deferral: "[..], b"failure: "].iter().find_map(|word| strip(report, word)).unwrap_or(report);
     let is_report = report.ends_with(b"/") && memchr(b'_', report).is_some() && memchr(b' ', report).is_none();
-    let end = memmem::find(report, b"/Giving_up_on_").unwrap_or(report.len());
+    let end = find(report, b"/Giving_up_on_").unwrap_or(report.len());
     report.get(..end).filter(|_| is_report).map(|report| report.strip_suffix(b"/").unwrap_or(report))
 }
 
@@ -148,7 +149,7 @@ fn errno(text: &[u8]) -> Option<&[u8]> {
 fn exim_host(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let close = text.starts_with(b"H=").then(|| memchr(b']', text))??;
     let rest = text.get(close + 1..)?;
-    let colon = memmem::find(rest, b": ")?;
+    let colon = find(rest, b": ")?;
     // Only fields may stand between the host and the colon: `:25`, `X=…`, `CV=no`, `DN="…"`.
     let fields = rest.get(..colon)?;
     let plain = fields.iter().all(|b| !b.is_ascii_whitespace()) || memchr(b'=', fields).is_some();
@@ -314,12 +315,6 @@ fn contains_lower(text: &[u8], words: &[u8]) -> bool {
     let Some(&first) = words.first() else { return true };
     memchr::memchr2_iter(first, first.to_ascii_uppercase(), text)
         .any(|at| text.get(at..at + words.len()).is_some_and(|found| found.eq_ignore_ascii_case(words)))
-}
-
-/// Where `words` first stand in `text`. Answers are short: a search that must be made ready first costs more.
-fn find(text: &[u8], words: &[u8]) -> Option<usize> {
-    let first = words.first()?;
-    memchr::memchr_iter(*first, text).find(|&at| text.get(at..).is_some_and(|rest| rest.starts_with(words)))
 }
 
 /// Places where a reply code of class 4 or 5 starts a word.

@@ -141,7 +141,7 @@ pub fn reasons(judged: &[Judged], hosts: &HostNames, classifier: &Classifier) ->
                 Cell::text(polarity(key.action)),
                 smtp_code.map_or(Cell::None, |code| Cell::count(code.get())),
                 enhanced_code.map_or(Cell::None, |code| Cell::text(code.to_string())),
-                Cell::text(&*key.provider),
+                Cell::text(String::from_utf8_lossy(&key.provider)),
                 reason.dnsbl().map_or(Cell::None, |list| Cell::log(list.as_bytes())),
                 Cell::Count(reason.attempts),
                 Cell::Count(reason.messages),

@@ -184,7 +184,7 @@ fn reasons(out: &mut String, judged: &[Judged]) -> std::fmt::Result {
     totals.sort_by_key(|(_, attempts)| std::cmp::Reverse(*attempts));
     writeln!(out, "{:<25}{:<12}{:<11}{:<20}{:>12}", "REASONS", "action", "direction", "provider", "answers")?;
     for ((direction, action, category, provider), attempts) in totals.iter().take(SHOWN) {
-        let (category, provider) = (shortened(category.id(), 24), shortened(provider, 19));
+        let (category, provider) = (shortened(category.id(), 24), shortened(&String::from_utf8_lossy(provider), 19));
         writeln!(out, "{category:<25}{:<12}{:<11}{provider:<20}{attempts:>12}", action.word(), direction.word())?;
     }
     more(out, totals.len(), "reasons")?;

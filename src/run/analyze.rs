@@ -16,7 +16,8 @@ use crate::aggregate::Profiles;
 use crate::classify::{Category, Classifier, Lists, Refusal, Scratch, Verdict};
 use crate::cli::Plan;
 use crate::correlate::{
-    AuthFailure, Context, Correlator, HostId, Instance, Message, Octets, Place, RecipientState, Rejection, Sink,
+    Attempt, AuthFailure, Context, Correlator, HostId, Instance, Message, Octets, Place, RecipientState, Rejection,
+    Sink,
 };
 use crate::detect::{self, Allow, Severity};
 use crate::error::{Error, Result};
@@ -296,7 +297,10 @@ impl<'c> Stages<'c> {
             return Err(Error::Interrupted { signal });
         }
         let published = aside.publish(&our_files())?;
-        Ok(outcome(plan, &summary, &judged, hosts, json, &published))
+        let outcome = outcome(plan, &summary, &judged, hosts, json, &published);
+        // The program ends: to give back every text by itself would take a twentieth of the time.
+        std::mem::forget((judged, around, tables));
+        Ok(outcome)
     }
 
     /// Errors for a run that found nothing to report on: a wrong format must never look like a quiet day.
@@ -463,6 +467,15 @@ fn outcome(
     Outcome { status, warnings, text }
 }
 
+/// True where nothing that decides an answer's meaning differs.
+fn is_same_answer(one: &Attempt, other: &Attempt) -> bool {
+    one.action == other.action
+        && one.enhanced_code == other.enhanced_code
+        && one.response == other.response
+        && one.relay_host == other.relay_host
+        && one.service == other.service
+}
+
 /// Classifies what the correlator gives out, and hands it to the profiles and the events table.
 struct Judge<'c> {
     classifier: &'c Classifier,
@@ -495,6 +508,45 @@ impl<'c> Judge<'c> {
         verdict
     }
 
+    /// Of each attempt; `None` for what is no refusal.
+    fn verdicts(&mut self, message: &Message) -> Vec<Option<Verdict<'c>>> {
+        let mut verdicts: Vec<Option<Verdict<'c>>> = Vec::with_capacity(message.attempts.len());
+        let mut before: Option<&Attempt> = None;
+        for attempt in &message.attempts {
+            let is_refusal = matches!(attempt.action, Action::Deferred | Action::Bounced | Action::Expired);
+            let verdict = match before {
+                _ if !is_refusal => None,
+                // A server mostly says the same when it is tried again.
+                Some(before) if is_same_answer(before, attempt) => verdicts.last().cloned().flatten(),
+                _ => None,
+            };
+            let verdict = match verdict {
+                Some(verdict) => {
+                    if verdict.category.is_unclassified() {
+                        self.unclassified.add(&attempt.response, u64::from(attempt.times));
+                    }
+                    Some(verdict)
+                }
+                None => is_refusal.then(|| {
+                    let permanent = attempt.action != Action::Deferred;
+                    let refusal = Refusal {
+                        enhanced_code: attempt.enhanced_code,
+                        relay_host: &attempt.relay_host,
+                        ..Refusal::told(message.mta, &attempt.service, permanent, &attempt.response)
+                    };
+                    let verdict = self.verdict(&refusal, u64::from(attempt.times));
+                    match attempt.action {
+                        Action::Expired => self.expired(verdict),
+                        _ => verdict,
+                    }
+                }),
+            };
+            verdicts.push(verdict);
+            before = Some(attempt);
+        }
+        verdicts
+    }
+
     /// A message given up for age: that is why it did not arrive, whatever the last answer said.
     fn expired(&self, verdict: Verdict<'c>) -> Verdict<'c> {
         match Category::from_id("delivery-expired") {
@@ -521,26 +573,7 @@ fn named_list<'c>(lists: &'c Lists, verdict: Verdict<'c>, rejection: &Rejection)
 impl Sink for Judge<'_> {
     fn message(&mut self, message: Message) {
         count(&mut self.tally, &message);
-        let verdicts: Vec<_> = message
-            .attempts
-            .iter()
-            .map(|attempt| {
-                let is_refusal = matches!(attempt.action, Action::Deferred | Action::Bounced | Action::Expired);
-                is_refusal.then(|| {
-                    let permanent = attempt.action != Action::Deferred;
-                    let refusal = Refusal {
-                        enhanced_code: attempt.enhanced_code,
-                        relay_host: &attempt.relay_host,
-                        ..Refusal::told(message.mta, &attempt.service, permanent, &attempt.response)
-                    };
-                    let verdict = self.verdict(&refusal, u64::from(attempt.times));
-                    match attempt.action {
-                        Action::Expired => self.expired(verdict),
-                        _ => verdict,
-                    }
-                })
-            })
-            .collect();
+        let verdicts = self.verdicts(&message);
         if let Some(events) = &mut self.events {
             for hold in &message.holds {
                 events.held(&self.hosts, &message, hold);

@@ -18,6 +18,9 @@ use crate::tally::LineTally;
 /// Why a line is ignored that another input has too.
 const TWICE: &str = "in another input too";
 
+/// Few logs have shorter lines on average.
+const LINE_BYTES: usize = 128;
+
 /// Blocks of one batch, per thread.
 const BLOCKS_PER_THREAD: usize = 4;
 
@@ -137,7 +140,7 @@ fn parse_piece(piece: &Piece, only: Option<Mta>) -> ParsedBlock<'_> {
     if left_out > 0 {
         tally.ignored.insert(TWICE, left_out);
     }
-    let mut items = Vec::new();
+    let mut items = Vec::with_capacity(piece.block.bytes.len() / LINE_BYTES);
     let mut unframed = Vec::new();
     let mut last_lines = LastLines::default();
     for line in piece.block.lines() {
