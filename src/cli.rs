@@ -118,6 +118,7 @@ const RULES_EXAMPLES: &str = "\
 Examples:
   mailsleuth rules list                   every category with its rules
   mailsleuth rules show mailbox-full      a category, rule, list or provider
+  mailsleuth rules show hourly-limit      a kind of findings with its limits
   mailsleuth rules check my-rules.toml    does every rule win its samples?";
 
 #[derive(Debug, Args)]
@@ -139,7 +140,7 @@ pub struct RulesArgs {
 pub enum RulesCommand {
     /// Every category with its rules
     List,
-    /// One rule, category, DNS list or provider
+    /// One rule, category, DNS list, provider, or kind of findings with its limits
     Show {
         /// Its id
         id: String,
@@ -323,6 +324,10 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
     pub rules: Vec<PathBuf>,
 
+    /// Database that tells countries or AS numbers of addresses, in MaxMind's format; may be given more than once
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_MMDB", hide_env = true, value_delimiter = ',')]
+    pub mmdb: Vec<PathBuf>,
+
     /// Print no summary and no warnings, errors only
     #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
     pub quiet: bool,
@@ -379,6 +384,7 @@ pub struct Plan {
     pub fail_on: Option<Severity>,
     pub threads: usize,
     pub rules: Vec<PathBuf>,
+    pub mmdb: Vec<PathBuf>,
     pub detection: detect::Settings,
     pub quiet: bool,
     pub progress: bool,
@@ -447,6 +453,7 @@ impl AnalyzeArgs {
             }),
             threads: self.threads.map_or(cores, usize::from),
             rules: self.rules,
+            mmdb: self.mmdb,
             detection,
             quiet: self.quiet,
             progress: self.progress == ProgressArg::Auto,

@@ -11,7 +11,7 @@ use clap::{Arg, Command};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use crate::detect::{Allow, Settings, is_kind};
+use crate::detect::{Allow, LimitSettings, Settings, is_kind};
 use crate::error::{Error, Result};
 use crate::mail::time::days_from_civil;
 
@@ -21,7 +21,7 @@ const USUAL: &str = "/etc/mailsleuth/config.toml";
 const NOT_HERE: &[&str] = &["config", "help", "version", "json", "verbose", "relay", "by-us", "stage"];
 
 /// Makes what the config file says the defaults of `command`'s options, so that the command line and the environment go
-/// before it; and gives what it says of detection: `[limits.KIND]`, `[[allow]]`, `hosted`.
+/// before it; and gives what it says of detection: `[limits.KIND]`, `[[identity]]`, `[[allow]]`, `hosted`, `own_networks`.
 ///
 /// # Errors
 /// [`Error::Usage`] for a file that cannot be read or is not well-formed, a key that is no option, and a value that the
@@ -42,16 +42,30 @@ pub fn applied(command: Command, arguments: &[OsString]) -> Result<(Command, Set
 }
 
 /// Keys that say nothing of options, but of what is abuse.
-const OF_DETECTION: &[&str] = &["limits", "allow", "hosted"];
+const OF_DETECTION: &[&str] = &["limits", "identity", "allow", "hosted", "own_networks"];
+
+/// Limits by detector and key.
+type LimitTables = BTreeMap<String, Spanned<BTreeMap<String, Spanned<f64>>>>;
 
 #[derive(Debug, Default, Deserialize)]
 struct DetectionFile {
     #[serde(default)]
-    limits: BTreeMap<String, Spanned<BTreeMap<String, Spanned<f64>>>>,
+    limits: LimitTables,
+    #[serde(default)]
+    identity: Vec<Spanned<IdentityEntry>>,
     #[serde(default)]
     allow: Vec<Spanned<AllowEntry>>,
     #[serde(default)]
     hosted: Vec<String>,
+    #[serde(default)]
+    own_networks: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityEntry {
+    name: String,
+    limits: LimitTables,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,11 +86,29 @@ fn detection(path: &Path, text: &str) -> Result<Settings> {
     let file: DetectionFile = toml::from_str(text)
         .map_err(|error| wrong(error.span().map_or(0, |span| span.start), error.message().trim()))?;
     let mut settings = Settings { hosted: file.hosted, ..Settings::default() };
-    for (kind, limits) in &file.limits {
-        for (key, value) in limits.get_ref() {
-            let set = settings.limits.set(kind, key, *value.get_ref());
-            set.map_err(|problem| wrong(value.span().start, &problem))?;
+    let limits = |tables: &LimitTables| -> Result<LimitSettings> {
+        let mut settings = LimitSettings::default();
+        for (kind, limits) in tables {
+            for (key, value) in limits.get_ref() {
+                let set = settings.set(kind, key, *value.get_ref());
+                set.map_err(|problem| wrong(value.span().start, &problem))?;
+            }
         }
+        Ok(settings)
+    };
+    settings.limits = limits(&file.limits)?;
+    for entry in &file.identity {
+        let (at, entry) = (entry.span().start, entry.get_ref());
+        if settings.identities.insert(entry.name.to_ascii_lowercase().into(), limits(&entry.limits)?).is_some() {
+            return Err(wrong(at, &format!("identity: '{}' has an entry already; make them one", entry.name)));
+        }
+    }
+    for network in &file.own_networks {
+        let parsed = network.get_ref().parse().map_err(|_| {
+            let problem = format!("own_networks: '{}' is no network; write it as '192.0.2.0/24'", network.get_ref());
+            wrong(network.span().start, &problem)
+        });
+        settings.own_networks.push(parsed?);
     }
     for entry in file.allow {
         let at = entry.span().start;
@@ -222,6 +254,14 @@ mod tests {
             ("\n[limits.hourly]\nx = 1\n", "my.toml:3: no detector 'hourly'"),
             ("[limits.hourly-limit]\nx = 1\n", "my.toml:2: hourly-limit has no limit 'x'; it has recipients_per_hour"),
             ("[limits.hourly-limit]\nway_over = -1\n", "my.toml:2: hourly-limit.way_over: a number from 0 up"),
+            ("[[identity]]\nname = 'a'\n[identity.limits.sms]\nx = 1\n", "my.toml:4: no detector 'sms'"),
+            ("[[identity]]\nname = 'a'\nlimit = 3\nlimits = {}\n", "my.toml:3: unknown field `limit`"),
+            ("[[identity]]\nname = 'a'\n", "my.toml:1: missing field `limits`"),
+            (
+                "[[identity]]\nname = 'a'\nlimits = {}\n[[identity]]\nname = 'A'\nlimits = {}\n",
+                "my.toml:4: identity: 'A' has an entry already",
+            ),
+            ("own_networks = ['192.0.2.0/40']\n", "my.toml:1: own_networks: '192.0.2.0/40' is no network"),
             ("[[allow]]\nidentity = 'a'\n", "missing field `why`"),
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nkinds = ['x']\n", "my.toml:1: allow: no kind 'x'"),
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nuntil = 'soon'\n", "until = 'soon' is no date"),

@@ -8,11 +8,12 @@
 //! └──── borrowed, one line at a time ┘└──────────── owned, small ────────────┘
 //! ```
 //!
-//! Each stage's output type lives in that stage. A stage imports from its left, [`mail`], [`tally`] and [`error`], never
-//! from its right; `fixtures/golden.rs` checks it. [`run`] joins the stages, one file per command.
+//! Each stage's output type lives in that stage. A stage imports from its left, [`mail`], [`places`], [`tally`] and
+//! [`error`], never from its right; `fixtures/golden.rs` checks it. [`run`] joins the stages, one file per command.
 
 pub mod error;
 pub mod mail;
+pub mod places;
 pub mod tally;
 
 pub mod input;

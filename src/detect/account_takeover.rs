@@ -1,19 +1,20 @@
 //! Somebody else uses a login: mail from networks that are new to it, to people it never wrote to, more than it ever sent,
 //! refused more than its own mail is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::case::bad_share;
+use super::case::{bad_share, countries, with};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::distinct::Distinct;
 use crate::aggregate::network::NETWORKS;
 use crate::aggregate::{HourUse, NetworkUse, QueueIds, share};
-use crate::mail::address::split;
+use crate::mail::address::{printable, split};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
+use crate::places::Place;
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "account-takeover",
@@ -34,8 +35,14 @@ pub(super) const DETECTOR: Detector = Detector {
         Limit {
             key: "networks",
             default: 4.0,
-            unit: "client networks that are foreign to the login",
+            unit: "client networks that are foreign to the login, those of its carrier and provider left out (--mmdb)",
             source: "detectors.md: a travelling user has three and a phone",
+        },
+        Limit {
+            key: "countries",
+            default: 3.0,
+            unit: "countries of foreign networks that are new to the login (--mmdb)",
+            source: "a journey leads through one or two",
         },
     ],
     check: Check::One(check),
@@ -44,10 +51,11 @@ pub(super) const DETECTOR: Detector = Detector {
 /// What the signs must weigh beyond the limit where all of it came from one network.
 const ONE_PLACE: f64 = 0.1;
 
-/// A network with what speaks for the owner or against.
+/// A network that is not the owner's.
 struct Foreign<'a> {
     network: IpAddr,
     used: &'a NetworkUse,
+    place: Place,
 }
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
@@ -84,16 +92,26 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let shared: Vec<String> = foreign.iter().flat_map(|one| suspects(case, one.network)).collect();
     let days = (last.seconds_since(first) / SECONDS_PER_DAY + 1).max(1);
     let networks = foreign.len();
+    let own_places: Vec<Place> = own.iter().map(|used| place(case, used)).collect();
+    let own_systems: BTreeSet<u32> = own_places.iter().filter_map(|place| place.system).collect();
+    // What a phone gets of its carrier is many networks of one system.
+    let elsewhere = foreign.iter().filter(|one| one.place.system.is_none_or(|system| !own_systems.contains(&system))).count();
+    let own_countries = countries(own_places.iter());
+    let foreign_countries = countries(foreign.iter().map(|one| &one.place));
+    let new_countries: Vec<&str> = foreign_countries.difference(&own_countries).copied().collect();
     let mut signs: Vec<(&str, f64)> = Vec::new();
     let mut sign = |holds: bool, name: &'static str, weight: f64| {
         if holds {
             signs.push((name, weight));
         }
     };
-    sign(networks as f64 >= limits.get("networks"), "many-networks", 0.5);
+    sign(elsewhere as f64 >= limits.get("networks"), "many-networks", 0.5);
     sign(at_once(&foreign) >= 2, "networks-at-once", 0.3);
     sign(foreign.iter().all(|one| is_spray(one.used)), "nobody-twice", 0.2);
     sign(spread >= 8 && networks >= 10, "networks-all-over", 0.4);
+    sign(!own_countries.is_empty() && !new_countries.is_empty(), "new-country", 0.2);
+    sign(new_countries.len() as f64 >= limits.get("countries"), "many-countries", 0.4);
+    sign(countries_at_once(&foreign) >= 2, "countries-at-once", 0.3);
     sign(known <= 0.05 && recipients.count() >= 12, "strangers-only", 0.35);
     sign(bad >= 0.05 && bad >= 2.0 * own_bad, "refused-more", 0.4);
     sign(bad >= 0.2, "refused-much", 0.3);
@@ -110,6 +128,8 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     const ELSE: &[&str] = &[
         "many-networks",
         "networks-at-once",
+        "many-countries",
+        "countries-at-once",
         "strangers-only",
         "guessed-before",
         "guessed-from-elsewhere",
@@ -119,7 +139,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     ];
     let is_other = signs.iter().any(|(name, _)| ELSE.contains(name));
     // Networks are what the question is about; a new place alone is a journey.
-    let is_elsewhere = !own.is_empty() || networks as f64 >= limits.get("networks") || !tried.is_empty();
+    let is_elsewhere = !own.is_empty() || elsewhere as f64 >= limits.get("networks") || !tried.is_empty();
     // One new place asks for more than several.
     let least = limits.get("score") + if networks == 1 && tried.is_empty() { ONE_PLACE } else { 0.0 };
     if weight < least || !is_elsewhere || !is_other {
@@ -128,9 +148,10 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let severity = if weight >= 1.3 || total.recipients >= 200 { Severity::Critical } else { Severity::High };
     let strangers = recipients.count() - in_common;
     let explanation = format!(
-        "{} was used from {}{networks} client networks foreign to it for {} recipients between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted. Signs: {}.",
+        "{} was used from {}{networks} client networks foreign to it{} for {} recipients between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted. Signs: {}.",
         named(profile),
         if profile.networks.len() >= NETWORKS { "at least " } else { "" },
+        in_countries(&foreign_countries),
         total.recipients,
         bad * 100.0,
         signs.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
@@ -139,15 +160,31 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         .iter()
         .take(20)
         .map(|one| {
-            json!({
+            let shown = json!({
                 "network": one.network.to_string(),
                 "ips": one.used.ips.keys().take(5).map(ToString::to_string).collect::<Vec<_>>(),
                 "first": one.used.first.to_string(),
                 "last": one.used.last.to_string(),
                 "recipients": one.used.total.recipients,
-            })
+            });
+            with(shown, "place", one.place.is_known().then(|| one.place.to_json()))
         })
         .collect();
+    let evidence = json!({
+        "signs": signs.iter().map(|(name, weight)| json!({ "sign": name, "weight": weight })).collect::<Vec<_>>(),
+        "weight": weight,
+        "foreign_networks": networks,
+        "own_networks": own.len(),
+        "recipients_known_to_the_owner_share": known,
+        "refused_share": bad,
+        "peak_hour_recipients": foreign_peak,
+        "peak_hour_recipients_before": own_peak,
+        "failed_logins_before": tried.iter().map(|(failures, _)| failures).sum::<u64>(),
+        "networks": shown,
+        "logins_in_the_same_networks": shared,
+    });
+    let countries_told = (!foreign_countries.is_empty())
+        .then(|| json!({ "foreign": foreign_countries, "own": own_countries, "new": new_countries }));
     Some(Draft {
         severity,
         score: 0.5 + weight / 4.0,
@@ -157,19 +194,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: u64::from(total.recipients),
         queue_ids,
         explanation,
-        evidence: json!({
-            "signs": signs.iter().map(|(name, weight)| json!({ "sign": name, "weight": weight })).collect::<Vec<_>>(),
-            "weight": weight,
-            "foreign_networks": networks,
-            "own_networks": own.len(),
-            "recipients_known_to_the_owner_share": known,
-            "refused_share": bad,
-            "peak_hour_recipients": foreign_peak,
-            "peak_hour_recipients_before": own_peak,
-            "failed_logins_before": tried.iter().map(|(failures, _)| failures).sum::<u64>(),
-            "networks": shown,
-            "logins_in_the_same_networks": shared,
-        }),
+        evidence: with(evidence, "countries", countries_told),
         next_step: "Suspend the login, reset its password and end its sessions; hold what it still has in the queue (`mailq`), look at the recipients listed, and ask the owner where they sent from.".into(),
     })
 }
@@ -193,10 +218,10 @@ fn apart<'a>(case: &Case<'a>) -> (Vec<&'a NetworkUse>, Vec<Foreign<'a>>) {
         let common = used.recipients.in_common(&home_recipients);
         let known = share(common, used.recipients.count());
         let is_office = is_office(case, *network);
-        if home.contains(network) || is_office || known >= 0.3 || (common >= 3 && known >= 0.02) {
+        if home.contains(network) || is_office || case.is_of_this_site(*network) || known >= 0.3 || (common >= 3 && known >= 0.02) {
             own.push(used);
         } else {
-            foreign.push(Foreign { network: *network, used });
+            foreign.push(Foreign { network: *network, used, place: place(case, used) });
         }
     }
     // A trip or a phone that wrote a mail or two says nothing where a real stranger is there beside it.
@@ -247,12 +272,12 @@ fn is_office(case: &Case<'_>, network: IpAddr) -> bool {
 
 /// Other logins, of other domains, with much refused mail from the same network.
 fn suspects(case: &Case<'_>, network: IpAddr) -> Vec<String> {
-    case.suspects_in(network).map(|other| crate::mail::address::printable(&other.name).into_owned()).collect()
+    case.suspects_in(network).map(|other| printable(&other.name).into_owned()).collect()
 }
 
 /// The most recipients in one hour over all of these networks.
 fn peak(foreign: &[Foreign<'_>]) -> u32 {
-    let mut hours = std::collections::BTreeMap::new();
+    let mut hours = BTreeMap::new();
     for (hour, used) in foreign.iter().flat_map(|one| &one.used.hours) {
         *hours.entry(*hour).or_insert(0u32) += used.recipients;
     }
@@ -261,11 +286,40 @@ fn peak(foreign: &[Foreign<'_>]) -> u32 {
 
 /// The most of these networks that were in use in one hour.
 fn at_once(foreign: &[Foreign<'_>]) -> u32 {
-    let mut hours = std::collections::BTreeMap::new();
+    let mut hours = BTreeMap::new();
     for hour in foreign.iter().flat_map(|one| one.used.hours.keys()) {
         *hours.entry(*hour).or_insert(0u32) += 1;
     }
     hours.into_values().max().unwrap_or(0)
+}
+
+/// The most countries of these networks out of which mail came in one hour.
+fn countries_at_once(foreign: &[Foreign<'_>]) -> usize {
+    let mut hours: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
+    for one in foreign {
+        if let Some(country) = &one.place.country {
+            one.used.hours.keys().for_each(|hour| _ = hours.entry(*hour).or_default().insert(country));
+        }
+    }
+    hours.into_values().map(|countries| countries.len()).max().unwrap_or(0)
+}
+
+/// Where a network is: its address with the lowest number tells.
+fn place(case: &Case<'_>, used: &NetworkUse) -> Place {
+    used.ips.keys().next().map(|ip| case.place(*ip)).unwrap_or_default()
+}
+
+/// ` in 3 countries (BR, CN, VN)`; nothing where no database tells.
+fn in_countries(countries: &BTreeSet<&str>) -> String {
+    /// Countries that a sentence has room for.
+    const NAMED: usize = 6;
+    let names: Vec<_> = countries.iter().take(NAMED).map(|code| printable(code.as_bytes())).collect();
+    match countries.len() {
+        0 => String::new(),
+        1 => format!(" in {}", names.join("")),
+        count if count <= NAMED => format!(" in {count} countries ({})", names.join(", ")),
+        count => format!(" in {count} countries ({}, ...)", names.join(", ")),
+    }
 }
 
 /// Different hours of the day in which there was mail.

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ipnetwork::IpNetwork;
+use serde_json::Value;
+
 use crate::aggregate::distinct::FirstTimes;
 use crate::aggregate::window::busiest;
 use crate::aggregate::{Around, HourUse, NetworkUse, QueueIds, SenderProfile, SenderUse, share};
@@ -11,6 +14,7 @@ use crate::correlate::{HostId, Octets};
 use crate::mail::address::{ip, network, printable, split};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::Timestamp;
+use crate::places::{Place, Places};
 
 /// One identity that a detector looks at.
 pub struct Case<'a> {
@@ -45,6 +49,8 @@ pub(super) struct Surroundings<'a> {
     /// Logins that sent many messages of one size in one hour, by hour and size step, where several did.
     alike: BTreeMap<(i64, u16), Vec<&'a SenderProfile>>,
     pub profiles: &'a [SenderProfile],
+    pub places: &'a Places,
+    own_networks: &'a [IpNetwork],
 }
 
 /// Messages of one size in an hour from which on a login counts for a campaign.
@@ -61,7 +67,12 @@ pub(super) struct Guessing<'a> {
 }
 
 impl<'a> Surroundings<'a> {
-    pub(super) fn new(profiles: &'a [SenderProfile], around: &'a Around) -> Self {
+    pub(super) fn new(
+        profiles: &'a [SenderProfile],
+        around: &'a Around,
+        places: &'a Places,
+        own_networks: &'a [IpNetwork],
+    ) -> Self {
         let mut logins_of: BTreeMap<IpAddr, Vec<_>> = BTreeMap::new();
         let mut offices: BTreeMap<(IpAddr, &[u8]), u64> = BTreeMap::new();
         let mut suspects: BTreeMap<IpAddr, Vec<&SenderProfile>> = BTreeMap::new();
@@ -112,7 +123,19 @@ impl<'a> Surroundings<'a> {
             }
         }
         let alike = alike(profiles);
-        Self { around, logins_of, offices, suspects, guesses, tried_from, guessing, alike, profiles }
+        Self {
+            around,
+            logins_of,
+            offices,
+            suspects,
+            guesses,
+            tried_from,
+            guessing,
+            alike,
+            profiles,
+            places,
+            own_networks,
+        }
     }
 }
 
@@ -161,6 +184,34 @@ impl<'a> Case<'a> {
 
     pub(super) fn around(&self) -> &'a Around {
         self.surroundings.around
+    }
+
+    /// True for an address of this site's networks, as the config file has them.
+    pub(super) fn is_of_this_site(&self, ip: IpAddr) -> bool {
+        self.surroundings.own_networks.iter().any(|own| own.contains(ip))
+    }
+
+    pub(super) fn place(&self, ip: IpAddr) -> Place {
+        self.surroundings.places.of(ip)
+    }
+
+    /// How many addresses there are in each place, the most first; `None` without a database.
+    pub(super) fn places<'b>(&self, ips: impl Iterator<Item = &'b IpAddr>) -> Option<Vec<(Place, u64)>> {
+        if self.surroundings.places.is_empty() {
+            return None;
+        }
+        let mut counts: BTreeMap<Place, u64> = BTreeMap::new();
+        for ip in ips.take(PLACED) {
+            *counts.entry(self.place(*ip)).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().filter(|(place, _)| place.is_known()).collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        Some(counts)
+    }
+
+    /// Where the identity's clients are, for the evidence; `None` without a database or a client that it knows.
+    pub(super) fn client_places(&self) -> Option<Value> {
+        places_json(&self.places(self.profile.client_ips.iter())?)
     }
 
     /// Everybody's vain tries at this login.
@@ -217,6 +268,30 @@ impl<'a> Case<'a> {
         }
         (share(once, all), share(replied, all))
     }
+}
+
+/// Addresses of one identity that are looked up.
+const PLACED: usize = 4_096;
+/// Places that are told.
+const PLACES: usize = 10;
+
+/// Places with their addresses, for the evidence; `None` where there are none.
+pub(super) fn places_json(places: &[(Place, u64)]) -> Option<Value> {
+    let one = |(place, addresses): &(Place, u64)| with(place.to_json(), "addresses", Some((*addresses).into()));
+    (!places.is_empty()).then(|| places.iter().take(PLACES).map(one).collect())
+}
+
+/// Evidence with what only a database of places tells, where it does.
+pub(super) fn with(mut evidence: Value, key: &str, told: Option<Value>) -> Value {
+    if let (Value::Object(evidence), Some(told)) = (&mut evidence, told) {
+        evidence.insert(key.to_string(), told);
+    }
+    evidence
+}
+
+/// The countries of some places, each once, in the order of their codes.
+pub(super) fn countries<'a>(places: impl Iterator<Item = &'a Place>) -> BTreeSet<&'a str> {
+    places.filter_map(|place| place.country.as_deref()).collect()
 }
 
 /// Recipients answered as not existing or with distrust, among all recipients of a profile, 0 to 1.

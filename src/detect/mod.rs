@@ -8,6 +8,7 @@ mod retries;
 
 use std::collections::BTreeMap;
 
+use ipnetwork::IpNetwork;
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -18,6 +19,7 @@ use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::words;
 use crate::mail::time::Timestamp;
+use crate::places::Places;
 
 words! {
     /// Harm and certainty together (detectors.md): act this week, today, now.
@@ -47,18 +49,20 @@ pub struct Limit {
     pub source: &'static str,
 }
 
-/// The limits in force for one detector.
+/// The limits in force for one detector and one identity.
 pub struct Limits<'a> {
     detector: &'a Detector,
+    /// What is set for this identity, and for all.
+    own: Option<&'a LimitSettings>,
     set: &'a LimitSettings,
 }
 
 impl Limits<'_> {
     /// The limit of this key. A key that the detector does not declare is infinite: nothing reaches it.
     fn get(&self, key: &str) -> f64 {
-        let set = self.set.0.get(&(self.detector.kind, key.to_string())).copied();
+        let set = |settings: &LimitSettings| settings.0.get(&(self.detector.kind, key.to_string())).copied();
         let default = || self.detector.limits.iter().find(|l| l.key == key).map(|l| l.default);
-        set.or_else(default).unwrap_or(f64::INFINITY)
+        self.own.and_then(set).or_else(|| set(self.set)).or_else(default).unwrap_or(f64::INFINITY)
     }
 }
 
@@ -73,8 +77,7 @@ impl LimitSettings {
     /// What is wrong with the detector's kind, the key or the value, and what would be right.
     pub fn set(&mut self, kind: &str, key: &str, value: f64) -> Result<(), String> {
         let kinds = || DETECTORS.iter().map(|d| d.kind).collect::<Vec<_>>().join(", ");
-        let detector = DETECTORS.iter().find(|d| d.kind == kind);
-        let detector = detector.ok_or_else(|| format!("no detector '{kind}'; there are {}", kinds()))?;
+        let detector = detector(kind).ok_or_else(|| format!("no detector '{kind}'; there are {}", kinds()))?;
         let keys = || detector.limits.iter().map(|limit| limit.key).collect::<Vec<_>>().join(", ");
         let limit = detector.limits.iter().find(|limit| limit.key == key);
         let limit = limit.ok_or_else(|| format!("{kind} has no limit '{key}'; it has {}", keys()))?;
@@ -113,14 +116,29 @@ impl Allow {
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub limits: LimitSettings,
+    /// Limits of single identities, by their names in lower case: they go before the others.
+    pub identities: BTreeMap<Vec<u8>, LimitSettings>,
     pub allow: Vec<Allow>,
     /// Domains that are this site's, whatever the logs show.
     pub hosted: Vec<String>,
+    /// Networks of this site: its webmail, its offices, its VPN.
+    pub own_networks: Vec<IpNetwork>,
+}
+
+impl Settings {
+    fn limits_of(&self, profile: &SenderProfile) -> Option<&LimitSettings> {
+        if self.identities.is_empty() { None } else { self.identities.get(&profile.name.to_ascii_lowercase()) }
+    }
+}
+
+/// The detector of this kind of findings.
+pub fn detector(kind: &str) -> Option<&'static Detector> {
+    DETECTORS.iter().find(|detector| detector.kind == kind).copied()
 }
 
 /// True for the kind of a detector.
 pub fn is_kind(kind: &str) -> bool {
-    DETECTORS.iter().any(|detector| detector.kind == kind)
+    detector(kind).is_some()
 }
 
 /// A pattern found, about one identity.
@@ -203,28 +221,26 @@ detectors![
 ];
 
 /// The findings about each identity, in the order of `profiles` and of the detectors.
-pub fn check(profiles: &[SenderProfile], around: &Around, settings: &LimitSettings) -> Vec<Vec<Finding>> {
-    let surroundings = Surroundings::new(profiles, around);
+pub fn check(profiles: &[SenderProfile], around: &Around, settings: &Settings, places: &Places) -> Vec<Vec<Finding>> {
+    let surroundings = Surroundings::new(profiles, around, places, &settings.own_networks);
     profiles
         .iter()
         .map(|profile| {
             let case = Case { profile, surroundings: &surroundings };
-            DETECTORS.iter().flat_map(|detector| found(detector, &case, settings)).collect()
+            let own = settings.limits_of(profile);
+            let limits = |detector| Limits { detector, own, set: &settings.limits };
+            DETECTORS.iter().flat_map(|detector| found(&limits(detector), &case)).collect()
         })
         .collect()
 }
 
-fn found<'a>(
-    detector: &'static Detector,
-    case: &'a Case<'a>,
-    settings: &'a LimitSettings,
-) -> impl Iterator<Item = Finding> + 'a {
-    let limits = Limits { detector, set: settings };
+fn found(limits: &Limits<'_>, case: &Case<'_>) -> Vec<Finding> {
+    let detector = limits.detector;
     let drafts = match detector.check {
-        Check::One(check) => check(case, &limits).into_iter().collect(),
-        Check::Many(check) => check(case, &limits),
+        Check::One(check) => check(case, limits).into_iter().collect(),
+        Check::Many(check) => check(case, limits),
     };
-    drafts.into_iter().map(|draft| Finding {
+    let finding = |draft: Draft| Finding {
         kind: detector.kind,
         severity: draft.severity,
         score: draft.score.clamp(0.0, 0.99),
@@ -235,9 +251,10 @@ fn found<'a>(
         queue_id_count: draft.queue_ids.count,
         queue_ids: draft.queue_ids.things().copied().collect(),
         explanation: draft.explanation,
-        evidence: draft.evidence,
+        evidence: case::with(draft.evidence, "client_places", case.client_places()),
         next_step: draft.next_step,
-    })
+    };
+    drafts.into_iter().map(finding).collect()
 }
 
 /// The identity's score: each further sign adds to what the others leave open.

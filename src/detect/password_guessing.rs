@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::case::{countries, places_json, with};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::QueueIds;
 use crate::mail::address::{ip, network, printable};
@@ -56,7 +57,7 @@ fn by_client(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     // Logins that work from the same network: its own people, if that was so before.
     let users: Vec<(&[u8], Timestamp)> =
         case.others_in(of).take(USERS).map(|(other, used)| (&*other.name, used.first)).collect();
-    let is_home = users.iter().any(|(login, at)| *at < first && visits.logins.contains_key(*login));
+    let is_home = case.is_of_this_site(of) || users.iter().any(|(login, at)| *at < first && visits.logins.contains_key(*login));
     let succeeded: BTreeSet<&[u8]> = users
         .iter()
         .filter(|(login, at)| {
@@ -114,6 +115,8 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         return None;
     }
     let (first, last) = (guesses.first?, guesses.last?);
+    let places = case.places(guesses.ips.iter());
+    let countries: Option<BTreeSet<&str>> = places.as_ref().map(|all| countries(all.iter().map(|(place, _)| place)));
     let won = profile.networks.iter().find(|(of, used)| {
         used.first > first && strangers.iter().any(|address| network(**address) == **of)
     });
@@ -126,13 +129,17 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: 0,
         queue_ids: QueueIds::default(),
         explanation: format!(
-            "{} was tried in vain {} times from {} addresses between {first} and {last}{}.",
+            "{} was tried in vain {} times from {} addresses{} between {first} and {last}{}.",
             named(profile),
             guesses.failures,
             strangers.len(),
+            match countries.as_ref().map_or(0, BTreeSet::len) {
+                0 | 1 => String::new(),
+                count => format!(" in {count} countries"),
+            },
             won.map_or(String::new(), |(of, used)| format!("; from {of} it then sent mail at {}", used.first)),
         ),
-        evidence: json!({ "failures": guesses.failures, "clients": strangers.len(), "succeeded_from": won.map(|(of, _)| of.to_string()) }),
+        evidence: with(json!({ "failures": guesses.failures, "clients": strangers.len(), "succeeded_from": won.map(|(of, _)| of.to_string()) }), "guessed_from", places.and_then(|all| places_json(&all))),
         next_step: if won.is_some() {
             "Suspend the login and reset its password now.".into()
         } else {

@@ -129,6 +129,8 @@ pub struct Summary {
     pub unclassified: Shapes,
     /// Known senders of the config file, and how many findings each entry silenced.
     pub allowed: Vec<(Allow, u64)>,
+    /// The databases of places in use.
+    pub places: Value,
     /// Rows per table.
     pub rows: Vec<(&'static str, u64)>,
 }
@@ -258,6 +260,7 @@ impl Summary {
                 "why": entry.why,
                 "silenced": silenced,
             })).collect::<Vec<_>>(),
+            "mmdb": self.places,
             "rows": self.rows.iter().map(|(name, rows)| ((*name).to_string(), json!(rows))).collect::<serde_json::Map<_, _>>(),
         });
         let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();

@@ -28,6 +28,7 @@ use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source;
 use crate::mail::status::{Action, Mta, Stage};
+use crate::places::Places;
 use crate::report::events::Events;
 use crate::report::publish::Aside;
 use crate::report::summary::{InputSummary, Summary};
@@ -45,6 +46,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     if plan.paths.iter().any(|p| p == "-") && source::stdin_is_terminal() {
         return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
     }
+    let places = Places::open(&plan.mmdb)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed());
     let aside = Aside::new(&plan.out)?;
     let read = BytesRead::default();
@@ -65,7 +67,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         return Err(Error::Interrupted { signal });
     }
     stages.end();
-    stages.publish(plan, selection, aside)
+    stages.publish(plan, selection, aside, &places)
 }
 
 /// How much of a line that is no log line an error shows.
@@ -251,7 +253,7 @@ impl<'c> Stages<'c> {
     }
 
     /// Judges, writes and sums up.
-    fn publish(mut self, plan: &Plan, selection: Selection, aside: Aside) -> Result<Outcome> {
+    fn publish(mut self, plan: &Plan, selection: Selection, aside: Aside, places: &Places) -> Result<Outcome> {
         self.refuse_nothing(plan, &selection)?;
         let event_rows = match self.judge.events.take() {
             Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
@@ -259,7 +261,7 @@ impl<'c> Stages<'c> {
         };
         let (profiles, mut around) = std::mem::take(&mut self.judge.profiles).finish(&self.judge.hosts.0);
         around.add_hosted(&plan.detection.hosted);
-        let findings = detect::check(&profiles, &around, &plan.detection.limits);
+        let findings = detect::check(&profiles, &around, &plan.detection, places);
         let mut judged: Vec<Judged> =
             profiles.into_iter().zip(findings).map(|(profile, findings)| Judged { findings, profile }).collect();
         let allowed = silence(&plan.detection.allow, &mut judged);
@@ -285,6 +287,7 @@ impl<'c> Stages<'c> {
             mail: self.judge.tally,
             unclassified: self.judge.unclassified,
             allowed,
+            places: places.to_json(),
             rows: tables
                 .iter()
                 .map(|t| (t.name(), t.rows() as u64))

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::classify::{Category, Classifier, List, Provider, Rule};
 use crate::cli::{RulesAction, RulesPlan};
+use crate::detect::{self, Detector};
 use crate::error::{Error, Result};
 use crate::mail::address::printable;
 
@@ -65,7 +66,7 @@ pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
             let classifier = classifier(&plan.rules)?;
             let Some(shown) = shown(&classifier, id) else {
                 return Err(Error::Usage(format!(
-                    "{}: no rule, category, list or provider has this id; `mailsleuth rules list` names them",
+                    "{}: no rule, category, list, provider or kind of findings has this id; `mailsleuth rules list` names them",
                     printable(id.as_bytes())
                 )));
             };
@@ -128,6 +129,8 @@ fn list(classifier: &Classifier, as_json: bool, out: &mut impl Write) -> io::Res
     columns(classifier.lists().iter().map(List::id), out)?;
     writeln!(out, "\nProviders:")?;
     columns(classifier.providers().iter().map(Provider::id), out)?;
+    writeln!(out, "\nKinds of findings:")?;
+    columns(detect::DETECTORS.iter().map(|detector| detector.kind), out)?;
     writeln!(
         out,
         "\n{} rules, {lists} lists, {providers} providers; `mailsleuth rules show ID` tells more",
@@ -177,6 +180,9 @@ fn shown(classifier: &Classifier, id: &str) -> Option<(Value, String)> {
     }
     if let Some(list) = classifier.lists().get(id).or_else(|| classifier.lists().of_zone(id)) {
         return Some(list_shown(list));
+    }
+    if let Some(detector) = detect::detector(id) {
+        return Some(detector_shown(detector));
     }
     let provider = classifier.providers().get(id)?;
     let hosts = provider.hosts().join(" ");
@@ -244,6 +250,25 @@ fn category_shown(classifier: &Classifier, category: Category) -> (Value, String
         ("who acts", &format!("{} when said to us, {} when said by us", category.acts_to_us(), category.acts_by_us())),
         ("rules", &rules.join(" ")),
     ]);
+    (value, text)
+}
+
+/// A kind of findings with its limits, as the config file sets them.
+fn detector_shown(detector: &Detector) -> (Value, String) {
+    let limits = detector
+        .limits
+        .iter()
+        .map(|limit| json!({ "key": limit.key, "default": limit.default, "unit": limit.unit, "source": limit.source }));
+    let value = json!({
+        "finding": detector.kind,
+        "question": detector.question,
+        "limits": limits.collect::<Vec<_>>(),
+    });
+    let mut text = lines(&[("finding", detector.kind), ("question", detector.question)]);
+    text.push_str(&format!("\n[limits.{}]\n", detector.kind));
+    for limit in detector.limits {
+        text.push_str(&format!("{} = {}\n  # {}\n  # {}\n", limit.key, limit.default, limit.unit, limit.source));
+    }
     (value, text)
 }
 
