@@ -76,6 +76,13 @@ impl FirstTimes {
         times
     }
 
+    /// When each came first, in seconds since 1970, and whether it never came again; in order.
+    pub fn in_order(&self) -> Vec<(i64, bool)> {
+        let mut firsts: Vec<_> = self.0.values().map(|uses| (i64::from(uses.first_s), uses.times == 1)).collect();
+        firsts.sort_unstable();
+        firsts
+    }
+
     /// The hashes of those things that came first between two moments, these included, and how often each came; in no order.
     pub fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = (u64, u32)> {
         let (from, to) = (from.seconds(), to.seconds());
@@ -138,6 +145,11 @@ impl<T: Ord + Clone, const KEPT: usize> Earliest<T, KEPT> {
         for (at, thing) in other.kept {
             self.keep(at, thing);
         }
+    }
+
+    /// Those of the kept ones that are of a span, its ends included.
+    pub fn between(&self, first: Timestamp, last: Timestamp) -> impl Iterator<Item = (Timestamp, &T)> {
+        self.kept.iter().filter(move |(at, _)| (first..=last).contains(at)).map(|(at, thing)| (*at, thing))
     }
 
     /// In the order of their moments.

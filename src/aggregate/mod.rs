@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 
 pub use self::around::{Around, Notice, Receiver, ReceiverHour, Tries, Visits};
 pub use self::network::{HourUse, NetworkUse};
-pub use self::profile::{Pair, SenderProfile, SenderUse, Unauthorized};
+pub use self::profile::{Pair, SIZE_STEPS, SenderProfile, SenderUse, Unauthorized};
 pub use self::reason::{Codes, Reason, ReasonKey};
 pub use self::trouble::{Answer, Trouble, TroubleKind};
 use crate::classify::Verdict;

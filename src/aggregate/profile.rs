@@ -23,6 +23,8 @@ use crate::mail::time::Timestamp;
 
 /// Envelope senders of one identity that are kept with their names; more are only counted.
 const SENDERS: usize = 4_096;
+/// Steps to a doubling in which [`SenderProfile::size_hours`] counts sizes: a quarter of a hundredth each.
+pub const SIZE_STEPS: f64 = 256.0;
 /// Receivers that are kept with their names in one [`Unauthorized`].
 const RECEIVERS: usize = 256;
 
@@ -121,7 +123,7 @@ pub struct SenderProfile {
     pub networks: BTreeMap<IpAddr, NetworkUse>,
     /// Sizes of messages, in steps of an eighth of a doubling.
     pub sizes: BTreeMap<u16, u64>,
-    /// Messages of a login by hour since 1970 and size, in steps of a thirty-second of a doubling.
+    /// Messages of a login by hour since 1970 and size, in [`SIZE_STEPS`] of a doubling.
     pub size_hours: BTreeMap<(i64, u16), u32>,
     /// Messages by directory of the program that handed them in (Exim `cwd=`).
     pub directories: BTreeMap<Octets, u64>,
@@ -241,6 +243,16 @@ impl SenderProfile {
         self.pairs.values().filter(|pair| is_one(address::split(&pair.recipient).1)).collect()
     }
 
+    /// The first queue ids of a span, which held so many messages.
+    pub fn queue_ids_between(&self, first: Timestamp, last: Timestamp, messages: u64) -> QueueIds {
+        let mut queue_ids = QueueIds::default();
+        for (at, id) in self.pairs.values().flat_map(|pair| pair.queue_ids.between(first, last)) {
+            queue_ids.add(at, *id);
+        }
+        queue_ids.count = messages;
+        queue_ids
+    }
+
     /// Recipients or domains with a kind of trouble, by name.
     pub fn troubles(&self, kind: TroubleKind) -> Vec<&Trouble> {
         let mut troubles: Vec<_> = self.troubles.values().filter(|t| t.kind == kind).collect();
@@ -350,7 +362,7 @@ impl SenderProfile {
                 *self.sizes.entry(size_step(size, 8.0)).or_default() += 1;
                 if self.kind == IdentityKind::Sasl {
                     let hour = message.first_seen.hour();
-                    *self.size_hours.entry((hour, size_step(size, 32.0))).or_default() += 1;
+                    *self.size_hours.entry((hour, size_step(size, SIZE_STEPS))).or_default() += 1;
                 }
             }
             if let Some(directory) = &message.origin.directory {

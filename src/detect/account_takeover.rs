@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::case::{bad_share, countries, with};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, Signs, named};
 use crate::aggregate::distinct::Distinct;
 use crate::aggregate::network::NETWORKS;
 use crate::aggregate::{HourUse, NetworkUse, QueueIds, share};
@@ -50,6 +50,10 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// What the signs must weigh beyond the limit where all of it came from one network.
 const ONE_PLACE: f64 = 0.1;
+
+/// The same where it was fewer messages than these, to several recipients each: an association's mailing from somebody's home.
+const BY_HAND: f64 = 0.4;
+const BY_HAND_MESSAGES: u32 = 20;
 
 /// A network that is not the owner's.
 struct Foreign<'a> {
@@ -99,31 +103,28 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let own_countries = countries(own_places.iter());
     let foreign_countries = countries(foreign.iter().map(|one| &one.place));
     let new_countries: Vec<&str> = foreign_countries.difference(&own_countries).copied().collect();
-    let mut signs: Vec<(&str, f64)> = Vec::new();
-    let mut sign = |holds: bool, name: &'static str, weight: f64| {
-        if holds {
-            signs.push((name, weight));
-        }
-    };
-    sign(elsewhere as f64 >= limits.get("networks"), "many-networks", 0.5);
-    sign(at_once(&foreign) >= 2, "networks-at-once", 0.3);
-    sign(foreign.iter().all(|one| is_spray(one.used)), "nobody-twice", 0.2);
-    sign(spread >= 8 && networks >= 10, "networks-all-over", 0.4);
-    sign(!own_countries.is_empty() && !new_countries.is_empty(), "new-country", 0.2);
-    sign(new_countries.len() as f64 >= limits.get("countries"), "many-countries", 0.4);
-    sign(countries_at_once(&foreign) >= 2, "countries-at-once", 0.3);
-    sign(known <= 0.05 && recipients.count() >= 12, "strangers-only", 0.35);
-    sign(bad >= 0.05 && bad >= 2.0 * own_bad, "refused-more", 0.4);
-    sign(bad >= 0.2, "refused-much", 0.3);
-    sign(foreign_peak >= 20 && f64::from(foreign_peak) >= 4.0 * f64::from(own_peak.max(2)), "more-than-ever", 0.4);
-    sign(f64::from(total.recipients) / days as f64 >= 100.0, "large-volume", 0.2);
-    sign(!tried.is_empty(), "guessed-before", 0.5);
-    sign(guessed.is_some(), "guessed-from-elsewhere", 0.3);
-    sign(!shared.is_empty(), "network-of-other-victims", 0.4);
-    sign(senders > 3 * networks as u64, "many-senders", 0.3);
-    sign(round_the_clock(&foreign) >= 18 && recipients.count() >= 30, "round-the-clock", 0.3);
-    sign(recipients.count() >= 30 && case.once_and_replied(first, last).1 == 0.0, "nobody-answers", 0.1);
-    let weight: f64 = signs.iter().map(|(_, weight)| weight).sum();
+    let mut signs = Signs::default();
+    signs.add(elsewhere as f64 >= limits.get("networks"), "many-networks", 0.5);
+    signs.add(at_once(&foreign) >= 2, "networks-at-once", 0.3);
+    signs.add(foreign.iter().all(|one| is_spray(one.used)), "nobody-twice", 0.2);
+    signs.add(spread >= 8 && networks >= 10, "networks-all-over", 0.4);
+    signs.add(!own_countries.is_empty() && !new_countries.is_empty(), "new-country", 0.2);
+    signs.add(new_countries.len() as f64 >= limits.get("countries"), "many-countries", 0.4);
+    signs.add(countries_at_once(&foreign) >= 2, "countries-at-once", 0.3);
+    signs.add(known <= 0.05 && recipients.count() >= 12, "strangers-only", 0.35);
+    // A stale list has its unknown recipients; that mail is not wanted is said of it seldom.
+    let distrusted = share(u64::from(total.distrusted), u64::from(total.recipients));
+    signs.add(bad >= 0.05 && bad >= 2.0 * own_bad && (bad >= 0.12 || distrusted >= 0.01), "refused-more", 0.4);
+    signs.add(bad >= 0.2, "refused-much", 0.3);
+    signs.add(foreign_peak >= 20 && f64::from(foreign_peak) >= 4.0 * f64::from(own_peak.max(2)), "more-than-ever", 0.4);
+    signs.add(f64::from(total.recipients) / days as f64 >= 100.0, "large-volume", 0.2);
+    signs.add(!tried.is_empty(), "guessed-before", 0.5);
+    signs.add(guessed.is_some(), "guessed-from-elsewhere", 0.3);
+    signs.add(!shared.is_empty(), "network-of-other-victims", 0.4);
+    signs.add(senders > 3 * networks as u64, "many-senders", 0.3);
+    signs.add(round_the_clock(&foreign) >= 18 && recipients.count() >= 30, "round-the-clock", 0.3);
+    signs.add(recipients.count() >= 30 && case.once_and_replied(first, last).1 == 0.0, "nobody-answers", 0.1);
+    let weight = signs.weight();
     // What is only much, and much refused, may be the owner's: somebody else shows by where and to whom.
     const ELSE: &[&str] = &[
         "many-networks",
@@ -137,11 +138,15 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         "many-senders",
         "round-the-clock",
     ];
-    let is_other = signs.iter().any(|(name, _)| ELSE.contains(name));
+    let is_other = signs.has(ELSE);
     // Networks are what the question is about; a new place alone is a journey.
     let is_elsewhere = !own.is_empty() || elsewhere as f64 >= limits.get("networks") || !tried.is_empty();
-    // One new place asks for more than several.
-    let least = limits.get("score") + if networks == 1 && tried.is_empty() { ONE_PLACE } else { 0.0 };
+    // One new place asks for more than several, and a few messages, each to many, for yet more: so people write.
+    let mut least = limits.get("score");
+    if networks == 1 && tried.is_empty() {
+        let is_by_hand = total.messages < BY_HAND_MESSAGES && total.recipients > 2 * total.messages;
+        least += if is_by_hand { BY_HAND } else { ONE_PLACE };
+    }
     if weight < least || !is_elsewhere || !is_other {
         return None;
     }
@@ -154,7 +159,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         in_countries(&foreign_countries),
         total.recipients,
         bad * 100.0,
-        signs.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+        signs.names(),
     );
     let shown: Vec<_> = foreign
         .iter()
@@ -171,7 +176,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         })
         .collect();
     let evidence = json!({
-        "signs": signs.iter().map(|(name, weight)| json!({ "sign": name, "weight": weight })).collect::<Vec<_>>(),
+        "signs": signs.to_json(),
         "weight": weight,
         "foreign_networks": networks,
         "own_networks": own.len(),

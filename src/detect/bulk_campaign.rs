@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::case::{bad_share, run_around, total_between};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
-use crate::aggregate::share;
+use crate::aggregate::{SIZE_STEPS, share};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
 
@@ -72,7 +72,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         last,
         messages: u64::from(used.messages),
         recipients: run,
-        queue_ids: profile.queue_ids.clone(),
+        queue_ids: profile.queue_ids_between(first, last, u64::from(used.messages)),
         explanation: format!(
             "{} mailed {run} recipients for the first time between {first} and {last}, under {domains} domains; {:.0} % of its messages are of one size, {:.0} % of the recipients were refused as unknown or unwanted, and {:.0} % ever wrote back.",
             named(profile),
@@ -99,7 +99,7 @@ fn alike_share(case: &Case<'_>, first: Timestamp, last: Timestamp) -> f64 {
     let mut wide = 2;
     for ((_, step), count) in case.profile.size_hours.range((first.hour(), 0)..=(last.hour(), u16::MAX)) {
         *sizes.entry(*step).or_default() += u64::from(*count);
-        wide = 8;
+        wide = (SIZE_STEPS / 4.0) as u16;
     }
     if sizes.is_empty() {
         sizes.clone_from(&case.profile.sizes);

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
+use super::campaign::{Campaign, campaigns};
 use crate::aggregate::distinct::FirstTimes;
 use crate::aggregate::window::busiest;
 use crate::aggregate::{Around, HourUse, NetworkUse, QueueIds, SenderProfile, SenderUse, share};
@@ -46,17 +47,13 @@ pub(super) struct Surroundings<'a> {
     tried_from: BTreeMap<(&'a [u8], IpAddr), (u64, Timestamp)>,
     /// What all clients of a network tried: recipients refused as unknown, recipients taken, and the client with the most.
     guessing: BTreeMap<IpAddr, Guessing<'a>>,
-    /// Logins that sent many messages of one size in one hour, by hour and size step, where several did.
-    alike: BTreeMap<(i64, u16), Vec<&'a SenderProfile>>,
+    campaigns: Vec<Campaign<'a>>,
+    /// Numbers of the campaigns of each login, by [`key`].
+    campaigns_of: BTreeMap<(&'a [u8], Option<HostId>), Vec<usize>>,
     pub profiles: &'a [SenderProfile],
     pub places: &'a Places,
     own_networks: &'a [IpNetwork],
 }
-
-/// Messages of one size in an hour from which on a login counts for a campaign.
-const ALIKE_MESSAGES: u32 = 6;
-/// Logins that make a campaign.
-const ALIKE_LOGINS: usize = 3;
 
 /// Guesses at recipients out of one network.
 pub(super) struct Guessing<'a> {
@@ -122,7 +119,13 @@ impl<'a> Surroundings<'a> {
                 }
             }
         }
-        let alike = alike(profiles);
+        let campaigns = campaigns(profiles);
+        let mut campaigns_of: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (at, campaign) in campaigns.iter().enumerate() {
+            for run in &campaign.runs {
+                campaigns_of.entry(key(run.profile)).or_default().push(at);
+            }
+        }
         Self {
             around,
             logins_of,
@@ -131,12 +134,18 @@ impl<'a> Surroundings<'a> {
             guesses,
             tried_from,
             guessing,
-            alike,
+            campaigns,
+            campaigns_of,
             profiles,
             places,
             own_networks,
         }
     }
+}
+
+/// What tells one login's profile from the others: its name, and its first host, as two hosts' users are not one.
+fn key(profile: &SenderProfile) -> (&[u8], Option<HostId>) {
+    (&profile.name, profile.hosts.first().copied())
 }
 
 /// Suspects of one network that are kept.
@@ -147,34 +156,11 @@ fn is_ordinary(used: &NetworkUse) -> bool {
     bad_share(used.total) < 0.15 && used.hours.len() >= 2
 }
 
-/// Which logins sent alike messages in one hour. A size near the border of two steps falls into both.
-fn alike(profiles: &[SenderProfile]) -> BTreeMap<(i64, u16), Vec<&SenderProfile>> {
-    let mut found: BTreeMap<(i64, u16), Vec<&SenderProfile>> = BTreeMap::new();
-    for profile in profiles.iter().filter(|profile| profile.kind == IdentityKind::Sasl) {
-        for ((hour, step), count) in &profile.size_hours {
-            let next = profile.size_hours.get(&(*hour, step + 1)).copied().unwrap_or(0);
-            if count + next >= ALIKE_MESSAGES {
-                found.entry((*hour, *step)).or_default().push(profile);
-            }
-        }
-    }
-    found.retain(|_, logins| logins.len() >= ALIKE_LOGINS);
-    found
-}
-
 impl<'a> Case<'a> {
-    /// Hours in which this login sent messages as others did at the same time, with these others.
-    pub(super) fn alike(&self) -> (Vec<i64>, Vec<&'a SenderProfile>) {
-        let (mut hours, mut logins) = (Vec::new(), BTreeMap::new());
-        for ((hour, step), count) in &self.profile.size_hours {
-            let Some(all) = self.surroundings.alike.get(&(*hour, *step)).filter(|_| *count > 0) else { continue };
-            if all.iter().any(|one| std::ptr::eq(*one, self.profile)) {
-                hours.push(*hour);
-                logins.extend(all.iter().map(|one| (&one.name, *one)));
-            }
-        }
-        hours.dedup();
-        (hours, logins.into_values().collect())
+    /// The campaigns that this login's mail is a part of.
+    pub(super) fn campaigns(&self) -> Vec<&'a Campaign<'a>> {
+        let of = self.surroundings.campaigns_of.get(&key(self.profile)).map(Vec::as_slice).unwrap_or_default();
+        of.iter().filter_map(|at| self.surroundings.campaigns.get(*at)).collect()
     }
 
     /// The host, where the identity stands for one.

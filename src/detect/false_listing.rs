@@ -31,6 +31,8 @@ pub(super) const DETECTOR: Detector = Detector {
 const LOOKED_AT: usize = 50;
 /// Hours of each that are.
 const HOURS: usize = 24;
+/// Hours that suffice, however many others there are.
+const ALONE_HOURS: usize = 4;
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     let Some(host) = case.host() else { return Vec::new() };
@@ -52,14 +54,21 @@ fn is_alone(here: &[(&Octets, &Receiver)], name: &Octets, receiver: &Receiver, l
             let near = other.hours.range(hour - 1..=hour + 1);
             let (delivered, listed) = near.fold((0, 0), |sum, (_, used)| (sum.0 + used.delivered, sum.1 + used.listed));
             taking += u64::from(delivered > 0 && listed == 0);
-            saying += u64::from(listed > 0);
+            // Who names another list speaks of something else.
+            saying += u64::from(listed > 0 && names_the_same(receiver, other));
         }
         taking as f64 >= limits.get("others") && saying * 10 <= taking
     };
     // Of many hours a part tells as well.
     let looked: Vec<i64> = hours.iter().copied().step_by(hours.len() / HOURS + 1).collect();
     let alone = looked.iter().filter(|hour| is_alone_at(**hour)).count();
-    alone >= 2 && 2 * alone >= looked.len()
+    // While the host is listed in truth, somewhere, it does not show.
+    alone >= 2 && (2 * alone >= looked.len() || alone >= ALONE_HOURS)
+}
+
+/// True where two receivers name one list, or one of them names none.
+fn names_the_same(one: &Receiver, other: &Receiver) -> bool {
+    one.lists.is_empty() || other.lists.is_empty() || one.lists.keys().any(|list| other.lists.contains_key(list))
 }
 
 fn draft(name: &[u8], worst: &Receiver) -> Option<Draft> {

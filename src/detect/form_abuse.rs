@@ -55,6 +55,11 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if profile.kind != IdentityKind::Uid && !is_site_login(case) {
         return None;
     }
+    // An absence's replies and other notices go out under the null sender, a form's mail never.
+    let notices: u64 = profile.senders().iter().filter(|sender| sender.address.is_empty()).map(|sender| sender.messages).sum();
+    if share(notices, profile.messages) >= 0.2 {
+        return None;
+    }
     let firsts = profile.distinct_recipients.times();
     let (first, last, run) = run_around(&firsts, SECONDS_PER_DAY, SECONDS_PER_DAY / 2)?;
     if (run as f64) < limits.get("recipients") {
@@ -81,7 +86,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         last,
         messages: u64::from(used.messages),
         recipients: run,
-        queue_ids: profile.queue_ids.clone(),
+        queue_ids: profile.queue_ids_between(first, last, u64::from(used.messages)),
         explanation: format!(
             "{} mailed {run} recipients between {first} and {last}, most of them once; {:.0} % are at the large mailbox providers and {:.0} % were refused as unknown or unwanted{}.",
             named(profile),

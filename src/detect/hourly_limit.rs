@@ -61,7 +61,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         last,
         messages: u64::from(used.messages),
         recipients: u64::from(used.recipients),
-        queue_ids: profile.queue_ids.clone(),
+        queue_ids: profile.queue_ids_between(first, last, u64::from(used.messages)),
         explanation: format!(
             "{} asked for {} recipients in the hour from {}, {times:.1} times the limit of {limit:.0}; it was {} the limit {} times between {first} and {last}, with {:.0} % refused as unknown or unwanted.",
             named(profile),

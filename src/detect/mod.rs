@@ -3,13 +3,14 @@
 //!
 //! A new detector is its file and one word in the list below.
 
+mod campaign;
 mod case;
 mod retries;
 
 use std::collections::BTreeMap;
 
 use ipnetwork::IpNetwork;
-use serde_json::Value;
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
 pub use self::case::Case;
@@ -173,6 +174,35 @@ struct Draft {
     explanation: String,
     evidence: Value,
     next_step: String,
+}
+
+/// Named, weighted signs that add up.
+#[derive(Default)]
+struct Signs(Vec<(&'static str, f64)>);
+
+impl Signs {
+    fn add(&mut self, holds: bool, name: &'static str, weight: f64) {
+        if holds {
+            self.0.push((name, weight));
+        }
+    }
+
+    fn has(&self, names: &[&str]) -> bool {
+        self.0.iter().any(|(name, _)| names.contains(name))
+    }
+
+    /// The sum, to the thousandth: 0.6 and 0.3 are 0.9.
+    fn weight(&self) -> f64 {
+        (self.0.iter().map(|(_, weight)| weight).sum::<f64>() * 1_000.0).round() / 1_000.0
+    }
+
+    fn names(&self) -> String {
+        self.0.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.iter().map(|(name, weight)| json!({ "sign": name, "weight": weight })).collect()
+    }
 }
 
 impl Finding {

@@ -1,6 +1,7 @@
 //! Somebody guesses logins: one client many, many clients one, in bursts or slowly; and whether it worked.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde_json::json;
 
@@ -107,11 +108,18 @@ fn by_client(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
 fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let profile = case.profile;
     let guesses = case.guesses()?;
-    let own = |address: &std::net::IpAddr| profile.networks.get(&network(*address)).is_some_and(|used| {
+    let own = |address: &IpAddr| profile.networks.get(&network(*address)).is_some_and(|used| {
         Some(used.first) < guesses.first
     });
     let strangers: BTreeSet<_> = guesses.ips.iter().filter(|address| !own(address)).collect();
-    if (guesses.failures as f64) < limits.get("failures") || (strangers.len() as f64) < limits.get("clients") {
+    // From a few places that the login never was seen at, as many as from many.
+    let networks: BTreeSet<_> = strangers.iter().map(|address| network(**address)).collect();
+    let tried = |of: &IpAddr| case.tried_from(*of).map_or(0, |(failures, _)| failures);
+    let nowhere = networks.iter().filter(|of| !profile.networks.contains_key(*of));
+    let (places, failures) = nowhere.fold((0, 0), |sum, of| (sum.0 + 1, sum.1 + tried(of)));
+    let is_spread = strangers.len() as f64 >= limits.get("clients")
+        || (places >= 2 && failures as f64 >= limits.get("failures"));
+    if (guesses.failures as f64) < limits.get("failures") || !is_spread {
         return None;
     }
     let (first, last) = (guesses.first?, guesses.last?);

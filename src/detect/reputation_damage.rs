@@ -62,16 +62,30 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
             && share(one.answers, one.answers + one.delivered) >= limits.get("share")
     });
     episodes.sort_by_key(|one| (one.from, one.name.clone()));
-    // What begins within a day of the first has its cause.
-    let mut rest = episodes.as_slice();
-    let mut found = Vec::new();
+    let groups = grouped(&episodes);
+    groups.into_iter().filter_map(|group| draft(case, host, group, limits)).collect()
+}
+
+/// Episodes, in the order of their beginnings, by state of the host: what begins within a day of the first has its cause, and
+/// so has what begins while half of the receivers still say so.
+fn grouped<'a, 'b>(episodes: &'b [Episode<'a>]) -> Vec<&'b [Episode<'a>]> {
+    let mut groups = Vec::new();
+    let mut rest = episodes;
     while let Some(first) = rest.first() {
-        let len = rest.partition_point(|one| one.from - first.from <= ONSET_HOURS);
+        let mut until = first.from + ONSET_HOURS;
+        let mut len = rest.partition_point(|one| one.from <= until);
+        while let (Some(next), Some(group)) = (rest.get(len), rest.get(..len)) {
+            if 2 * group.iter().filter(|one| one.to >= next.from).count() < len {
+                break;
+            }
+            until = next.from + ONSET_HOURS;
+            len = rest.partition_point(|one| one.from <= until);
+        }
         let (group, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-        found.extend(draft(case, host, group, limits));
+        groups.push(group);
         rest = after;
     }
-    found
+    groups
 }
 
 fn episodes<'a>(name: &'a Octets, receiver: &'a Receiver) -> Vec<Episode<'a>> {
@@ -160,4 +174,32 @@ fn risen_before(case: &Case<'_>, host: HostId, at: Timestamp) -> Vec<(String, u6
     found.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     found.truncate(5);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_state_of_a_host_is_one_group() {
+        let (name, receiver) = (Octets::from(&b"x.example"[..]), Receiver::default());
+        let of = |spans: &[(i64, i64)]| -> Vec<usize> {
+            let one = |(from, to): &(i64, i64)| Episode {
+                from: *from,
+                to: *to,
+                answers: 9,
+                delivered: 0,
+                name: &name,
+                receiver: &receiver,
+            };
+            let episodes: Vec<_> = spans.iter().map(one).collect();
+            grouped(&episodes).iter().map(|group| group.len()).collect()
+        };
+        assert_eq!(of(&[(0, 5), (20, 22), (24, 30)]), [3]);
+        // A second day's trouble is its own where the first is over, and the same while it lasts.
+        assert_eq!(of(&[(0, 5), (1, 6), (40, 45), (41, 45)]), [2, 2]);
+        assert_eq!(of(&[(0, 90), (1, 80), (40, 90), (70, 75)]), [4]);
+        assert_eq!(of(&[(0, 90), (1, 6), (2, 6), (40, 45)]), [3, 1]);
+        assert!(of(&[]).is_empty());
+    }
 }

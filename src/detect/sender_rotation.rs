@@ -2,14 +2,17 @@
 //! one name under many domains.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::case::{Senders, bad_share, few, run_around, total_between};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named, stop_it};
+use super::campaign::{Campaign, Run, domain};
+use super::case::{Senders, bad_share, domain_of, few, run_around, total_between};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, Signs, named, stop_it};
 use crate::aggregate::window::busiest;
 use crate::aggregate::{HourUse, SenderProfile, SenderUse, share};
-use crate::mail::address::{printable, split};
+use crate::correlate::Octets;
+use crate::mail::address::{is_own_network, printable, split};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
 
@@ -25,7 +28,7 @@ pub(super) const DETECTOR: Detector = Detector {
         },
         Limit {
             key: "random_senders",
-            default: 8.0,
+            default: 6.0,
             unit: "envelope senders with a local part of random letters and digits",
             source: "generated names; fixtures/cases/first-look has none among its honest senders",
         },
@@ -48,14 +51,20 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "a firm has its few domains on its host",
         },
         Limit {
-            key: "campaign_logins",
-            default: 4.0,
-            unit: "logins that send messages of one size at the same time to people they never wrote to",
-            source: "detectors.md: one campaign split over several logins to stay under the limit",
+            key: "campaign_domains",
+            default: 3.0,
+            unit: "domains whose logins send messages of one size at the same time to people they never wrote to",
+            source: "detectors.md: one campaign split over several logins to stay under the limit; one firm's logins are its own",
+        },
+        Limit {
+            key: "campaign_score",
+            default: 1.0,
+            unit: "sum of the signs' weights",
+            source: "one strong sign with two others: branches of an association mail one text at one hour, too",
         },
         Limit {
             key: "campaign_bad_share",
-            default: 0.03,
+            default: 0.02,
             unit: "of the recipients of these logins then refused as unknown or unwanted",
             source: "detectors.md: month-end invoices of several firms go out in one hour, too",
         },
@@ -209,7 +218,8 @@ fn without_number(text: &[u8]) -> Option<(Vec<u8>, u64)> {
 /// Senders whose local part reads like chance.
 fn random<'a>(senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'a SenderUse>> {
     let found: Vec<_> = senders.iter().copied().filter(|s| is_random(split(&s.address).0)).collect();
-    (found.len() as f64 >= limits.get("random_senders") && 2 * found.len() >= senders.len()).then_some(found)
+    // Half of what chance writes does not read like it; of names hardly one does.
+    (found.len() as f64 >= limits.get("random_senders") && 3 * found.len() >= senders.len()).then_some(found)
 }
 
 /// True for a local part of at least six letters and digits that change places often, or with a run of consonants that
@@ -279,43 +289,147 @@ fn one_name<'a>(case: &Case<'_>, senders: &[&'a SenderUse], limits: &Limits<'_>)
 
 /// Logins of one campaign that are looked at.
 const CAMPAIGN_LOGINS: usize = 100;
+/// Users of a network beyond which it is a carrier's or a large office's.
+const NETWORK_USERS: usize = 20;
 
-/// One campaign split over several logins: the same size at the same time, to strangers.
+/// One campaign split over several logins. That several mail at one time, at one size, to strangers, is no proof yet:
+/// associations do.
 fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let profile = case.profile;
-    let (hours, logins) = case.alike();
-    let (from, to) = (hours.first().copied()?, hours.last().copied()?);
-    let once = |one: &SenderProfile| share(one.distinct_recipients.once(), one.distinct_recipients.count()) >= 0.3;
-    let logins: Vec<_> = logins.into_iter().take(CAMPAIGN_LOGINS).filter(|one| once(one)).collect();
-    if (logins.len() as f64) < limits.get("campaign_logins") || !once(profile) {
+    let all = case.campaigns();
+    let closest = all.iter().min_by(|a, b| a.by_chance.total_cmp(&b.by_chance))?;
+    // The same logins again in other windows.
+    let others = |one: &Campaign<'_>| {
+        one.runs.iter().filter(|run| closest.run_of(run.profile).is_some()).count() >= 1 + CAMPAIGN_OTHERS
+    };
+    let windows: Vec<&Campaign<'_>> = all.iter().copied().filter(|one| others(one)).collect();
+    let mut logins: BTreeMap<&[u8], &SenderProfile> = BTreeMap::new();
+    for run in windows.iter().flat_map(|one| &one.runs) {
+        if logins.len() < CAMPAIGN_LOGINS {
+            logins.insert(&run.profile.name, run.profile);
+        }
+    }
+    let domains: BTreeSet<&[u8]> = logins.values().map(|one| domain(one)).collect();
+    if (domains.len() as f64) < limits.get("campaign_domains") {
         return None;
     }
-    let first = Timestamp::from_seconds(from * SECONDS_PER_HOUR);
-    let last = Timestamp::from_seconds((to + 1) * SECONDS_PER_HOUR - 1).min(profile.last_seen);
-    let used = total_between(profile, first, last);
-    let all: HourUse = logins.iter().map(|one| total_between(one, first, last)).sum();
-    if bad_share(all) < limits.get("campaign_bad_share") {
+    let runs = || windows.iter().filter_map(|one| one.run_of(profile));
+    let hour = |hour: i64| Timestamp::from_seconds(hour * SECONDS_PER_HOUR);
+    let from = hour(runs().map(|run| run.from).min()?);
+    let to = hour(runs().map(|run| run.to).max()? + 1).plus_seconds(-1);
+    let firsts = profile.distinct_recipients.times();
+    let first = firsts.iter().copied().find(|at| *at >= from).unwrap_or(from);
+    let last = firsts.iter().rev().copied().find(|at| *at <= to).unwrap_or(to);
+    // Hours are disjoint; a day is looked at as a whole.
+    let is_in_day = |run: &&Run<'_>| {
+        let mut days = windows.iter().filter(|one| one.hours > 1).filter_map(|one| one.run_of(profile));
+        !days.any(|day| !std::ptr::eq(day, *run) && (day.from..=day.to).contains(&run.from) && day.messages >= run.messages)
+    };
+    let messages: u64 = runs().filter(is_in_day).map(|run| run.messages).sum();
+    let by_chance = |is_day: bool| -> f64 {
+        windows.iter().filter(|one| (one.hours > 1) == is_day).map(|one| one.by_chance).product()
+    };
+    let by_chance = by_chance(true).min(by_chance(false));
+    let used: HourUse = logins.values().map(|one| total_between(one, first, last)).sum();
+    let bad = bad_share(used);
+    let new_networks = logins.values().filter(|one| came_from_new_networks(one, from, to)).count();
+    let shared = shared_networks(case, &logins, from, to);
+    let senders = shared_senders(&logins, from, to);
+    let mut signs = Signs::default();
+    signs.add(by_chance <= 0.01, "one-size-beyond-chance", 0.6);
+    signs.add(by_chance > 0.01 && by_chance <= 0.05, "one-size-hardly-by-chance", 0.3);
+    signs.add(used.distrusted >= 2 && share(u64::from(used.distrusted), u64::from(used.recipients)) >= 0.01, "refused-as-spam", 0.3);
+    signs.add(share(u64::from(used.invalid), u64::from(used.recipients)) >= 0.12, "unknown-recipients", 0.3);
+    signs.add(u64::from(used.recipients) * 2 <= u64::from(used.messages) * 3, "one-message-each", 0.2);
+    signs.add(last.seconds_since(first) >= 3 * SECONDS_PER_HOUR, "steady-for-hours", 0.2);
+    signs.add(2 * new_networks >= logins.len(), "from-new-networks", 0.2);
+    signs.add(!shared.is_empty(), "one-network", 0.4);
+    signs.add(!senders.is_empty(), "one-sender-domain", 0.5);
+    if bad < limits.get("campaign_bad_share") {
         return None;
     }
-    let first = first.max(profile.first_seen);
-    let names: Vec<_> = logins.iter().take(20).map(|one| printable(&one.name)).collect();
+    if signs.weight() < limits.get("campaign_score") {
+        return None;
+    }
+    let names: Vec<_> = logins.keys().take(20).map(|name| printable(name)).collect();
     Some(Draft {
         severity: Severity::High,
-        score: 0.6,
+        score: 0.3 + signs.weight() / 3.0,
         first,
         last,
-        messages: u64::from(used.messages),
-        recipients: u64::from(used.recipients),
-        queue_ids: profile.queue_ids.clone(),
+        messages,
+        recipients: messages,
+        queue_ids: profile.queue_ids_between(first, last, messages),
         explanation: format!(
-            "{} sent messages of one size at the same time as {} other logins ({}), between {first} and {last}: one campaign split over them.",
+            "{} sent {messages} messages of one size to strangers between {first} and {last}, as {} other logins of {} domains did ({}): one campaign split over them, {:.0} % of it refused as unknown or unwanted. Signs: {}.",
             named(profile),
-            logins.len().saturating_sub(1),
+            logins.len() - 1,
+            domains.len(),
             few(&names),
+            bad * 100.0,
+            signs.names(),
         ),
-        evidence: json!({ "pattern": "campaign", "logins": names, "login_count": logins.len(), "hours": hours.len() }),
-        next_step: "Suspend all the logins named and reset their passwords; they are in one hand.".into(),
+        evidence: json!({
+            "pattern": "campaign",
+            "signs": signs.to_json(),
+            "weight": signs.weight(),
+            "logins": names,
+            "login_count": logins.len(),
+            "domains": domains.len(),
+            "groups_like_it_by_chance": by_chance,
+            "refused_share": bad,
+            "logins_from_new_networks": new_networks,
+            "networks_in_common": shared.iter().take(10).map(ToString::to_string).collect::<Vec<_>>(),
+            "sender_domains_in_common": senders.iter().take(10).map(|name| printable(name)).collect::<Vec<_>>(),
+        }),
+        next_step: "Ask the owners of the logins named; where the mail is not theirs, suspend the logins and reset their passwords: they are in one hand.".into(),
     })
+}
+
+/// Other logins that two windows of one campaign have in common.
+const CAMPAIGN_OTHERS: usize = 2;
+
+/// True where a login wrote most of its mail of a span from networks that it had not used before, having been there before.
+fn came_from_new_networks(profile: &SenderProfile, from: Timestamp, to: Timestamp) -> bool {
+    let recipients = |is_new: bool| -> u32 {
+        let networks = profile.networks.values().filter(|used| (used.first >= from) == is_new);
+        networks.flat_map(|used| used.hours.range(from.hour()..=to.hour())).map(|(_, hour)| hour.recipients).sum()
+    };
+    profile.first_seen < from && recipients(true) > recipients(false)
+}
+
+/// Networks out of which logins of several domains wrote in a span, and few others ever.
+fn shared_networks(
+    case: &Case<'_>,
+    logins: &BTreeMap<&[u8], &SenderProfile>,
+    from: Timestamp,
+    to: Timestamp,
+) -> Vec<IpAddr> {
+    let mut domains: BTreeMap<IpAddr, BTreeSet<&[u8]>> = BTreeMap::new();
+    for one in logins.values() {
+        for (network, used) in &one.networks {
+            if !is_own_network(*network) && used.hours.range(from.hour()..=to.hour()).next().is_some() {
+                domains.entry(*network).or_default().insert(domain(one));
+            }
+        }
+    }
+    domains.retain(|network, of| of.len() >= 2 && case.others_in(*network).take(NETWORK_USERS).count() < NETWORK_USERS);
+    domains.into_keys().collect()
+}
+
+/// Sender domains first used in a span by logins of several domains, of none of which it is.
+fn shared_senders(logins: &BTreeMap<&[u8], &SenderProfile>, from: Timestamp, to: Timestamp) -> Vec<Octets> {
+    let mut domains: BTreeMap<Octets, BTreeSet<&[u8]>> = BTreeMap::new();
+    for one in logins.values() {
+        for sender in one.senders() {
+            let of = domain_of(&sender.address);
+            if (from..=to).contains(&sender.first) && !of.is_empty() && *of != *domain(one).to_ascii_lowercase() {
+                domains.entry(of).or_default().insert(domain(one));
+            }
+        }
+    }
+    domains.retain(|_, of| of.len() >= 2);
+    domains.into_keys().collect()
 }
 
 /// Senders under many domains, none of which is the login's main one.

@@ -55,7 +55,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let is_found = messages as f64 / days >= limits.get("messages_per_day")
         && senders.uses.len() as f64 >= limits.get("senders")
         && clock as f64 >= limits.get("hours")
-        && share(messages, profile.messages) >= 0.6;
+        && share(messages, profile.messages) >= 0.5;
     if !is_found {
         return None;
     }
