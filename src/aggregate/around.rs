@@ -192,6 +192,8 @@ pub struct Around {
     /// Messages from outside that did not get to all recipients: what a notice about one of them says, a stranger reads.
     pub bounced_inbound: HashSet<(HostId, QueueId)>,
     pub notices: BTreeMap<HostId, Vec<Notice>>,
+    /// Logins tried in vain by clients that did too little to be told of; only at the end.
+    pub few_tries: Vec<(IpAddr, Octets, Tries)>,
 }
 
 /// One number for "`from` has written to `to`", by the hashes of the addresses.

@@ -160,6 +160,7 @@ impl Profiles {
         visits.sort_unstable_by_key(|(key, _)| *key);
         for ((host_key, ip), (host, visits)) in visits {
             if visits.unknown.count() + visits.failures() < LEAST_TRIES {
+                self.around.few_tries.extend(visits.logins.into_iter().map(|(login, tries)| (ip, login, tries)));
                 continue;
             }
             let Some(at) = visits.first() else { continue };

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::campaign::{Campaign, campaigns};
 use crate::aggregate::distinct::FirstTimes;
 use crate::aggregate::window::busiest;
-use crate::aggregate::{Around, HourUse, NetworkUse, QueueIds, SenderProfile, SenderUse, share};
+use crate::aggregate::{Around, HourUse, NetworkUse, QueueIds, SenderProfile, SenderUse, Tries, share};
 use crate::correlate::{HostId, Octets};
 use crate::mail::address::{ip, network, printable, split};
 use crate::mail::identity::IdentityKind;
@@ -32,11 +32,20 @@ pub(super) struct Guesses {
     pub last: Option<Timestamp>,
 }
 
+/// Vain tries of one client at one login, of a domain whose people never sent from the client's network.
+pub(super) struct Guess<'a> {
+    pub client: IpAddr,
+    pub login: &'a [u8],
+    pub failures: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
 /// What all identities together tell about each.
 pub(super) struct Surroundings<'a> {
     pub around: &'a Around,
     /// Logins that sent mail from each client network, with their recipients there.
-    logins_of: BTreeMap<IpAddr, Vec<(&'a SenderProfile, &'a NetworkUse)>>,
+    logins_of: LoginsOf<'a>,
     /// Of each network and login domain: how many logins of it send ordinary mail from there.
     offices: BTreeMap<(IpAddr, &'a [u8]), u64>,
     /// Logins with much refused mail from a network, a few of each.
@@ -45,6 +54,8 @@ pub(super) struct Surroundings<'a> {
     guesses: BTreeMap<&'a [u8], Guesses>,
     /// Vain tries at each login from each network, with the moment of the first.
     tried_from: BTreeMap<(&'a [u8], IpAddr), (u64, Timestamp)>,
+    /// By domain of the logins, with the client that tried most.
+    guessed_domains: BTreeMap<&'a [u8], (Vec<Guess<'a>>, &'a SenderProfile)>,
     /// What all clients of a network tried: recipients refused as unknown, recipients taken, and the client with the most.
     guessing: BTreeMap<IpAddr, Guessing<'a>>,
     campaigns: Vec<Campaign<'a>>,
@@ -70,7 +81,7 @@ impl<'a> Surroundings<'a> {
         places: &'a Places,
         own_networks: &'a [IpNetwork],
     ) -> Self {
-        let mut logins_of: BTreeMap<IpAddr, Vec<_>> = BTreeMap::new();
+        let mut logins_of: LoginsOf<'_> = BTreeMap::new();
         let mut offices: BTreeMap<(IpAddr, &[u8]), u64> = BTreeMap::new();
         let mut suspects: BTreeMap<IpAddr, Vec<&SenderProfile>> = BTreeMap::new();
         let mut guesses: BTreeMap<&[u8], Guesses> = BTreeMap::new();
@@ -119,6 +130,16 @@ impl<'a> Surroundings<'a> {
                 }
             }
         }
+        for (client, login, tries) in &around.few_tries {
+            let known = guesses.entry(login).or_default();
+            known.failures += tries.failures;
+            known.ips.insert(*client);
+            known.first = Some(known.first.map_or(tries.first, |first| first.min(tries.first)));
+            known.last = known.last.max(Some(tries.last));
+            let from = tried_from.entry((login, network(*client))).or_insert((0, tries.first));
+            *from = (from.0 + tries.failures, from.1.min(tries.first));
+        }
+        let guessed_domains = guessed_domains(profiles, around, &logins_of);
         let campaigns = campaigns(profiles);
         let mut campaigns_of: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (at, campaign) in campaigns.iter().enumerate() {
@@ -133,6 +154,7 @@ impl<'a> Surroundings<'a> {
             suspects,
             guesses,
             tried_from,
+            guessed_domains,
             guessing,
             campaigns,
             campaigns_of,
@@ -142,6 +164,58 @@ impl<'a> Surroundings<'a> {
         }
     }
 }
+
+/// Logins that sent mail from each network.
+type LoginsOf<'a> = BTreeMap<IpAddr, Vec<(&'a SenderProfile, &'a NetworkUse)>>;
+
+/// Vain tries at logins by strangers, by domain.
+fn guessed_domains<'a>(
+    profiles: &'a [SenderProfile],
+    around: &'a Around,
+    logins_of: &LoginsOf<'a>,
+) -> BTreeMap<&'a [u8], (Vec<Guess<'a>>, &'a SenderProfile)> {
+    let mut found: BTreeMap<&[u8], (Vec<Guess<'_>>, &SenderProfile)> = BTreeMap::new();
+    let mut most: BTreeMap<&[u8], u64> = BTreeMap::new();
+    let domains_in = |client: IpAddr| -> BTreeSet<&[u8]> {
+        let users = logins_of.get(&network(client)).map(Vec::as_slice).unwrap_or_default();
+        users.iter().take(CARRIER).map(|(user, _)| split(&user.name).1).collect()
+    };
+    for profile in profiles {
+        let (Some(visits), Some(client)) = (&profile.visits, ip(&profile.name)) else { continue };
+        let domains = domains_in(client);
+        let mut here: BTreeMap<&[u8], u64> = BTreeMap::new();
+        for (login, tries) in &visits.logins {
+            let domain = split(login).1;
+            if domain.is_empty() || domains.contains(domain) {
+                continue;
+            }
+            *here.entry(domain).or_default() += tries.failures;
+            let Tries { failures, first, last } = *tries;
+            let (guesses, _) = found.entry(domain).or_insert_with(|| (Vec::new(), profile));
+            guesses.push(Guess { client, login, failures, first, last });
+        }
+        for (domain, failures) in here {
+            let known = most.entry(domain).or_default();
+            if failures > *known {
+                *known = failures;
+                found.entry(domain).and_modify(|(_, who)| *who = profile);
+            }
+        }
+    }
+    for (client, login, tries) in &around.few_tries {
+        let domain = split(login).1;
+        if let Some((guesses, _)) = found.get_mut(domain)
+            && !domains_in(*client).contains(domain)
+        {
+            let Tries { failures, first, last } = *tries;
+            guesses.push(Guess { client: *client, login, failures, first, last });
+        }
+    }
+    found
+}
+
+/// Users of a network that are looked at.
+const CARRIER: usize = 1_000;
 
 /// What tells one login's profile from the others: its name, and its first host, as two hosts' users are not one.
 fn key(profile: &SenderProfile) -> (&[u8], Option<HostId>) {
@@ -230,6 +304,16 @@ impl<'a> Case<'a> {
     pub(super) fn guessing(&self) -> Option<&'a Guessing<'a>> {
         let found = self.surroundings.guessing.get(&network(ip(&self.profile.name)?))?;
         std::ptr::eq(found.most, self.profile).then_some(found)
+    }
+
+    /// The domain at whose logins this client, of all that tried, failed most, with what all of them tried; of several the one
+    /// with most.
+    pub(super) fn guessed_domain(&self) -> Option<(&'a [u8], &'a [Guess<'a>])> {
+        let logins = &self.profile.visits.as_ref()?.logins;
+        let domains: BTreeSet<&[u8]> = logins.keys().map(|login| split(login).1).collect();
+        let of = |domain| self.surroundings.guessed_domains.get_key_value(domain);
+        let led = domains.into_iter().filter_map(of).filter(|(_, (_, most))| std::ptr::eq(*most, self.profile));
+        led.map(|(domain, (guesses, _))| (*domain, guesses.as_slice())).max_by_key(|(_, guesses)| guesses.len())
     }
 
     /// Vain tries at this login from a network, with the moment of the first.

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::case::{countries, places_json, with};
+use super::case::{countries, places_json, run_around, with};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
 use crate::aggregate::QueueIds;
 use crate::mail::address::{ip, network, printable};
 use crate::mail::identity::IdentityKind;
-use crate::mail::time::Timestamp;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "password-guessing",
@@ -34,13 +34,19 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "client addresses that tried one login",
             source: "detectors.md: many to one, spread",
         },
+        Limit {
+            key: "domain_networks",
+            default: 8.0,
+            unit: "client networks that tried logins of one domain in vain, none of which its people ever sent from",
+            source: "a domain's people fail from where they are; a botnet tries each name from anywhere, twice or so",
+        },
     ],
     check: Check::One(check),
 };
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     match case.profile.kind {
-        IdentityKind::Client => by_client(case, limits),
+        IdentityKind::Client => by_client(case, limits).or_else(|| at_domain(case, limits)),
         IdentityKind::Sasl => at_login(case, limits),
         _ => None,
     }
@@ -102,6 +108,51 @@ fn by_client(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         } else {
             format!("Suspend {} and reset the password now; then block {name}.", won.join(", "))
         },
+    })
+}
+
+/// Logins of one domain tried from many places, a few times from each: told of at the client that tried most.
+fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+    let (domain, all) = case.guessed_domain()?;
+    let mut times: Vec<Timestamp> = all.iter().map(|one| one.first).collect();
+    times.sort_unstable();
+    let (first, until, _) = run_around(&times, SECONDS_PER_DAY, SECONDS_PER_DAY / 2)?;
+    let run: Vec<_> = all.iter().filter(|one| (first..=until).contains(&one.first)).collect();
+    let failures: u64 = run.iter().map(|one| one.failures).sum();
+    let networks: BTreeSet<IpAddr> = run.iter().map(|one| network(one.client)).collect();
+    if (failures as f64) < limits.get("failures") || (networks.len() as f64) < limits.get("domain_networks") {
+        return None;
+    }
+    let last = run.iter().map(|one| one.last).max()?;
+    let clients: BTreeSet<IpAddr> = run.iter().map(|one| one.client).collect();
+    let logins: BTreeSet<&[u8]> = run.iter().map(|one| one.login).collect();
+    let (domain, name) = (printable(domain), printable(&case.profile.name));
+    let places = case.places(clients.iter());
+    let evidence = json!({
+        "domain": domain,
+        "failures": failures,
+        "clients": clients.len(),
+        "client_samples": clients.iter().take(20).map(ToString::to_string).collect::<Vec<_>>(),
+        "networks": networks.len(),
+        "logins": logins.len(),
+        "samples": logins.iter().take(10).map(|login| printable(login)).collect::<Vec<_>>(),
+    });
+    Some(Draft {
+        severity: if failures >= 200 { Severity::Medium } else { Severity::Low },
+        score: 0.4,
+        first,
+        last,
+        messages: 0,
+        recipients: 0,
+        queue_ids: QueueIds::default(),
+        explanation: format!(
+            "client {name} and {} others of {} networks failed to log in at {domain} {failures} times between {first} and {last}, at {} logins, a few times each; none of its people ever sent from there.",
+            clients.len() - 1,
+            networks.len(),
+            logins.len(),
+        ),
+        evidence: with(evidence, "guessed_from", places.and_then(|all| places_json(&all))),
+        next_step: format!("See that the logins of {domain} have strong passwords; blocking single addresses (fail2ban) does not stop such guessing, a limit for each login does."),
     })
 }
 

@@ -300,7 +300,7 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let closest = all.iter().min_by(|a, b| a.by_chance.total_cmp(&b.by_chance))?;
     // The same logins again in other windows.
     let others = |one: &Campaign<'_>| {
-        one.runs.iter().filter(|run| closest.run_of(run.profile).is_some()).count() >= 1 + CAMPAIGN_OTHERS
+        one.runs.iter().filter(|run| closest.run_of(run.profile).is_some()).count() > CAMPAIGN_OTHERS
     };
     let windows: Vec<&Campaign<'_>> = all.iter().copied().filter(|one| others(one)).collect();
     let mut logins: BTreeMap<&[u8], &SenderProfile> = BTreeMap::new();
