@@ -224,12 +224,12 @@ fn is_syslogd(text: &[u8]) -> bool {
 /// Takes off what syslog daemons put around a message: Solaris's message id, repetition counts, Exim's second stamp.
 fn finished(mut line: RawLine<'_>) -> RawLine<'_> {
     if let Some(tail) = line.body.strip_prefix(b"[ID ")
-        && let Some(end) = crate::parse::fields::find(tail, b"] ")
+        && let Some(end) = memchr::memmem::find(tail, b"] ")
     {
         line.body = tail.get(end + 2..).unwrap_or_default();
     }
     if let Some(tail) = line.body.strip_prefix(b"message repeated ")
-        && let Some(end) = crate::parse::fields::find(tail, b" times: [ ")
+        && let Some(end) = memchr::memmem::find(tail, b" times: [ ")
         && let Some(times) = tail.get(..end).and_then(number)
         && let Some(inner) = tail.get(end + 10..)
     {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rayon::prelude::*;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -41,31 +42,37 @@ use crate::tally::{LineTally, MailTally, Shapes};
 /// [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Output`], [`Error::Interrupted`].
 pub fn run(plan: &Plan) -> Result<Outcome> {
     let signal = watch_signals(&plan.out)?;
-    let classifier = super::rules::classifier(&plan.rules)?;
     if plan.paths.iter().any(|p| p == "-") && source::stdin_is_terminal() {
         return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed());
     let aside = Aside::new(&plan.out)?;
     let read = BytesRead::default();
-    let selection = select(source::find(&plan.paths), &plan.zone, plan.year, now, &read);
-    let events = match plan.events {
-        true => Some(begin_events(plan, &aside, &selection.inputs)?),
-        false => None,
-    };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.threads)
         .build()
         .map_err(|error| Error::Usage(format!("--threads {}: {error}", plan.threads)))?;
+    let (classifier, selection) = pool.join(
+        || super::rules::classifier(&plan.rules),
+        || select(source::find(&plan.paths), &plan.zone, plan.year, now, &read),
+    );
+    let classifier = classifier?;
+    let events = match plan.events {
+        true => Some(begin_events(plan, &aside, &selection.inputs)?),
+        false => None,
+    };
     let progress = progress(plan, &selection.inputs);
-    let mut stages = Stages::new(plan, &classifier, &selection, events, signal, read.clone(), progress);
+    let mut stages = Stages {
+        front: Front::new(plan, &selection, signal, read.clone(), progress),
+        judge: Judge::new(&classifier, plan.merges_hosts, events),
+    };
     scan(&selection.inputs, plan.mta, &pool, &read, &mut stages);
-    stages.progress.finish_and_clear();
-    if let Some(signal) = interrupted(&stages.signal) {
+    stages.front.progress.finish_and_clear();
+    if let Some(signal) = interrupted(&stages.front.signal) {
         return Err(Error::Interrupted { signal });
     }
     stages.end();
-    stages.publish(plan, selection, aside)
+    pool.install(|| stages.publish(plan, selection, aside))
 }
 
 /// How much of a line that is no log line an error shows.
@@ -116,8 +123,47 @@ fn progress(plan: &Plan, inputs: &[Ordered]) -> ProgressBar {
 
 /// Everything behind the parser, fed in the order of the text.
 struct Stages<'c> {
-    correlator: Correlator,
+    front: Front,
     judge: Judge<'c>,
+}
+
+/// What the correlator gives out, in its order, with each host's name before anything of it.
+enum Given {
+    Host(Octets),
+    Message(Message),
+    Rejection(Rejection),
+    AuthFailure(AuthFailure),
+    Probe,
+    Aborted,
+}
+
+impl Sink for Vec<Given> {
+    fn message(&mut self, message: Message) {
+        self.push(Given::Message(message));
+    }
+
+    fn rejection(&mut self, rejection: Rejection) {
+        self.push(Given::Rejection(rejection));
+    }
+
+    fn auth_failure(&mut self, failure: AuthFailure) {
+        self.push(Given::AuthFailure(failure));
+    }
+
+    fn probe(&mut self) {
+        self.push(Given::Probe);
+    }
+
+    fn aborted(&mut self) {
+        self.push(Given::Aborted);
+    }
+}
+
+/// What is done line by line.
+struct Front {
+    correlator: Correlator,
+    /// For the judge, who is one batch behind.
+    given: Vec<Given>,
     inputs: Vec<InputSummary>,
     /// Of each input: its clock, and the host of lines that name none.
     clocks: Vec<(Clock, Octets)>,
@@ -126,7 +172,8 @@ struct Stages<'c> {
     only: Option<Mta>,
     /// Some stamp has no zone of its own.
     has_zoneless: bool,
-    /// The host of the line before.
+    /// Hosts so far, and that of the line before.
+    hosts: usize,
     last_host: Option<(Octets, HostId)>,
     parts: Parts,
     lines: LineTally,
@@ -136,12 +183,10 @@ struct Stages<'c> {
     progress: ProgressBar,
 }
 
-impl<'c> Stages<'c> {
+impl Front {
     fn new(
         plan: &Plan,
-        classifier: &'c Classifier,
         selection: &Selection,
-        events: Option<Events>,
         signal: Arc<AtomicUsize>,
         read: BytesRead,
         progress: ProgressBar,
@@ -150,12 +195,13 @@ impl<'c> Stages<'c> {
             selection.inputs.iter().map(|input| (input.clock(), Octets::from(input.host.as_bytes()))).collect();
         Self {
             correlator: Correlator::new(),
-            judge: Judge::new(classifier, plan.merges_hosts, events),
+            given: Vec::new(),
             inputs: selection.inputs.iter().map(|i| InputSummary::new(&i.source.name, &i.log, i.year_source)).collect(),
             last_lines: selection.inputs.iter().map(|_| LastLines::default()).collect(),
             only: plan.mta,
             has_zoneless: false,
             clocks,
+            hosts: 0,
             last_host: None,
             parts: Parts::default(),
             lines: LineTally::default(),
@@ -173,8 +219,9 @@ impl<'c> Stages<'c> {
             return *id;
         }
         let id = self.correlator.host(name);
-        if self.judge.hosts.0.len() <= id.0 as usize {
-            self.judge.hosts.0.push(name.to_ascii_lowercase().into());
+        if self.hosts <= id.0 as usize {
+            self.hosts += 1;
+            self.given.push(Given::Host(Octets::lowered(name)));
         }
         self.last_host = Some((name.into(), id));
         id
@@ -242,121 +289,9 @@ impl<'c> Stages<'c> {
             times: raw.times,
             place: Place { source: u32::try_from(source).unwrap_or(u32::MAX), line },
         };
-        self.correlator.take(context, entry, &mut self.judge);
+        self.correlator.take(context, entry, &mut self.given);
     }
 
-    /// Gives out what is still open.
-    fn end(&mut self) {
-        self.correlator.finish(&mut self.judge);
-    }
-
-    /// Judges, writes and sums up.
-    fn publish(mut self, plan: &Plan, selection: Selection, aside: Aside) -> Result<Outcome> {
-        self.refuse_nothing(plan, &selection)?;
-        let event_rows = match self.judge.events.take() {
-            Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
-            None => None,
-        };
-        let (profiles, mut around) = std::mem::take(&mut self.judge.profiles).finish(&self.judge.hosts.0);
-        around.add_hosted(&plan.detection.hosted);
-        let findings = detect::check(&profiles, &around, &plan.detection.limits);
-        let mut judged: Vec<Judged> =
-            profiles.into_iter().zip(findings).map(|(profile, findings)| Judged { findings, profile }).collect();
-        let allowed = silence(&plan.detection.allow, &mut judged);
-        judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
-        let hosts = &self.judge.hosts;
-        let tables = [
-            report::findings(&judged, hosts),
-            report::senders(&judged, hosts),
-            report::reasons(&judged, hosts, self.judge.classifier),
-        ];
-        for table in &tables {
-            write_table(&aside, table, &plan.formats)?;
-        }
-        let wrong_form = self.inputs_in_wrong_form(&selection);
-        self.problems.extend(wrong_form);
-        let summary = Summary {
-            inputs: self.inputs,
-            passed_over: selection.passed_over,
-            problems: self.problems,
-            zone: plan.zone_name.clone(),
-            has_zoneless: self.has_zoneless,
-            lines: self.lines,
-            mail: self.judge.tally,
-            unclassified: self.judge.unclassified,
-            allowed,
-            rows: tables
-                .iter()
-                .map(|t| (t.name(), t.rows() as u64))
-                .chain(event_rows.map(|rows| (schema::EVENTS.name, rows)))
-                .collect(),
-        };
-        let json = summary.to_json();
-        std::fs::write(aside.path().join("summary.json"), &json).map_err(|e| aside.failed("summary.json", &e))?;
-        if let Some(signal) = interrupted(&self.signal) {
-            return Err(Error::Interrupted { signal });
-        }
-        let published = aside.publish(&our_files())?;
-        let outcome = outcome(plan, &summary, &judged, hosts, json, &published);
-        // The program ends: to give back every text by itself would take a twentieth of the time.
-        std::mem::forget((judged, around, tables));
-        Ok(outcome)
-    }
-
-    /// Errors for a run that found nothing to report on: a wrong format must never look like a quiet day.
-    fn refuse_nothing(&self, plan: &Plan, selection: &Selection) -> Result<()> {
-        if self.lines.mail_lines > 0 {
-            return Ok(());
-        }
-        let unreadable = self.problems.iter().filter(|p| p.is_unreadable).count();
-        let said: String = self
-            .problems
-            .iter()
-            .map(|p| format!("{}: {}\nmailsleuth: ", crate::mail::address::printable(p.source.as_bytes()), p.what))
-            .collect();
-        if unreadable > 0 && unreadable == selection.asked {
-            return Err(Error::NothingReadable { said, inputs: unreadable });
-        }
-        let read = match (self.inputs.len(), self.lines.lines) {
-            (0, _) => "no log file was found there".to_string(),
-            (_, 0) if self.problems.is_empty() => "the input is empty".to_string(),
-            (_, 0) => "what could be read of it is empty".to_string(),
-            (files, lines) => {
-                let files = if files == 1 { "1 file".to_string() } else { format!("{files} files") };
-                let sample = self.lines.unframed_shapes.by_count().first().map(|(_, _, sample)| {
-                    let sample = sample.get(..SAMPLE_BYTES).unwrap_or(sample);
-                    format!("; a line of an unknown form: {}", crate::mail::address::printable(sample))
-                });
-                format!("{files} with {lines} lines were read{}", sample.unwrap_or_default())
-            }
-        };
-        let wanted = match plan.mta {
-            Some(Mta::Postfix) => "Postfix (--mta postfix)",
-            Some(Mta::Exim) => "Exim (--mta exim)",
-            None => "Postfix or Exim",
-        };
-        Err(Error::NoMailLines(format!(
-            "{said}no line of {wanted} in the input: {read}. Give the log that the mail server writes (often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog)"
-        )))
-    }
-
-    /// Files that the user named and that hold no line of any log: they must not pass for quiet ones.
-    fn inputs_in_wrong_form(&self, selection: &Selection) -> Vec<Problem> {
-        let named = selection.inputs.iter().map(|input| input.source.is_named);
-        self.inputs
-            .iter()
-            .zip(named)
-            .filter(|(input, is_named)| *is_named && input.lines > 0 && input.framed == 0)
-            .map(|(input, _)| Problem {
-                source: input.name.clone(),
-                what: format!("none of its {} lines is a log line; is it a mail log?", input.lines),
-                is_unreadable: false,
-            })
-            .collect()
-    }
-}
-
-impl Consumer for Stages<'_> {
     fn block(&mut self, block: ParsedBlock<'_>) {
         if let Some((before, _)) = block.continues.and_then(|before| self.clocks.get(before)).cloned()
             && let Some((clock, _)) = self.clocks.get_mut(block.source)
@@ -390,15 +325,137 @@ impl Consumer for Stages<'_> {
             }
         }
         self.lines.merge(block.tally);
-        self.progress.set_position(self.read.load(Ordering::Relaxed));
+    }
+}
+
+impl Stages<'_> {
+    /// Gives out what is still open.
+    fn end(&mut self) {
+        self.front.correlator.finish(&mut self.front.given);
+        self.judge.take(std::mem::take(&mut self.front.given));
+    }
+
+    /// Judges, writes and sums up.
+    fn publish(mut self, plan: &Plan, selection: Selection, aside: Aside) -> Result<Outcome> {
+        self.refuse_nothing(plan, &selection)?;
+        let event_rows = match self.judge.events.take() {
+            Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
+            None => None,
+        };
+        let (profiles, mut around) = std::mem::take(&mut self.judge.profiles).finish(&self.judge.hosts.0);
+        around.add_hosted(&plan.detection.hosted);
+        let findings = detect::check(&profiles, &around, &plan.detection.limits);
+        let mut judged: Vec<Judged> =
+            profiles.into_iter().zip(findings).map(|(profile, findings)| Judged { findings, profile }).collect();
+        let allowed = silence(&plan.detection.allow, &mut judged);
+        judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
+        let hosts = &self.judge.hosts;
+        let tables = [
+            report::findings(&judged, hosts),
+            report::senders(&judged, hosts),
+            report::reasons(&judged, hosts, self.judge.classifier),
+        ];
+        tables.par_iter().try_for_each(|table| write_table(&aside, table, &plan.formats))?;
+        let wrong_form = self.inputs_in_wrong_form(&selection);
+        self.front.problems.extend(wrong_form);
+        let summary = Summary {
+            inputs: self.front.inputs,
+            passed_over: selection.passed_over,
+            problems: self.front.problems,
+            zone: plan.zone_name.clone(),
+            has_zoneless: self.front.has_zoneless,
+            lines: self.front.lines,
+            mail: self.judge.tally,
+            unclassified: self.judge.unclassified,
+            allowed,
+            rows: tables
+                .iter()
+                .map(|t| (t.name(), t.rows() as u64))
+                .chain(event_rows.map(|rows| (schema::EVENTS.name, rows)))
+                .collect(),
+        };
+        let json = summary.to_json();
+        std::fs::write(aside.path().join("summary.json"), &json).map_err(|e| aside.failed("summary.json", &e))?;
+        if let Some(signal) = interrupted(&self.front.signal) {
+            return Err(Error::Interrupted { signal });
+        }
+        let published = aside.publish(&our_files())?;
+        let outcome = outcome(plan, &summary, &judged, hosts, json, &published);
+        // The program ends: to give back every text by itself would take a twentieth of the time.
+        std::mem::forget((judged, around, tables));
+        Ok(outcome)
+    }
+
+    /// Errors for a run that found nothing to report on: a wrong format must never look like a quiet day.
+    fn refuse_nothing(&self, plan: &Plan, selection: &Selection) -> Result<()> {
+        if self.front.lines.mail_lines > 0 {
+            return Ok(());
+        }
+        let unreadable = self.front.problems.iter().filter(|p| p.is_unreadable).count();
+        let said: String = self
+            .front
+            .problems
+            .iter()
+            .map(|p| format!("{}: {}\nmailsleuth: ", crate::mail::address::printable(p.source.as_bytes()), p.what))
+            .collect();
+        if unreadable > 0 && unreadable == selection.asked {
+            return Err(Error::NothingReadable { said, inputs: unreadable });
+        }
+        let read = match (self.front.inputs.len(), self.front.lines.lines) {
+            (0, _) => "no log file was found there".to_string(),
+            (_, 0) if self.front.problems.is_empty() => "the input is empty".to_string(),
+            (_, 0) => "what could be read of it is empty".to_string(),
+            (files, lines) => {
+                let files = if files == 1 { "1 file".to_string() } else { format!("{files} files") };
+                let sample = self.front.lines.unframed_shapes.by_count().first().map(|(_, _, sample)| {
+                    let sample = sample.get(..SAMPLE_BYTES).unwrap_or(sample);
+                    format!("; a line of an unknown form: {}", crate::mail::address::printable(sample))
+                });
+                format!("{files} with {lines} lines were read{}", sample.unwrap_or_default())
+            }
+        };
+        let wanted = match plan.mta {
+            Some(Mta::Postfix) => "Postfix (--mta postfix)",
+            Some(Mta::Exim) => "Exim (--mta exim)",
+            None => "Postfix or Exim",
+        };
+        Err(Error::NoMailLines(format!(
+            "{said}no line of {wanted} in the input: {read}. Give the log that the mail server writes (often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog)"
+        )))
+    }
+
+    /// Files that the user named and that hold no line of any log: they must not pass for quiet ones.
+    fn inputs_in_wrong_form(&self, selection: &Selection) -> Vec<Problem> {
+        let named = selection.inputs.iter().map(|input| input.source.is_named);
+        self.front
+            .inputs
+            .iter()
+            .zip(named)
+            .filter(|(input, is_named)| *is_named && input.lines > 0 && input.framed == 0)
+            .map(|(input, _)| Problem {
+                source: input.name.clone(),
+                what: format!("none of its {} lines is a log line; is it a mail log?", input.lines),
+                is_unreadable: false,
+            })
+            .collect()
+    }
+}
+
+impl Consumer for Stages<'_> {
+    /// While these are correlated, what the batch before gave out is judged.
+    fn blocks(&mut self, blocks: Vec<ParsedBlock<'_>>) {
+        let Self { front, judge } = self;
+        let given = std::mem::take(&mut front.given);
+        rayon::join(|| blocks.into_iter().for_each(|block| front.block(block)), || judge.take(given));
+        self.front.progress.set_position(self.front.read.load(Ordering::Relaxed));
     }
 
     fn problem(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        self.front.problems.push(problem);
     }
 
     fn is_interrupted(&self) -> bool {
-        interrupted(&self.signal).is_some()
+        interrupted(&self.front.signal).is_some()
     }
 }
 
@@ -500,6 +557,19 @@ impl<'c> Judge<'c> {
         }
     }
 
+    fn take(&mut self, given: Vec<Given>) {
+        for one in given {
+            match one {
+                Given::Host(name) => self.hosts.0.push(name),
+                Given::Message(message) => self.message(&message),
+                Given::Rejection(rejection) => self.rejection(&rejection),
+                Given::AuthFailure(failure) => self.auth_failure(&failure),
+                Given::Probe => self.tally.probes += 1,
+                Given::Aborted => self.tally.aborted += 1,
+            }
+        }
+    }
+
     fn verdict(&mut self, refusal: &Refusal<'_>, times: u64) -> Verdict<'c> {
         let verdict = self.classifier.classify(&mut self.scratch, refusal);
         if verdict.category.is_unclassified() {
@@ -556,38 +626,24 @@ impl<'c> Judge<'c> {
             _ => verdict,
         }
     }
-}
 
-/// The list that a refusal for being listed leaves out, as dnsblog told it.
-fn named_list<'c>(lists: &'c Lists, verdict: Verdict<'c>, rejection: &Rejection) -> Verdict<'c> {
-    match &rejection.listed_by {
-        Some(zone) if verdict.dnsbl.is_none() && rejection.response.starts_with(b"Service unavailable; client ") => {
-            let zone = String::from_utf8_lossy(zone).to_ascii_lowercase();
-            let list = lists.of_zone(&zone).map(|list| list.id().into());
-            Verdict { dnsbl: Some(list.unwrap_or_else(|| zone.into())), ..verdict }
-        }
-        _ => verdict,
-    }
-}
-
-impl Sink for Judge<'_> {
-    fn message(&mut self, message: Message) {
-        count(&mut self.tally, &message);
-        let verdicts = self.verdicts(&message);
+    fn message(&mut self, message: &Message) {
+        count(&mut self.tally, message);
+        let verdicts = self.verdicts(message);
         if let Some(events) = &mut self.events {
             for hold in &message.holds {
-                events.held(&self.hosts, &message, hold);
+                events.held(&self.hosts, message, hold);
             }
             for (attempt, verdict) in message.attempts.iter().zip(&verdicts) {
                 if !attempt.is_handover && !attempt.is_secondary {
-                    events.delivery(&self.hosts, &message, attempt, verdict.as_ref());
+                    events.delivery(&self.hosts, message, attempt, verdict.as_ref());
                 }
             }
         }
-        self.profiles.add_message(&message, &verdicts);
+        self.profiles.add_message(message, &verdicts);
     }
 
-    fn rejection(&mut self, rejection: Rejection) {
+    fn rejection(&mut self, rejection: &Rejection) {
         let times = u64::from(rejection.times);
         let verdict = match rejection.action {
             // Thrown away behind the client's back: there is no answer to explain.
@@ -608,16 +664,16 @@ impl Sink for Judge<'_> {
                     },
                     times,
                 );
-                Some(named_list(self.classifier.lists(), verdict, &rejection))
+                Some(named_list(self.classifier.lists(), verdict, rejection))
             }
         };
         if let Some(events) = &mut self.events {
-            events.rejection(&self.hosts, &rejection, verdict.as_ref());
+            events.rejection(&self.hosts, rejection, verdict.as_ref());
         }
-        self.profiles.add_rejection(&rejection, verdict.as_ref());
+        self.profiles.add_rejection(rejection, verdict.as_ref());
     }
 
-    fn auth_failure(&mut self, failure: AuthFailure) {
+    fn auth_failure(&mut self, failure: &AuthFailure) {
         self.tally.auth_failures += u64::from(failure.times);
         if self.events.is_some() {
             let refusal = Refusal {
@@ -627,18 +683,22 @@ impl Sink for Judge<'_> {
             };
             let verdict = self.verdict(&refusal, u64::from(failure.times));
             if let Some(events) = &mut self.events {
-                events.auth_failure(&self.hosts, &failure, &verdict);
+                events.auth_failure(&self.hosts, failure, &verdict);
             }
         }
-        self.profiles.add_auth_failure(&failure);
+        self.profiles.add_auth_failure(failure);
     }
+}
 
-    fn probe(&mut self) {
-        self.tally.probes += 1;
-    }
-
-    fn aborted(&mut self) {
-        self.tally.aborted += 1;
+/// The list that a refusal for being listed leaves out, as dnsblog told it.
+fn named_list<'c>(lists: &'c Lists, verdict: Verdict<'c>, rejection: &Rejection) -> Verdict<'c> {
+    match &rejection.listed_by {
+        Some(zone) if verdict.dnsbl.is_none() && rejection.response.starts_with(b"Service unavailable; client ") => {
+            let zone = String::from_utf8_lossy(zone).to_ascii_lowercase();
+            let list = lists.of_zone(&zone).map(|list| list.id().into());
+            Verdict { dnsbl: Some(list.unwrap_or_else(|| zone.into())), ..verdict }
+        }
+        _ => verdict,
     }
 }
 

@@ -102,7 +102,7 @@ impl<T: AsRef<[u8]>> LastLines<T> {
 
 /// Takes the blocks in the order of the text.
 pub trait Consumer: Send {
-    fn block(&mut self, block: ParsedBlock<'_>);
+    fn blocks(&mut self, blocks: Vec<ParsedBlock<'_>>);
     /// An input could not be read, or not to its end.
     fn problem(&mut self, problem: Problem);
     /// True when the run must stop.
@@ -119,14 +119,7 @@ pub fn scan(inputs: &[Ordered], only: Option<Mta>, pool: &ThreadPool, read: &Byt
         for problem in reader.problems.drain(..) {
             consumer.problem(problem);
         }
-        let (next, ()) = pool.join(
-            || reader.batch(batch_bytes),
-            || {
-                for block in parsed {
-                    consumer.block(block);
-                }
-            },
-        );
+        let (next, ()) = pool.join(|| reader.batch(batch_bytes), || consumer.blocks(parsed));
         batch = next;
     }
     for problem in reader.problems {
