@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::privacy::Privacy;
 use super::tables::SCHEMA_VERSION;
 use crate::detect::Allow;
 use crate::framing::year::YearSource;
@@ -62,6 +63,11 @@ impl InputSummary {
             before: None,
             silence_s: 0,
         }
+    }
+
+    /// First and last moment of its mail lines.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.first.zip(self.last)
     }
 
     pub fn saw(&mut self, at: Timestamp) {
@@ -129,6 +135,8 @@ pub struct Summary {
     pub unclassified: Shapes,
     /// Known senders of the config file, and how many findings each entry silenced.
     pub allowed: Vec<(Allow, u64)>,
+    /// Who is hidden in all that is said.
+    pub privacy: Privacy,
     /// Rows per table.
     pub rows: Vec<(&'static str, u64)>,
 }
@@ -212,6 +220,7 @@ impl Summary {
             "first": span.map(|(first, _)| first.to_string()),
             "last": span.map(|(_, last)| last.to_string()),
             "timezone": self.zone,
+            "privacy": self.privacy.word(),
             "inputs": self.inputs.iter().map(InputSummary::to_json).collect::<Vec<_>>(),
             "passed_over": passed_over,
             "problems": problems,
