@@ -159,9 +159,11 @@ pub fn over_time(stack: &Stack, axis: Axis, marked: Option<(i64, i64)>, what: &s
                     @for (series, path) in stack.series.iter().zip(&paths).filter(|(_, path)| !path.is_empty()) {
                         path class=(series.class) d=(path) {}
                     }
-                    @for (bar, counts) in &bars {
-                        rect.hover x=(bar * BAR) y="-9000" width=(BAR) height="10000" {
-                            title { (hour(axis.start(*bar))) " UTC: " (told(&stack.series, counts)) }
+                    g.hover {
+                        @for (bar, counts) in &bars {
+                            rect x=(bar * BAR) y="-9e3" width=(BAR) height="1e4" {
+                                title { (hour(axis.start(*bar))) ": " (told(&stack.series, counts)) }
+                            }
                         }
                     }
                 }
@@ -174,7 +176,7 @@ pub fn over_time(stack: &Stack, axis: Axis, marked: Option<(i64, i64)>, what: &s
                     thead { tr { th scope="col" { "from" } @for series in &stack.series { th.n scope="col" { (series.name) } } } }
                     tbody {
                         @for (bar, counts) in &bars {
-                            tr { th scope="row" { (hour(axis.start(*bar))) } @for one in counts { td.n { (count(*one)) } } }
+                            tr { th scope="row" { (hour(axis.start(*bar))) } @for one in counts { td { @if *one > 0 { (count(*one)) } } } }
                         }
                     }
                 }
@@ -308,7 +310,7 @@ pub fn week(hours: &[(i64, u64)], what: &str) -> Markup {
                     thead { tr { th scope="col" { "day" } @for hour in 0..24 { th.n scope="col" { (format!("{hour:02}")) } } } }
                     tbody {
                         @for (day, row) in DAYS.iter().zip(&cells) {
-                            tr { th scope="row" { (day) } @for n in row { td.n { @if *n > 0 { (count(*n)) } } } }
+                            tr { th scope="row" { (day) } @for n in row { td { @if *n > 0 { (count(*n)) } } } }
                         }
                     }
                 }

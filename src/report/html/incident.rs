@@ -6,7 +6,7 @@ use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
 use super::chart::{self, Axis, OUTCOMES, Series, Stack};
-use super::words::{count, harmless, log, many, moment, shortened};
+use super::words::{count, dated, harmless, log, many, moment, shortened};
 use super::{Page, room};
 use crate::aggregate::{Outcomes, SenderProfile, Visits};
 use crate::classify::Category;
@@ -21,6 +21,8 @@ const NAME: usize = 120;
 const CELL: usize = 160;
 /// A full stop before this is no end of a story.
 const LEAST_STORY: usize = 40;
+/// More stories than these scroll in a part of the screen.
+const MANY: usize = 12;
 /// Rows of each small table of an incident.
 const ROWS: usize = 12;
 /// The least room that an incident's details want.
@@ -82,7 +84,7 @@ pub(super) fn stories(page: &Page<'_>, incidents: &[Incident<'_>], told: usize) 
         shown += 1;
     }
     html! {
-        ol.stories.filterable data-what="incidents" { (PreEscaped(items)) }
+        ol.stories.filterable.many[shown > MANY] tabindex=[(shown > MANY).then_some("0")] data-what="incidents" { (PreEscaped(items)) }
         (page.rest(shown, incidents.len(), "incident", "findings"))
     }
 }
@@ -100,7 +102,7 @@ fn on_host(page: &Page<'_>, incident: &Incident<'_>) -> Markup {
 
 /// The explanation with a capital letter: it stands after a heading.
 fn sentence(finding: &Finding) -> String {
-    let text = harmless(&shortened(&finding.explanation, SENTENCE));
+    let text = dated(&harmless(&shortened(&finding.explanation, SENTENCE)));
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -399,10 +401,11 @@ fn scalar(key: &str, value: &Value) -> String {
         Value::Number(number) => match (number.as_u64(), number.as_f64()) {
             (Some(whole), _) => count(whole),
             (None, Some(real)) if key.contains("share") => format!("{:.0} %", real * 100.0),
+            (None, Some(real)) if real.fract() == 0.0 => format!("{real:.0}"),
             (None, Some(real)) => format!("{real:.2}"),
             (None, None) => number.to_string(),
         },
-        Value::String(text) => harmless(&shortened(text, CELL)),
+        Value::String(text) => dated(&harmless(&shortened(text, CELL))),
         Value::Array(list) => {
             let shown: Vec<_> = list.iter().take(ROWS).map(|one| scalar(key, one)).collect();
             match (list.len().saturating_sub(ROWS), shown.is_empty()) {

@@ -36,7 +36,7 @@ pub const FILE: &str = "report.html";
 /// What each part of the page may hold, in bytes: together less than 2 MiB, the rest of the page included.
 mod room {
     pub const STORIES: usize = 200_000;
-    pub const INCIDENTS: usize = 800_000;
+    pub const INCIDENTS: usize = 900_000;
     pub const SENDERS: usize = 350_000;
     pub const REASONS: usize = 150_000;
     pub const RECEIVERS: usize = 120_000;

@@ -53,6 +53,37 @@ pub fn harmless(text: &str) -> String {
     if is_plain { text.to_string() } else { printable(text.as_bytes()).into_owned() }
 }
 
+/// A text of ours with its moments to the minute, as the rest of the page has them: `2026-11-19T02:10:04.25Z` becomes
+/// `2026-11-19 02:10`.
+pub fn dated(text: &str) -> String {
+    const FORM: &[u8] = b"0000-00-00T00:00:00";
+    let is_moment = |bytes: &[u8]| {
+        bytes.iter().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(colon) = rest.find(':') {
+        let start = colon.checked_sub(13).filter(|at| rest.is_char_boundary(*at));
+        let found = start.and_then(|at| Some((at, rest.get(at..at + FORM.len())?)));
+        let found = found.filter(|(_, moment)| is_moment(moment.as_bytes()));
+        let tail = found.and_then(|(at, _)| rest.get(at + FORM.len()..));
+        let after = tail.map(|tail| tail.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()));
+        match (found, after.and_then(|after| after.strip_prefix('Z'))) {
+            (Some((at, moment)), Some(after)) => {
+                out.push_str(rest.get(..at).unwrap_or_default());
+                out.push_str(&moment.get(..16).unwrap_or(moment).replacen('T', " ", 1));
+                rest = after;
+            }
+            _ => {
+                out.push_str(rest.get(..=colon).unwrap_or_default());
+                rest = rest.get(colon + 1..).unwrap_or_default();
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
 /// The first characters of a text, with a mark where there are more.
 pub fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
@@ -76,6 +107,20 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(hour(495_672), "2026-07-19 00:00");
         assert_eq!((many(1, "line"), many(1_000, "line")), ("1 line".into(), "1,000 lines".into()));
+    }
+
+    #[test]
+    fn moments_in_a_text_are_short() {
+        for (text, expected) in [
+            (
+                "between 2026-11-19T02:10:04Z and 2026-11-20T01:57:07.454634Z, é: x",
+                "between 2026-11-19 02:10 and 2026-11-20 01:57, é: x",
+            ),
+            ("ééééééé:2026-11-19T02:10:04 :::", "ééééééé:2026-11-19T02:10:04 :::"),
+            ("x2026-11-19T02:10:04Z", "x2026-11-19 02:10"),
+        ] {
+            assert_eq!(dated(text), expected);
+        }
     }
 
     #[test]
