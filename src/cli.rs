@@ -1,6 +1,7 @@
 //! The command line: what can be said, and the checked plan that it comes to.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
@@ -8,9 +9,11 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 
 use crate::detect::{self, Severity};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use crate::mail::status::{Mta, Stage};
+use crate::report::privacy::Privacy;
 use crate::report::tables::Format;
+use crate::report::text::Look;
 
 /// Mines Postfix and Exim logs: why mail was deferred or refused, who is responsible, which accounts are abused.
 #[derive(Debug, Parser)]
@@ -19,7 +22,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// File with defaults for the options, under their names; default: /etc/mailsleuth/config.toml, where it is there
+    /// Defaults for the options, else /etc/mailsleuth/config.toml
     #[arg(long, global = true, value_name = "FILE", env = "MAILSLEUTH_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
 
@@ -36,12 +39,30 @@ impl Cli {
     /// [`Error::Usage`] for a mistake in the config file.
     pub fn read() -> Result<Self> {
         let arguments: Vec<_> = std::env::args_os().collect();
-        let (command, detection) = crate::config::applied(Self::command(), &arguments)?;
+        let (mut command, detection) = crate::config::applied(Self::command(), &arguments)?;
+        if arguments.len() < 2 {
+            command = command.override_help(START);
+        }
         let matches = command.get_matches_from(arguments);
         let cli = Self::from_arg_matches(&matches).map_err(|error| Error::Usage(error.to_string()))?;
         Ok(Self { detection, ..cli })
     }
 }
+
+/// What is shown to somebody who only types the program's name.
+const START: &str = "\
+mailsleuth reads the logs of Postfix and Exim. Three things people come for:
+
+Who sends what through this server, and which accounts are abused?
+  mailsleuth analyze /var/log/mail.log*      then open mailsleuth-report/report.html
+
+Why is mail deferred, bounced and refused, and who can change it?
+  mailsleuth analyze --out today /var/log    the tables: today/reasons.csv and others
+
+What does this answer mean, and what is to be done?
+  mailsleuth classify '550 5.7.1 Service unavailable, client host blocked'
+
+More: mailsleuth --help, mailsleuth analyze --help";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -146,7 +167,7 @@ pub enum RulesCommand {
         id: String,
     },
     /// Prove that every rule wins its own samples; without a file, the built-in ones
-    #[command(after_long_help = format!("{RULE_FILE}\n{RULE_FILE_EXAMPLE}"))]
+    #[command(after_help = format!("{RULE_FILE}\n{RULE_FILE_EXAMPLE}"))]
     Check {
         /// Rule files
         files: Vec<PathBuf>,
@@ -154,28 +175,20 @@ pub enum RulesCommand {
 }
 
 const RULE_FILE: &str = "\
-A rule file is TOML, one [[rule]] for each wording. Its keys:
-  id        lower-case words joined by '-'; one that a built-in rule has
-            replaces that rule
+A rule file is TOML, one [[rule]] for each wording, with
+  id        words joined by '-'; a built-in rule of that id is replaced
   category  what the answer means: `mailsleuth rules list` names them
-  text      a regex over the answer's words behind its codes; letter case does
-            not count. It sees the words without ids, addresses and numbers
-            (`mailsleuth classify -v` shows them), but what it names itself
-            stays. A group (?<dnsbl>...) takes out the name of a DNS list. A
-            letter beyond ASCII cannot stand in [ ]: write (?:a|á)
+  text      a regex, in any letter case, over the answer without codes, ids,
+            addresses, numbers (`classify -v` shows it); (?<dnsbl>...) is a list
+            No letter beyond ASCII stands in [ ]: (?:a|á) does the same
   unless    a regex that must not match
-  when      the circumstances, each one value or a list: mta (postfix, exim:
-            that program's own words), service, by_us (this host said it to a
-            client), provider, stage, permanent, smtp_code, enhanced_code
-            (5.7.1, x.7.1 for 4.7.1 and 5.7.1, 5.7.606-649)
-  wins      answers that the rule must win, at least one; tried under the
-            circumstances of `when`, or as a table that says others: line, mta,
-            service, by_us, stage, relay_host, permanent
+  when      mta, service, by_us, provider, stage, permanent, smtp_code,
+            enhanced_code (5.7.1, x.7.1, 5.7.606-649): a value or a list
+  wins      answers that it must win; as a table: line, relay_host, as in `when`
   loses     answers that another rule must win: to, line
   source    where the wording is from
-Before the first rule may stand broad = true (its rules are tried after the
-others of their step) and step = '...': user (the default: before all built-in
-rules), own, provider, list, text or last.
+Before the first rule: broad = true (tried last in its step), step = user (the
+default), own, provider, list, text or last.
 
 Example:";
 
@@ -255,12 +268,9 @@ Examples:
   mailsleuth analyze --events --out case-17 /srv/logs/mx1 /srv/logs/mx2
   ssh mx1 cat /var/log/exim4/mainlog | mailsleuth analyze -
 
-Every option can be set in the environment (--merge-hosts as
-MAILSLEUTH_MERGE_HOSTS=1) and in the config file (merge_hosts = true).
-
-Exit status: 0 done; 1 failed, nothing published; 2 usage; 3 done, but an
-input was damaged or could not be read; 4 done, and a finding reached
---fail-on (also where 3 holds); 10 no mail log line in any input.";
+Every option can stand in the environment (MAILSLEUTH_MERGE_HOSTS=1) and in the
+config file (merge_hosts = true). Exit status: 0 done; 1 failed, nothing written;
+2 usage; 3 done, but an input was damaged; 4 --fail-on; 10 no mail log line.";
 
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
@@ -269,7 +279,7 @@ pub struct AnalyzeArgs {
     #[arg(value_name = "PATH")]
     pub paths: Vec<String>,
 
-    /// Directory the reports are written to
+    /// Where the reports go
     #[arg(
         short,
         long,
@@ -280,63 +290,84 @@ pub struct AnalyzeArgs {
     )]
     pub out: PathBuf,
 
-    /// Formats of the tables
+    /// csv,parquet,html unless said; also json
     #[arg(
         long,
         value_name = "LIST",
         value_enum,
         value_delimiter = ',',
-        default_value = "csv,parquet",
+        default_value = "csv,parquet,html",
+        hide_default_value = true,
+        hide_possible_values = true,
         env = "MAILSLEUTH_FORMAT",
         hide_env = true
     )]
     pub format: Vec<FormatArg>,
 
-    /// Also write the events table: every delivery attempt, refusal and failed login
+    /// Also every attempt, refusal and failed login
     #[arg(long, env = "MAILSLEUTH_EVENTS", hide_env = true, value_parser = BoolishValueParser::new())]
     pub events: bool,
 
-    /// Zone of stamps that carry none (IANA name); default: this machine's
+    /// Zone of stamps that carry none, as Europe/Berlin
     #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
     pub timezone: Option<String>,
 
-    /// Year of the first stamp, for stamps that carry none; default: from file name, gzip header or file time
+    /// Year of the first stamp, where stamps have none
     #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
     pub year: Option<i16>,
 
-    /// Read only the lines of one mail server
-    #[arg(long, value_enum, default_value_t = MtaArg::Auto, env = "MAILSLEUTH_MTA", hide_env = true)]
+    /// Lines of one server only: auto, postfix, exim
+    #[arg(long, value_enum, default_value_t = MtaArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_MTA", hide_env = true)]
     pub mta: MtaArg,
 
-    /// Count one user on several hosts as one identity
+    /// One user on several hosts is one identity
     #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = BoolishValueParser::new())]
     pub merge_hosts: bool,
 
-    /// Exit with status 4 when a finding is at least this severe
-    #[arg(long, value_name = "SEVERITY", value_enum, env = "MAILSLEUTH_FAIL_ON", hide_env = true)]
+    /// Status 4 from low, medium, high or critical on
+    #[arg(
+        long,
+        value_name = "SEVERITY",
+        value_enum,
+        hide_possible_values = true,
+        env = "MAILSLEUTH_FAIL_ON",
+        hide_env = true
+    )]
     pub fail_on: Option<SeverityArg>,
 
-    /// Threads; default: one per core
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
-    pub threads: Option<u16>,
+    /// Pseudonyms for whom: off, recipients, all
+    #[arg(long, value_name = "WHO", value_enum, default_value_t = PrivacyArg::Off, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PRIVACY", hide_env = true)]
+    pub privacy: PrivacyArg,
+
+    /// Keeps the key of --privacy
+    #[arg(long, value_name = "DIR", env = "MAILSLEUTH_STATE_DIR", hide_env = true)]
+    pub state_dir: Option<PathBuf>,
 
     /// Rules of your own, before the built-in ones
     #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
     pub rules: Vec<PathBuf>,
 
-    /// Database that tells countries or AS numbers of addresses, in MaxMind's format; may be given more than once
+    /// Countries or AS numbers, MaxMind's format
     #[arg(long, value_name = "FILE", env = "MAILSLEUTH_MMDB", hide_env = true, value_delimiter = ',')]
     pub mmdb: Vec<PathBuf>,
 
-    /// Print no summary and no warnings, errors only
+    /// One per core unless said
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
+    pub threads: Option<u16>,
+
+    /// No summary and no warnings, errors only
     #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
     pub quiet: bool,
 
-    /// Progress bar on stderr, on a terminal only
-    #[arg(long, value_enum, default_value_t = ProgressArg::Auto, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
+    /// Bar on a terminal's stderr: auto, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
     pub progress: ProgressArg,
 
-    /// Print summary.json instead of the text summary
+    /// Colours in the summary: auto, always, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_COLOR", hide_env = true)]
+    pub color: ColorArg,
+
+    /// Print summary.json instead of the summary
     #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
@@ -346,6 +377,7 @@ pub enum FormatArg {
     Csv,
     Parquet,
     Json,
+    Html,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -356,11 +388,42 @@ pub enum MtaArg {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrivacyArg {
+    Off,
+    Recipients,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SeverityArg {
     Low,
     Medium,
     High,
     Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What standard output can show (NO_COLOR: no-color.org; the locale's variables: POSIX).
+fn look(color: ColorArg) -> Look {
+    let stdout = std::io::stdout();
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let has_colours = match color {
+        ColorArg::Always => true,
+        ColorArg::Never => false,
+        ColorArg::Auto => {
+            stdout.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
+        }
+    };
+    let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default().to_lowercase();
+    let is_ascii = !(locale.contains("utf-8") || locale.contains("utf8"));
+    let columns = terminal_size::terminal_size_of(stdout).map(|(width, _)| width.0);
+    Look::new(columns, has_colours, is_ascii)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -375,6 +438,8 @@ pub struct Plan {
     pub paths: Vec<String>,
     pub out: PathBuf,
     pub formats: Vec<Format>,
+    /// Write `report.html`.
+    pub writes_page: bool,
     pub events: bool,
     pub zone: TimeZone,
     pub zone_name: String,
@@ -386,8 +451,13 @@ pub struct Plan {
     pub rules: Vec<PathBuf>,
     pub mmdb: Vec<PathBuf>,
     pub detection: detect::Settings,
+    pub privacy: Privacy,
+    /// The state directory.
+    pub state: PathBuf,
     pub quiet: bool,
     pub progress: bool,
+    /// How the summary may look.
+    pub look: Look,
     pub json: bool,
 }
 
@@ -410,24 +480,30 @@ impl AnalyzeArgs {
     pub fn plan(self, detection: detect::Settings) -> Result<Plan> {
         let zone = match &self.timezone {
             Some(name) => TimeZone::get(name).map_err(|_| {
-                Error::Usage(format!("--timezone {name}: no such zone; give an IANA name such as Europe/Berlin or UTC"))
+                let zones: Vec<_> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+                let meant = did_you_mean(name, zones.iter().map(String::as_str));
+                Error::Usage(format!(
+                    "--timezone {name}: no such zone; give an IANA name such as Europe/Berlin or UTC{meant}"
+                ))
             })?,
             None => TimeZone::system(),
         };
         let zone_name = self.timezone.clone().or_else(|| zone.iana_name().map(String::from)).unwrap_or_default();
         let paths = if self.paths.is_empty() { usual_logs()? } else { self.paths };
+        let writes_page = self.format.contains(&FormatArg::Html);
         let mut formats: Vec<_> = self
             .format
             .into_iter()
-            .map(|format| match format {
-                FormatArg::Csv => Format::Csv,
-                FormatArg::Parquet => Format::Parquet,
-                FormatArg::Json => Format::Json,
+            .filter_map(|format| match format {
+                FormatArg::Csv => Some(Format::Csv),
+                FormatArg::Parquet => Some(Format::Parquet),
+                FormatArg::Json => Some(Format::Json),
+                FormatArg::Html => None,
             })
             .collect();
         formats.sort_unstable();
         formats.dedup();
-        if self.events && formats == [Format::Json] {
+        if self.events && formats.iter().all(|format| *format == Format::Json) {
             return Err(Error::Usage("--events are written as csv or parquet: add one of them to --format".into()));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -435,6 +511,7 @@ impl AnalyzeArgs {
             paths,
             out: self.out,
             formats,
+            writes_page,
             events: self.events,
             zone,
             zone_name,
@@ -455,11 +532,30 @@ impl AnalyzeArgs {
             rules: self.rules,
             mmdb: self.mmdb,
             detection,
+            privacy: match self.privacy {
+                PrivacyArg::Off => Privacy::Off,
+                PrivacyArg::Recipients => Privacy::Recipients,
+                PrivacyArg::All => Privacy::All,
+            },
+            state: self.state_dir.unwrap_or_else(usual_state),
             quiet: self.quiet,
             progress: self.progress == ProgressArg::Auto,
+            look: look(self.color),
             json: self.json,
         })
     }
+}
+
+/// Where a host's state is, and where there is none a user's (XDG Base Directory Specification).
+const STATE: &str = "/var/lib/mailsleuth";
+
+fn usual_state() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    if PathBuf::from(STATE).is_dir() {
+        return STATE.into();
+    }
+    let home = || set("HOME").map(|home| home.join(".local/state"));
+    set("XDG_STATE_HOME").or_else(home).map_or_else(|| STATE.into(), |base| base.join("mailsleuth"))
 }
 
 /// The globs among [`USUAL_LOGS`] that match a file here.

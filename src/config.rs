@@ -12,7 +12,7 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use crate::detect::{Allow, LimitSettings, Settings, is_kind};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use crate::mail::time::days_from_civil;
 
 /// Where a config file is looked for when none is named.
@@ -165,7 +165,10 @@ fn with_defaults(mut command: Command, path: &Path, text: &str) -> Result<Comman
         let option = key.replace('_', "-");
         let takes = |sub: &Command| sub.get_arguments().any(|argument| is_option(argument, &option));
         if NOT_HERE.contains(&option.as_str()) || !command.get_subcommands().any(takes) {
-            return Err(wrong(line, &format!("unknown key {key}; the keys are the long options' names")));
+            let options = command.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long);
+            let options: Vec<String> = options.map(|option| option.replace('-', "_")).collect();
+            let meant = did_you_mean(key, options.iter().map(String::as_str).chain(OF_DETECTION.iter().copied()));
+            return Err(wrong(line, &format!("unknown key {key}; the keys are the long options' names{meant}")));
         }
         let names: Vec<String> =
             command.get_subcommands().filter(|sub| takes(sub)).map(|sub| sub.get_name().to_string()).collect();

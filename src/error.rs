@@ -51,4 +51,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// `; did you mean 'x'?` for the known word that a mistyped one is most like; nothing where none is.
+pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let word = word.to_lowercase();
+    let like = |one: &str| strsim::jaro_winkler(&word, &one.to_lowercase());
+    let best = known.map(|one| (like(one), one)).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.filter(|(alike, _)| *alike >= 0.85).map_or_else(String::new, |(_, one)| format!("; did you mean '{one}'?"))
+}
+
 pub type Result<T> = std::result::Result<T, Error>;

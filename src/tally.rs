@@ -82,6 +82,11 @@ impl Shapes {
         self.shapes.is_empty()
     }
 
+    /// Leaves how many there were, and nothing of what they said.
+    pub fn forget_texts(&mut self) {
+        *self = Self { shapes: BTreeMap::new(), beyond: self.total() };
+    }
+
     /// All texts, those beyond the table too.
     pub fn total(&self) -> u64 {
         self.shapes.values().map(|(count, _)| count).sum::<u64>() + self.beyond

@@ -8,11 +8,12 @@ use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::distinct::{Distinct, Earliest, FirstTimes};
+use super::hours::Overview;
 use super::profile::add_all;
 use super::reason::add_counts;
 use super::trouble::{is_invalid_recipient, is_listing, is_reputation};
 use super::{QUEUE_IDS, QueueIds};
-use crate::classify::Verdict;
+use crate::classify::{Category, Verdict};
 use crate::correlate::{Attempt, AuthFailure, HostId, Message, Octets, RecipientState, Rejection};
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
@@ -53,6 +54,8 @@ pub struct Visits {
     pub distinct_logins: Distinct,
     /// Some of them, by name; empty where the log does not say which.
     pub logins: BTreeMap<Octets, Tries>,
+    /// The vain tries by hour since 1970, UTC.
+    pub failure_hours: BTreeMap<i64, u64>,
 }
 
 impl Visits {
@@ -60,6 +63,7 @@ impl Visits {
         if !login.is_empty() {
             self.distinct_logins.add(&login);
         }
+        *self.failure_hours.entry(tries.first.hour()).or_default() += tries.failures;
         self.count(tries);
         self.keep_login(login, tries);
     }
@@ -90,6 +94,7 @@ impl Visits {
         for (login, tries) in other.logins {
             self.keep_login(login, tries);
         }
+        add_counts(&mut self.failure_hours, other.failure_hours);
     }
 
     /// The first moment of any of it.
@@ -107,6 +112,10 @@ impl Visits {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReceiverHour {
     pub delivered: u64,
+    /// Answers that put a recipient off.
+    pub deferred: u64,
+    /// Recipients given up.
+    pub bounced: u64,
     /// Answers of distrust in this host's address or rate.
     pub reputation: u64,
     /// Those that name a list.
@@ -114,8 +123,10 @@ pub struct ReceiverHour {
 }
 
 impl ReceiverHour {
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.delivered += other.delivered;
+        self.deferred += other.deferred;
+        self.bounced += other.bounced;
         self.reputation += other.reputation;
         self.listed += other.listed;
     }
@@ -126,6 +137,8 @@ impl ReceiverHour {
 pub struct Receiver {
     /// By hour since 1970, UTC.
     pub hours: BTreeMap<i64, ReceiverHour>,
+    /// Its answers by reason.
+    pub reasons: BTreeMap<Category, u64>,
     pub first_reputation: Option<Timestamp>,
     pub last_reputation: Option<Timestamp>,
     pub first_listed: Option<Timestamp>,
@@ -149,6 +162,7 @@ impl Receiver {
 
     fn merge(&mut self, other: Self) {
         add_all(&mut self.hours, other.hours, ReceiverHour::add);
+        add_counts(&mut self.reasons, other.reasons);
         self.first_reputation = earlier(self.first_reputation, other.first_reputation);
         self.last_reputation = self.last_reputation.max(other.last_reputation);
         self.first_listed = earlier(self.first_listed, other.first_listed);
@@ -194,6 +208,7 @@ pub struct Around {
     pub notices: BTreeMap<HostId, Vec<Notice>>,
     /// Logins tried in vain by clients that did too little to be told of; only at the end.
     pub few_tries: Vec<(IpAddr, Octets, Tries)>,
+    pub overview: Overview,
 }
 
 /// One number for "`from` has written to `to`", by the hashes of the addresses.
@@ -244,6 +259,7 @@ impl Around {
     }
 
     pub(super) fn message(&mut self, message: &Message, verdicts: &[Option<Verdict<'_>>], host: Option<HostId>) {
+        self.overview.message(message, verdicts);
         let identity = &message.identity;
         if let (IdentityKind::Sasl, (_, domain)) = (identity.kind, address::split(&identity.name)) {
             self.hosts(domain);
@@ -304,6 +320,8 @@ impl Around {
             hour.delivered += u64::from(attempt.action == Action::Delivered) * times;
             return;
         };
+        *(if attempt.action == Action::Deferred { &mut hour.deferred } else { &mut hour.bounced }) += times;
+        *known.reasons.entry(verdict.category).or_default() += times;
         let example = || Some((attempt.at, attempt.response.as_ref().into()));
         if is_reputation(verdict) {
             hour.reputation += times;
@@ -329,6 +347,7 @@ impl Around {
     }
 
     pub(super) fn rejection(&mut self, rejection: &Rejection, verdict: Option<&Verdict<'_>>, host: Option<HostId>) {
+        self.overview.rejection(rejection, verdict);
         let is_stranger = rejection.sasl_username.is_none() && rejection.local_user.is_none();
         let recipient = rejection.recipient.as_deref().unwrap_or_default();
         let (Some(verdict), Some(ip)) = (verdict, address::ip(&rejection.client.ip)) else { return };
@@ -356,6 +375,7 @@ impl Around {
     }
 
     pub(super) fn merge(&mut self, other: Self) {
+        self.overview.merge(other.overview);
         self.hosted.extend(other.hosted);
         for (key, (host, visits)) in other.visits {
             let known = self.visits.entry(key).or_insert_with(|| (host, Visits::default()));
@@ -384,7 +404,7 @@ const REGISTRIES: &[&[u8]] = &[
 ];
 
 /// The last two labels of a host name, three where the second-last is one under which a country registers.
-fn organisation(host: &[u8]) -> &[u8] {
+pub(super) fn organisation(host: &[u8]) -> &[u8] {
     let host = host.strip_suffix(b".").unwrap_or(host);
     let mut dots = memchr::memrchr_iter(b'.', host);
     let (Some(top), Some(second)) = (dots.next(), dots.next()) else { return host };

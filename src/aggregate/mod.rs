@@ -3,6 +3,7 @@
 
 pub mod around;
 pub mod distinct;
+pub mod hours;
 pub mod network;
 mod profile;
 mod reason;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 pub use self::around::{Around, Notice, Receiver, ReceiverHour, Tries, Visits};
+pub use self::hours::{Hours, Outcome, Outcomes, Overview, Receivers};
 pub use self::network::{HourUse, NetworkUse};
 pub use self::profile::{Pair, SIZE_STEPS, SenderProfile, SenderUse, Unauthorized};
 pub use self::reason::{Codes, Reason, ReasonKey};

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::around::{Visits, receiver};
 use super::distinct::{Distinct, Earliest, FirstTimes};
+use super::hours::{Hours, Outcomes, Receivers};
 use super::network::{LOCAL, NETWORKS, NetworkUse};
 use super::reason::{Reason, ReasonKey, most_frequent, reason_key};
 use super::trouble::{Answer, Trouble, TroubleKind, is_unauthorized};
@@ -131,6 +132,9 @@ pub struct SenderProfile {
     pub asked: Minutes,
     /// The same with the recipients that this host refused.
     pub attempted: Minutes,
+    /// What became of them, by hour of arrival, and by who received them. Kept for our own users only.
+    pub hours: Hours,
+    pub receivers: Receivers,
     pub(super) pairs: HashMap<u64, Pair>,
     pub(super) troubles: HashMap<u64, Trouble>,
     /// By sender domain.
@@ -186,6 +190,8 @@ impl SenderProfile {
             directories: BTreeMap::new(),
             asked: Minutes::default(),
             attempted: Minutes::default(),
+            hours: Hours::default(),
+            receivers: Receivers::default(),
             pairs: HashMap::new(),
             troubles: HashMap::new(),
             unauthorized: BTreeMap::new(),
@@ -400,6 +406,8 @@ impl SenderProfile {
         self.attempted.add(message.first_seen, asked);
         if self.is_our_user() {
             self.came_from(message, ip.unwrap_or(LOCAL), asked, sender);
+            self.hours.add(message.first_seen, Outcomes::of_message(message));
+            self.receivers.message(message);
         }
         self.attempts(message, verdicts, ip.unwrap_or(LOCAL));
     }
@@ -529,6 +537,9 @@ impl SenderProfile {
             Action::Discarded => self.discarded += times,
             _ => self.rejected += times,
         }
+        if self.is_our_user() {
+            self.hours.add(at, Outcomes::of_rejection(rejection));
+        }
         let recipient = rejection.recipient.as_deref().unwrap_or_default();
         let is_recipient = rejection.stage == Stage::Rcpt && !recipient.is_empty();
         let ip = ip.unwrap_or(LOCAL);
@@ -603,6 +614,8 @@ impl SenderProfile {
         add_all(&mut self.directories, other.directories, |known, more| *known += more);
         self.asked.merge(other.asked);
         self.attempted.merge(other.attempted);
+        self.hours.merge(other.hours);
+        self.receivers.merge(other.receivers);
         let mut pairs: Vec<_> = other.pairs.into_iter().collect();
         pairs.sort_unstable_by_key(|(hash, _)| *hash);
         for (hash, pair) in pairs {

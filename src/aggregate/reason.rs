@@ -1,5 +1,6 @@
 //! Why mail of an identity was refused, by reason: the rows of the `reasons` table.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::distinct::Distinct;
@@ -36,6 +37,8 @@ pub struct Reason {
     pub last: Timestamp,
     /// The first answer, as written.
     pub example: Octets,
+    /// Whom it was about.
+    pub example_recipient: Octets,
     codes: BTreeMap<Codes, u64>,
     lists: BTreeMap<Box<str>, u64>,
 }
@@ -51,13 +54,14 @@ impl Reason {
             first: at,
             last: at,
             example: example.into(),
+            example_recipient: Octets::default(),
             codes: BTreeMap::new(),
             lists: BTreeMap::new(),
         }
     }
 
     pub(super) fn add(&mut self, at: Timestamp, times: u64, verdict: &Verdict<'_>, recipient: &[u8], response: &[u8]) {
-        self.see(at, response);
+        self.see(at, response, recipient);
         self.last = self.last.max(at);
         self.attempts += times;
         *self.codes.entry((verdict.smtp_code, verdict.enhanced_code)).or_default() += times;
@@ -75,16 +79,23 @@ impl Reason {
         self.turn = turn;
     }
 
-    /// The example is the earliest answer, of several at one moment the least.
-    fn see(&mut self, at: Timestamp, example: &[u8]) {
-        if (at, example) < (self.first, &self.example) {
-            self.example = example.into();
+    /// The example is the earliest answer, of several at one moment the least; of several people the least, too.
+    fn see(&mut self, at: Timestamp, example: &[u8], recipient: &[u8]) {
+        match (at, example).cmp(&(self.first, &*self.example)) {
+            Ordering::Less => {
+                self.example = example.into();
+                self.example_recipient = recipient.into();
+            }
+            Ordering::Equal if is_lesser(recipient, &self.example_recipient) => {
+                self.example_recipient = recipient.into();
+            }
+            _ => {}
         }
         self.first = self.first.min(at);
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        self.see(other.first, &other.example);
+        self.see(other.first, &other.example, &other.example_recipient);
         self.last = self.last.max(other.last);
         self.attempts += other.attempts;
         self.messages += other.messages;
@@ -102,6 +113,11 @@ impl Reason {
     pub fn dnsbl(&self) -> Option<&str> {
         most_frequent(&self.lists).map(AsRef::as_ref)
     }
+}
+
+/// True if `one` is known and goes before `known`, or nobody is known yet.
+fn is_lesser(one: &[u8], known: &[u8]) -> bool {
+    !one.is_empty() && (known.is_empty() || one < known)
 }
 
 pub(super) fn add_counts<K: Ord>(to: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {

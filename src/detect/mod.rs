@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 pub use self::case::Case;
 use self::case::Surroundings;
 use crate::aggregate::{Around, QueueIds, SenderProfile};
+use crate::error::did_you_mean;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::words;
@@ -78,7 +79,10 @@ impl LimitSettings {
     /// What is wrong with the detector's kind, the key or the value, and what would be right.
     pub fn set(&mut self, kind: &str, key: &str, value: f64) -> Result<(), String> {
         let kinds = || DETECTORS.iter().map(|d| d.kind).collect::<Vec<_>>().join(", ");
-        let detector = detector(kind).ok_or_else(|| format!("no detector '{kind}'; there are {}", kinds()))?;
+        let detector = detector(kind).ok_or_else(|| {
+            let meant = did_you_mean(kind, DETECTORS.iter().map(|d| d.kind));
+            format!("no detector '{kind}'; there are {}{meant}", kinds())
+        })?;
         let keys = || detector.limits.iter().map(|limit| limit.key).collect::<Vec<_>>().join(", ");
         let limit = detector.limits.iter().find(|limit| limit.key == key);
         let limit = limit.ok_or_else(|| format!("{kind} has no limit '{key}'; it has {}", keys()))?;

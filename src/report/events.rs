@@ -1,6 +1,9 @@
 //! Rows of the `events` table: one delivery attempt, refusal or failed login.
 
+use std::sync::Arc;
+
 use super::HostNames;
+use super::privacy::Pseudonyms;
 use super::schema::EVENTS;
 use super::tables::{Cell, Format, LongTable};
 use crate::classify::Verdict;
@@ -15,6 +18,7 @@ use crate::mail::time::Timestamp;
 pub struct Events {
     table: LongTable,
     sources: Vec<String>,
+    pseudonyms: Option<Arc<Pseudonyms>>,
 }
 
 impl Events {
@@ -22,8 +26,13 @@ impl Events {
     ///
     /// # Errors
     /// What creating the files gives.
-    pub fn create(directory: &std::path::Path, formats: &[Format], sources: Vec<String>) -> std::io::Result<Self> {
-        Ok(Self { table: LongTable::create(&EVENTS, directory, formats)?, sources })
+    pub fn create(
+        directory: &std::path::Path,
+        formats: &[Format],
+        sources: Vec<String>,
+        pseudonyms: Option<Arc<Pseudonyms>>,
+    ) -> std::io::Result<Self> {
+        Ok(Self { table: LongTable::create(&EVENTS, directory, formats)?, sources, pseudonyms })
     }
 
     pub fn finish(self) -> std::io::Result<u64> {
@@ -146,7 +155,7 @@ impl Events {
         // The record's own code; a code in the text may be another server's.
         let enhanced_code = event.enhanced_code.or(verdict.and_then(|v| v.enhanced_code));
         let source = self.sources.get(event.place.source as usize);
-        let row = [
+        let mut row = [
             Cell::Time(event.at),
             Cell::log(hosts.name(event.host)),
             Cell::text(event.mta.word()),
@@ -186,6 +195,9 @@ impl Events {
             verdict.and_then(|v| v.provider_code.as_ref()).map_or(Cell::None, |code| Cell::log(code.as_bytes())),
             verdict.and_then(|v| v.retry_after_s).map_or(Cell::None, Cell::count),
         ];
+        if let Some(pseudonyms) = &self.pseudonyms {
+            pseudonyms.event(EVENTS.columns, &mut row);
+        }
         for _ in 0..event.times {
             self.table.push(row.clone());
         }

@@ -2,6 +2,8 @@
 //! here that is not there already.
 
 pub mod events;
+pub mod html;
+pub mod privacy;
 pub mod publish;
 pub mod schema;
 pub mod summary;
@@ -11,7 +13,7 @@ pub mod text;
 use crate::aggregate::SenderProfile;
 use crate::classify::Classifier;
 use crate::correlate::{HostId, Octets};
-use crate::detect::{Finding, score};
+use crate::detect::{Finding, Severity, score};
 use crate::mail::address::printable;
 use crate::mail::status::Action;
 use tables::{Cell, Table};
@@ -50,6 +52,39 @@ pub fn worst_first(judged: &[Judged]) -> Vec<(&Judged, &Finding)> {
     // The order of identities and detectors decides what is left.
     all.sort_by(|(_, a), (_, b)| b.severity.cmp(&a.severity).then(b.score.total_cmp(&a.score)));
     all
+}
+
+/// All that was found about one identity.
+pub struct Incident<'a> {
+    pub one: &'a Judged,
+    /// The worst first; never none.
+    pub findings: Vec<&'a Finding>,
+}
+
+impl Incident<'_> {
+    pub fn severity(&self) -> Severity {
+        self.findings.first().map_or(Severity::Low, |worst| worst.severity)
+    }
+}
+
+/// One identity, one incident; the worst first.
+pub fn incidents(judged: &[Judged]) -> Vec<Incident<'_>> {
+    let worse = |a: &Finding, b: &Finding| b.severity.cmp(&a.severity).then(b.score.total_cmp(&a.score));
+    let mut incidents: Vec<Incident<'_>> = judged
+        .iter()
+        .filter(|one| !one.findings.is_empty())
+        .map(|one| {
+            let mut findings: Vec<_> = one.findings.iter().collect();
+            findings.sort_by(|a, b| worse(a, b));
+            Incident { one, findings }
+        })
+        .collect();
+    // The order of identities decides what is left.
+    incidents.sort_by(|a, b| match (a.findings.first(), b.findings.first()) {
+        (Some(a), Some(b)) => worse(a, b),
+        _ => std::cmp::Ordering::Equal,
+    });
+    incidents
 }
 
 pub fn findings(judged: &[Judged], hosts: &HostNames) -> Table {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::privacy::Privacy;
 use super::tables::SCHEMA_VERSION;
 use crate::detect::Allow;
 use crate::framing::year::YearSource;
@@ -62,6 +63,11 @@ impl InputSummary {
             before: None,
             silence_s: 0,
         }
+    }
+
+    /// First and last moment of its mail lines.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.first.zip(self.last)
     }
 
     pub fn saw(&mut self, at: Timestamp) {
@@ -131,6 +137,8 @@ pub struct Summary {
     pub allowed: Vec<(Allow, u64)>,
     /// The databases of places in use.
     pub places: Value,
+    /// Who is hidden in all that is said.
+    pub privacy: Privacy,
     /// Rows per table.
     pub rows: Vec<(&'static str, u64)>,
 }
@@ -214,6 +222,7 @@ impl Summary {
             "first": span.map(|(first, _)| first.to_string()),
             "last": span.map(|(_, last)| last.to_string()),
             "timezone": self.zone,
+            "privacy": self.privacy.word(),
             "inputs": self.inputs.iter().map(InputSummary::to_json).collect::<Vec<_>>(),
             "passed_over": passed_over,
             "problems": problems,

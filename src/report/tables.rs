@@ -6,7 +6,8 @@ use std::path::Path;
 
 use polars::prelude::{
     Column, CsvWriter, DataFrame, IntoColumn, IntoSeries, KeyValueMetadata, ListBuilderTrait, ListStringChunkedBuilder,
-    NamedFrom, ParquetCompression, ParquetWriter, PlSmallStr, PolarsResult, SerWriter, Series, TimeUnit, TimeZone,
+    NamedFrom, ParquetCompression, ParquetWriter, PlSmallStr, PolarsResult, QuoteStyle, SerWriter, Series, TimeUnit,
+    TimeZone,
 };
 use serde_json::Value;
 
@@ -152,7 +153,17 @@ impl Table {
 
     fn write_csv(&self, out: &mut impl Write, with_header: bool) -> io::Result<()> {
         let mut frame = self.text_frame().map_err(io::Error::other)?;
-        CsvWriter::new(out).include_header(with_header).n_threads(1).finish(&mut frame).map_err(io::Error::other)
+        if with_header {
+            let names: Vec<_> = self.schema.columns.iter().map(|column| column.name).collect();
+            writeln!(out, "{}", names.join(","))?;
+        }
+        // Texts in quotes: spreadsheets part unquoted cells at a `;`, too.
+        CsvWriter::new(out)
+            .include_header(false)
+            .with_quote_style(QuoteStyle::NonNumeric)
+            .n_threads(1)
+            .finish(&mut frame)
+            .map_err(io::Error::other)
     }
 
     /// The columns with their true types.

@@ -1,30 +1,111 @@
-//! The summary on stdout: 80 columns, findings first.
+//! The summary on stdout: as wide as the terminal, findings first.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use anstyle::{AnsiColor, Style};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use super::summary::Summary;
-use super::{HostNames, Judged, worst_first};
-use crate::detect::Finding;
+use super::{HostNames, Incident, Judged, incidents};
+use crate::detect::Severity;
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 
+/// The width where nothing says another, and the least and the most that are made use of.
 const COLUMNS: usize = 80;
+const LEAST_COLUMNS: usize = 60;
+const MOST_COLUMNS: usize = 120;
+/// The column of names in [`COLUMNS`]; it takes what more there is.
+const NAME_COLUMNS: usize = 36;
 /// How many findings, senders and reasons are shown; the files have all.
 const SHOWN: usize = 10;
+/// Widths of the columns of numbers of a sender.
+const WIDTHS: [usize; 6] = [7, 7, 7, 7, 7, 9];
 /// How many files that were not read are named.
 const PASSED_OVER: usize = 5;
 
+/// What the stream that the text goes to can show.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    columns: usize,
+    has_colours: bool,
+    is_ascii: bool,
+}
+
+impl Look {
+    /// `columns` of the terminal; `None` where there is none.
+    pub fn new(columns: Option<u16>, has_colours: bool, is_ascii: bool) -> Self {
+        let columns = columns.map_or(COLUMNS, |columns| usize::from(columns).clamp(LEAST_COLUMNS, MOST_COLUMNS));
+        Self { columns, has_colours, is_ascii }
+    }
+
+    /// The text in what the stream can show: where that is ASCII alone, other characters come as the bytes that they are.
+    fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if !self.is_ascii || text.is_ascii() {
+            return text.into();
+        }
+        let mut shown = String::with_capacity(text.len() * 4);
+        for character in text.chars() {
+            if character.is_ascii() {
+                shown.push(character);
+            } else {
+                let mut buffer = [0; 4];
+                for byte in character.encode_utf8(&mut buffer).bytes() {
+                    // Writing into a String cannot fail.
+                    _ = write!(shown, "\\x{byte:02X}");
+                }
+            }
+        }
+        shown.into()
+    }
+
+    fn styled(&self, text: &str, style: Style) -> String {
+        if self.has_colours { format!("{style}{text}{style:#}") } else { text.to_string() }
+    }
+
+    fn heading(&self, text: &str) -> String {
+        self.styled(text, Style::new().bold())
+    }
+
+    fn name_columns(&self) -> usize {
+        NAME_COLUMNS + self.columns - COLUMNS.min(self.columns + NAME_COLUMNS / 2)
+    }
+}
+
+fn colour(severity: Severity) -> Style {
+    let colour = match severity {
+        Severity::Critical => AnsiColor::BrightRed,
+        Severity::High => AnsiColor::Red,
+        Severity::Medium => AnsiColor::Yellow,
+        Severity::Low => AnsiColor::Cyan,
+    };
+    Style::new().bold().fg_color(Some(colour.into()))
+}
+
 /// The text, ending with a line end.
-pub fn summary(summary: &Summary, judged: &[Judged], hosts: &HostNames, published: &[PathBuf]) -> String {
-    let mut out = String::new();
+pub fn summary(summary: &Summary, judged: &[Judged], hosts: &HostNames, published: &[PathBuf], look: Look) -> String {
+    let mut out = Out { text: String::new(), look };
     // Writing into a String cannot fail.
     _ = write(&mut out, summary, judged, hosts, published);
-    out
+    out.text
+}
+
+/// The text while it grows.
+struct Out {
+    text: String,
+    look: Look,
+}
+
+impl std::fmt::Write for Out {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.text.write_str(text)
+    }
 }
 
 fn write(
-    out: &mut String,
+    out: &mut Out,
     summary: &Summary,
     judged: &[Judged],
     hosts: &HostNames,
@@ -39,7 +120,7 @@ fn write(
         let zone = if summary.zone.is_empty() { "this machine's zone" } else { &summary.zone };
         write!(out, "\nStamps without a zone are read as {zone} (--timezone).")?;
     }
-    out.push_str("\n\n");
+    out.write_str("\n\n")?;
     findings(out, judged, hosts)?;
     allowed(out, summary)?;
     traffic(out, summary)?;
@@ -52,30 +133,26 @@ fn write(
 }
 
 /// One identity, one story: what was found about it, worst first, and what to do about the worst of it.
-fn findings(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt::Result {
-    let all = worst_first(judged);
-    if all.is_empty() {
+fn findings(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Result {
+    let incidents = incidents(judged);
+    if incidents.is_empty() {
         return out.write_str("No findings.\n\n");
     }
-    let mut incidents: Vec<(&Judged, Vec<&Finding>)> = Vec::new();
-    for (one, finding) in &all {
-        let known = incidents.iter().position(|(known, _)| std::ptr::eq(*known, *one));
-        let has_room = incidents.len() < SHOWN;
-        match known.and_then(|at| incidents.get_mut(at)) {
-            Some((_, findings)) => findings.push(finding),
-            None if has_room => incidents.push((one, vec![finding])),
-            None => {}
-        }
-    }
-    let count = judged.iter().filter(|one| !one.findings.is_empty()).count();
+    let count = incidents.len();
+    let all: usize = incidents.iter().map(|incident| incident.findings.len()).sum();
     let identities = if count == 1 { "1 identity".into() } else { format!("{count} identities") };
-    writeln!(out, "INCIDENTS ({} of {identities})", many(all.len() as u64, "finding"))?;
-    for (one, findings) in &incidents {
+    let heading = format!("INCIDENTS ({} of {identities})", many(all as u64, "finding"));
+    writeln!(out, "{}", out.look.heading(&heading))?;
+    for Incident { one, findings } in incidents.iter().take(SHOWN) {
         let Some(worst) = findings.first() else { continue };
         let host = hosts.first_of(&one.profile);
         let on = if host.is_empty() { String::new() } else { format!(" on {host}") };
         let (kind, name) = (one.profile.kind.word(), printable(&one.profile.name));
-        wrapped(out, &format!("{:<8} {kind} {name}{on}", worst.severity.word().to_uppercase()), 0, 9)?;
+        let severity = worst.severity.word().to_uppercase();
+        let start = out.text.len();
+        wrapped(out, &format!("{severity:<8} {kind} {name}{on}"), 0, 9)?;
+        let styled = out.look.styled(&severity, colour(worst.severity));
+        out.text.replace_range(start..start + severity.len(), &styled);
         for finding in findings {
             wrapped(out, &format!("{}: {}", finding.kind, finding.explanation), 9, 11)?;
         }
@@ -86,7 +163,7 @@ fn findings(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt:
 }
 
 /// Known senders that were not told of.
-fn allowed(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn allowed(out: &mut Out, summary: &Summary) -> std::fmt::Result {
     let silent: Vec<_> = summary.allowed.iter().filter(|(_, silenced)| *silenced > 0).collect();
     for (entry, silenced) in &silent {
         let until = entry.until.as_ref().map_or(String::new(), |until| format!(" until {until}"));
@@ -101,9 +178,9 @@ fn allowed(out: &mut String, summary: &Summary) -> std::fmt::Result {
     if silent.is_empty() { Ok(()) } else { out.write_str("\n") }
 }
 
-fn traffic(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn traffic(out: &mut Out, summary: &Summary) -> std::fmt::Result {
     let mail = &summary.mail;
-    out.push_str("MAIL\n");
+    writeln!(out, "{}", out.look.heading("MAIL"))?;
     let text = format!(
         "{} for {}: {} delivered, {} deferred, {} bounced, {} expired, {} discarded, {} still open, {} handed on to the next hop.",
         many(mail.messages, "message"),
@@ -127,7 +204,7 @@ fn traffic(out: &mut String, summary: &Summary) -> std::fmt::Result {
     out.write_str("\n")
 }
 
-fn senders(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt::Result {
+fn senders(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Result {
     let mut busiest: Vec<_> = judged
         .iter()
         .filter(|j| !matches!(j.profile.kind, IdentityKind::Sender | IdentityKind::Null | IdentityKind::Unknown))
@@ -138,26 +215,24 @@ fn senders(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt::
     }
     busiest.sort_by_key(|j| std::cmp::Reverse(j.profile.recipients));
     let header = ["SENDERS", "rcpts", "sent", "defer", "lost", "peak/h", "invalid"];
-    writeln!(
-        out,
-        "{:<36}{:>7}{:>7}{:>7}{:>7}{:>7}{:>9}",
-        header[0], header[1], header[2], header[3], header[4], header[5], header[6]
-    )?;
+    let width = out.look.name_columns();
+    let numbers: String = header.iter().skip(1).zip(WIDTHS).map(|(name, width)| format!("{name:>width$}")).collect();
+    let heading = format!("{:<width$}{numbers}", "SENDERS");
+    writeln!(out, "{}", out.look.heading(&heading))?;
     for Judged { profile, .. } in busiest.iter().take(SHOWN) {
         let host = hosts.first_of(profile);
         let on = if host.is_empty() { String::new() } else { format!(" @{host}") };
         let name = format!("{} {}{on}", profile.kind.word(), printable(&profile.name));
-        writeln!(
-            out,
-            "{:<36}{:>7}{:>7}{:>7}{:>7}{:>7}{:>9}",
-            shortened(&name, 35),
+        let numbers = [
             profile.recipients,
             profile.delivered,
             profile.deferred,
             profile.bounced + profile.expired,
             profile.asked.peak(60).map_or(0, |p| p.count),
             profile.invalid_recipients.count(),
-        )?;
+        ];
+        let numbers: String = numbers.iter().zip(WIDTHS).map(|(n, width)| format!("{n:>width$}")).collect();
+        writeln!(out, "{}{numbers}", padded(&shortened(&out.look.shown(&name), width - 1), width))?;
     }
     more(out, busiest.len(), "senders of this host")?;
     let others = judged.len() - busiest.len();
@@ -172,7 +247,7 @@ fn senders(out: &mut String, judged: &[Judged], hosts: &HostNames) -> std::fmt::
     out.write_str("\n")
 }
 
-fn reasons(out: &mut String, judged: &[Judged]) -> std::fmt::Result {
+fn reasons(out: &mut Out, judged: &[Judged]) -> std::fmt::Result {
     let mut totals = std::collections::BTreeMap::new();
     for (key, reason) in judged.iter().flat_map(|j| &j.profile.reasons) {
         *totals.entry((key.direction, key.action, key.category, &key.provider)).or_insert(0) += reason.attempts;
@@ -182,7 +257,8 @@ fn reasons(out: &mut String, judged: &[Judged]) -> std::fmt::Result {
         return Ok(());
     }
     totals.sort_by_key(|(_, attempts)| std::cmp::Reverse(*attempts));
-    writeln!(out, "{:<25}{:<12}{:<11}{:<20}{:>12}", "REASONS", "action", "direction", "provider", "answers")?;
+    let heading = format!("{:<25}{:<12}{:<11}{:<20}{:>12}", "REASONS", "action", "direction", "provider", "answers");
+    writeln!(out, "{}", out.look.heading(&heading))?;
     for ((direction, action, category, provider), attempts) in totals.iter().take(SHOWN) {
         let (category, provider) = (shortened(category.id(), 24), shortened(&String::from_utf8_lossy(provider), 19));
         writeln!(out, "{category:<25}{:<12}{:<11}{provider:<20}{attempts:>12}", action.word(), direction.word())?;
@@ -191,9 +267,9 @@ fn reasons(out: &mut String, judged: &[Judged]) -> std::fmt::Result {
     out.write_str("\n")
 }
 
-fn quality(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn quality(out: &mut Out, summary: &Summary) -> std::fmt::Result {
     let lines = &summary.lines;
-    out.push_str("INPUT\n");
+    writeln!(out, "{}", out.look.heading("INPUT"))?;
     let text = format!(
         "{} = {} entries + {} ignored + {} unknown + {} without a frame; {} too long.",
         many(lines.lines, "line"),
@@ -241,7 +317,7 @@ fn quality(out: &mut String, summary: &Summary) -> std::fmt::Result {
     out.write_str("\n")
 }
 
-fn more(out: &mut String, all: usize, what: &str) -> std::fmt::Result {
+fn more(out: &mut Out, all: usize, what: &str) -> std::fmt::Result {
     if all > SHOWN { writeln!(out, "... {} more {what} in the tables", all - SHOWN) } else { Ok(()) }
 }
 
@@ -250,33 +326,48 @@ fn many(count: u64, what: &str) -> String {
 }
 
 fn shortened(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
+    if text.width() <= columns {
         return text.to_string();
     }
-    let mut short: String = text.chars().take(columns.saturating_sub(2)).collect();
+    let mut short = String::new();
+    let mut room = columns.saturating_sub(2);
+    for character in text.chars() {
+        match room.checked_sub(character.width().unwrap_or(0)) {
+            Some(left) => room = left,
+            None => break,
+        }
+        short.push(character);
+    }
     short.push_str("..");
     short
 }
 
-/// Words of `text` in lines of at most [`COLUMNS`], the first indented by `first` columns and the others by `rest`. A
+/// With blanks up to so many columns.
+fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{:1$}", "", columns.saturating_sub(text.width()))
+}
+
+/// Words of `text` in lines as wide as there is room for, the first indented by `first` columns and the others by `rest`. A
 /// word that is longer than a line is cut.
-fn wrapped(out: &mut String, text: &str, first: usize, rest: usize) -> std::fmt::Result {
+fn wrapped(out: &mut Out, text: &str, first: usize, rest: usize) -> std::fmt::Result {
+    let columns = out.look.columns;
     let mut column = first;
     let mut is_start = true;
     write!(out, "{:first$}", "")?;
-    for word in text.split(' ') {
-        let word = shortened(word, COLUMNS - rest);
-        let width = word.chars().count();
-        if !is_start && column + 1 + width > COLUMNS {
+    let shown = out.look.shown(text).into_owned();
+    for word in shown.split(' ') {
+        let word = shortened(word, columns - rest);
+        let width = word.width();
+        if !is_start && column + 1 + width > columns {
             write!(out, "\n{:rest$}", "")?;
             column = rest;
             is_start = true;
         }
         if !is_start {
-            out.push(' ');
+            out.write_str(" ")?;
             column += 1;
         }
-        out.push_str(&word);
+        out.write_str(&word)?;
         column += width;
         is_start = false;
     }
@@ -289,9 +380,19 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_the_page() {
-        let mut out = String::new();
-        let text = format!("one {} three {}", "x".repeat(200), "word ".repeat(60));
-        wrapped(&mut out, &text, 9, 9).unwrap();
-        assert!(out.lines().all(|line| line.chars().count() <= COLUMNS), "{out}");
+        for columns in [None, Some(10), Some(100), Some(500)] {
+            let look = Look::new(columns, false, false);
+            let mut out = Out { text: String::new(), look };
+            let text = format!("one {} three {} {}", "x".repeat(200), "word ".repeat(60), "\u{5b57}".repeat(90));
+            wrapped(&mut out, &text, 9, 9).unwrap();
+            assert!(out.text.lines().all(|line| line.width() <= look.columns), "{}", out.text);
+            assert_eq!(look.name_columns() + WIDTHS.iter().sum::<usize>(), look.columns.max(62));
+        }
+    }
+
+    #[test]
+    fn nothing_but_ascii_where_the_locale_is_not_utf_8() {
+        let shown = |is_ascii| Look::new(None, false, is_ascii).shown("j\u{e9}r\u{f4}me").into_owned();
+        assert_eq!((shown(false), shown(true)), ("j\u{e9}r\u{f4}me".into(), "j\\xC3\\xA9r\\xC3\\xB4me".into()));
     }
 }

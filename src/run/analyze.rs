@@ -31,10 +31,11 @@ use crate::input::source;
 use crate::mail::status::{Action, Mta, Stage};
 use crate::places::Places;
 use crate::report::events::Events;
+use crate::report::privacy::{Privacy, Pseudonyms};
 use crate::report::publish::Aside;
 use crate::report::summary::{InputSummary, Summary};
 use crate::report::tables::{Format, Table};
-use crate::report::{self, HostNames, Judged, schema, text};
+use crate::report::{self, HostNames, Judged, html, schema, text};
 use crate::tally::{LineTally, MailTally, Shapes};
 
 /// Runs the plan.
@@ -59,8 +60,12 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         || select(source::find(&plan.paths), &plan.zone, plan.year, now, &read),
     );
     let classifier = classifier?;
+    let pseudonyms = match plan.privacy {
+        Privacy::Off => None,
+        privacy => Some(Arc::new(Pseudonyms::new(privacy, &plan.state, &classifier)?)),
+    };
     let events = match plan.events {
-        true => Some(begin_events(plan, &aside, &selection.inputs)?),
+        true => Some(begin_events(plan, &aside, &selection.inputs, pseudonyms.clone())?),
         false => None,
     };
     let progress = progress(plan, &selection.inputs);
@@ -74,7 +79,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         return Err(Error::Interrupted { signal });
     }
     stages.end();
-    pool.install(|| stages.publish(plan, selection, aside, &places))
+    pool.install(|| stages.publish(plan, selection, aside, &places, pseudonyms.as_deref()))
 }
 
 /// How much of a line that is no log line an error shows.
@@ -103,9 +108,9 @@ fn watch_signals(out: &Path) -> Result<Arc<AtomicUsize>> {
     Ok(signal)
 }
 
-fn begin_events(plan: &Plan, aside: &Aside, inputs: &[Ordered]) -> Result<Events> {
+fn begin_events(plan: &Plan, aside: &Aside, inputs: &[Ordered], pseudonyms: Option<Arc<Pseudonyms>>) -> Result<Events> {
     let sources = inputs.iter().map(|input| input.source.name.clone()).collect();
-    Events::create(aside.path(), &plan.formats, sources).map_err(|e| aside.failed("events", &e))
+    Events::create(aside.path(), &plan.formats, sources, pseudonyms).map_err(|e| aside.failed("events", &e))
 }
 
 fn progress(plan: &Plan, inputs: &[Ordered]) -> ProgressBar {
@@ -338,7 +343,14 @@ impl Stages<'_> {
     }
 
     /// Judges, writes and sums up.
-    fn publish(mut self, plan: &Plan, selection: Selection, aside: Aside, places: &Places) -> Result<Outcome> {
+    fn publish(
+        mut self,
+        plan: &Plan,
+        selection: Selection,
+        aside: Aside,
+        places: &Places,
+        pseudonyms: Option<&Pseudonyms>,
+    ) -> Result<Outcome> {
         self.refuse_nothing(plan, &selection)?;
         let event_rows = match self.judge.events.take() {
             Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
@@ -351,16 +363,9 @@ impl Stages<'_> {
             profiles.into_iter().zip(findings).map(|(profile, findings)| Judged { findings, profile }).collect();
         let allowed = silence(&plan.detection.allow, &mut judged);
         judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
-        let hosts = &self.judge.hosts;
-        let tables = [
-            report::findings(&judged, hosts),
-            report::senders(&judged, hosts),
-            report::reasons(&judged, hosts, self.judge.classifier),
-        ];
-        tables.par_iter().try_for_each(|table| write_table(&aside, table, &plan.formats))?;
         let wrong_form = self.inputs_in_wrong_form(&selection);
         self.front.problems.extend(wrong_form);
-        let summary = Summary {
+        let mut summary = Summary {
             inputs: self.front.inputs,
             passed_over: selection.passed_over,
             problems: self.front.problems,
@@ -371,19 +376,41 @@ impl Stages<'_> {
             unclassified: self.judge.unclassified,
             allowed,
             places: places.to_json(),
-            rows: tables
-                .iter()
-                .map(|t| (t.name(), t.rows() as u64))
-                .chain(event_rows.map(|rows| (schema::EVENTS.name, rows)))
-                .collect(),
+            privacy: plan.privacy,
+            rows: Vec::new(),
         };
+        // They are for who runs the program, not for whom the report is shown to.
+        let warnings = summary.warnings();
+        if let Some(pseudonyms) = pseudonyms {
+            pseudonyms.hide(&mut judged, &mut self.judge.hosts, &mut around, &mut summary);
+        }
+        let hosts = &self.judge.hosts;
+        let tables = [
+            report::findings(&judged, hosts),
+            report::senders(&judged, hosts),
+            report::reasons(&judged, hosts, self.judge.classifier),
+        ];
+        tables.par_iter().try_for_each(|table| write_table(&aside, table, &plan.formats))?;
+        let event_rows = event_rows.map(|rows| (schema::EVENTS.name, rows));
+        summary.rows = tables.iter().map(|table| (table.name(), table.rows() as u64)).chain(event_rows).collect();
         let json = summary.to_json();
         std::fs::write(aside.path().join("summary.json"), &json).map_err(|e| aside.failed("summary.json", &e))?;
+        if plan.writes_page {
+            let page = html::page(&html::Page {
+                summary: &summary,
+                judged: &judged,
+                hosts,
+                around: &around,
+                classifier: self.judge.classifier,
+                tables: plan.formats.first().map(|format| format.word()),
+            });
+            std::fs::write(aside.path().join(html::FILE), page).map_err(|e| aside.failed(html::FILE, &e))?;
+        }
         if let Some(signal) = interrupted(&self.front.signal) {
             return Err(Error::Interrupted { signal });
         }
         let published = aside.publish(&our_files())?;
-        let outcome = outcome(plan, &summary, &judged, hosts, json, &published);
+        let outcome = outcome(plan, &summary, &judged, hosts, Said { json, warnings }, &published);
         // The program ends: to give back every text by itself would take a twentieth of the time.
         std::mem::forget((judged, around, tables));
         Ok(outcome)
@@ -497,7 +524,14 @@ fn our_files() -> Vec<String> {
     tables
         .iter()
         .flat_map(|table| Format::ALL.iter().map(|format| format!("{}.{}", table.name, format.word())))
+        .chain([html::FILE.to_string()])
         .collect()
+}
+
+/// What the run has to say beside its text summary.
+struct Said {
+    json: String,
+    warnings: Vec<String>,
 }
 
 fn outcome(
@@ -505,7 +539,7 @@ fn outcome(
     summary: &Summary,
     judged: &[Judged],
     hosts: &HostNames,
-    json: String,
+    said: Said,
     published: &[std::path::PathBuf],
 ) -> Outcome {
     let worst = judged.iter().flat_map(|j| &j.findings).map(|f| f.severity).max();
@@ -515,14 +549,14 @@ fn outcome(
         (false, false) => 3,
         (true, false) => 0,
     };
-    let mut warnings = summary.warnings();
+    let Said { json, mut warnings } = said;
     if plan.quiet {
         warnings.truncate(summary.problems.len());
     }
     let text = match (plan.json, plan.quiet) {
         (true, _) => json,
         (false, true) => String::new(),
-        (false, false) => text::summary(summary, judged, hosts, published),
+        (false, false) => text::summary(summary, judged, hosts, published, plan.look),
     };
     Outcome { status, warnings, text }
 }

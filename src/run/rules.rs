@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::classify::{Category, Classifier, List, Provider, Rule};
 use crate::cli::{RulesAction, RulesPlan};
 use crate::detect::{self, Detector};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use crate::mail::address::printable;
 
 /// The built-in rules with the user's before them, each of which wins its own samples.
@@ -65,8 +65,13 @@ pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
         RulesAction::Show(id) => {
             let classifier = classifier(&plan.rules)?;
             let Some(shown) = shown(&classifier, id) else {
+                let categories = classifier.taxonomy().categories().map(|category| category.id());
+                let rules = classifier.rules().map(|rule| rule.id());
+                let others = classifier.providers().iter().map(|provider| provider.id());
+                let lists = classifier.lists().iter().map(|list| list.id());
+                let meant = did_you_mean(id, categories.chain(rules).chain(others).chain(lists));
                 return Err(Error::Usage(format!(
-                    "{}: no rule, category, list, provider or kind of findings has this id; `mailsleuth rules list` names them",
+                    "{}: no rule, category, list, provider or kind of findings has this id; `mailsleuth rules list` names them{meant}",
                     printable(id.as_bytes())
                 )));
             };

@@ -1,0 +1,441 @@
+//! Incidents: one identity each, with all that was found about it.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, PreEscaped, html};
+use serde_json::Value;
+
+use super::chart::{self, Axis, OUTCOMES, Series, Stack};
+use super::words::{count, dated, harmless, log, many, moment, shortened};
+use super::{Page, room};
+use crate::aggregate::{Outcomes, SenderProfile, Visits};
+use crate::classify::Category;
+use crate::detect::Finding;
+use crate::mail::identity::IdentityKind;
+use crate::mail::time::SECONDS_PER_HOUR;
+use crate::report::Incident;
+
+/// Longest sentence, name and cell of evidence, in characters.
+const SENTENCE: usize = 700;
+const NAME: usize = 120;
+const CELL: usize = 160;
+/// A full stop before this is no end of a story.
+const LEAST_STORY: usize = 40;
+/// More stories than these scroll in a part of the screen.
+const MANY: usize = 12;
+/// Rows of each small table of an incident.
+const ROWS: usize = 12;
+/// The least room that an incident's details want.
+const LEAST_ROOM: usize = 2_000;
+
+/// What an identity is called.
+pub(super) fn kind_word(profile: &SenderProfile) -> &'static str {
+    match profile.kind {
+        IdentityKind::Sasl => "login",
+        IdentityKind::Uid => "local user",
+        IdentityKind::Client => "client",
+        IdentityKind::Sender => "sender",
+        IdentityKind::Null if profile.is_host => "host",
+        IdentityKind::Null => "bounces of",
+        IdentityKind::Unknown => "unknown sender",
+    }
+}
+
+/// `account-takeover` as a heading.
+pub(super) fn kind_title(kind: &str) -> String {
+    let words = kind.replace('-', " ").replace("spf ", "SPF ").replace("sms ", "SMS ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn name(incident: &Incident<'_>) -> Markup {
+    let profile = &incident.one.profile;
+    html! { span.kind { (kind_word(profile)) } " " span.name { (log(&profile.name, NAME)) } }
+}
+
+/// The part of the page that tells of an incident; the same in every run over the same data.
+fn anchor(page: &Page<'_>, incident: &Incident<'_>) -> String {
+    let host = page.hosts.first_of(&incident.one.profile);
+    let id = incident.findings.first().map(|finding| finding.id(&incident.one.profile, host.as_bytes()));
+    format!("i-{}", id.unwrap_or_default())
+}
+
+/// One line for each incident, the worst first; `told` of them are told of in full further down.
+pub(super) fn stories(page: &Page<'_>, incidents: &[Incident<'_>], told: usize) -> Markup {
+    let mut items = String::new();
+    let mut shown = 0;
+    for (at, incident) in incidents.iter().enumerate() {
+        let Some(worst) = incident.findings.first() else { continue };
+        let item = html! {
+            li.story {
+                (badge(worst))
+                div {
+                    h3 { @if at < told { a href=(format!("#{}", anchor(page, incident))) { (name(incident)) } } @else { (name(incident)) } (on_host(page, incident)) }
+                    p { strong { (kind_title(worst.kind)) ". " } (story(worst)) }
+                    @if incident.findings.len() > 1 { p.also { "Also: " (others(incident)) "." } }
+                }
+            }
+        }
+        .into_string();
+        if items.len() + item.len() > room::STORIES {
+            break;
+        }
+        items.push_str(&item);
+        shown += 1;
+    }
+    html! {
+        ol.stories.filterable.many[shown > MANY] tabindex=[(shown > MANY).then_some("0")] data-what="incidents" { (PreEscaped(items)) }
+        (page.rest(shown, incidents.len(), "incident", "findings"))
+    }
+}
+
+fn badge(finding: &Finding) -> Markup {
+    let word = finding.severity.word();
+    html! { span class=(format!("badge b-{word}")) { (word) } }
+}
+
+fn on_host(page: &Page<'_>, incident: &Incident<'_>) -> Markup {
+    let host = page.hosts.first_of(&incident.one.profile);
+    let is_itself = incident.one.profile.is_host;
+    html! { @if !host.is_empty() && !is_itself { span.on { " on " (shortened(&host, NAME)) } } }
+}
+
+/// The explanation with a capital letter: it stands after a heading.
+fn sentence(finding: &Finding) -> String {
+    let text = dated(&harmless(&shortened(&finding.explanation, SENTENCE)));
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The first sentence of it.
+fn story(finding: &Finding) -> String {
+    let text = sentence(finding);
+    let ends = text.match_indices(". ").map(|(at, _)| at + 1);
+    let is_next_capital = |at: &usize| text.get(at + 1..).is_some_and(|rest| rest.starts_with(char::is_uppercase));
+    let end = ends.filter(|at| *at > LEAST_STORY).find(is_next_capital);
+    end.and_then(|end| text.get(..end)).unwrap_or(&text).to_string()
+}
+
+fn others(incident: &Incident<'_>) -> String {
+    let mut kinds: Vec<_> = incident.findings.iter().skip(1).map(|finding| finding.kind.replace('-', " ")).collect();
+    kinds.dedup();
+    kinds.truncate(ROWS);
+    kinds.join(", ")
+}
+
+/// The incidents in full, as many as there is room for, and how many that are.
+pub(super) fn details(page: &Page<'_>, incidents: &[Incident<'_>], axis: Axis) -> (Markup, usize) {
+    let mut articles = String::new();
+    let mut told = 0;
+    for incident in incidents {
+        if articles.len() + LEAST_ROOM > room::INCIDENTS {
+            break;
+        }
+        let article = article(page, incident, axis).into_string();
+        if articles.len() + article.len() > room::INCIDENTS {
+            break;
+        }
+        articles.push_str(&article);
+        told += 1;
+    }
+    let rest = page.rest(told, incidents.len(), "incident", "findings");
+    (html! { (PreEscaped(articles)) (rest) }, told)
+}
+
+fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
+    let profile = &incident.one.profile;
+    let Some(worst) = incident.findings.first() else { return html! {} };
+    let anchor = anchor(page, incident);
+    let heading = format!("h-{anchor}");
+    let hours = profile.hours.in_order();
+    let marked = Some((worst.first_seen.hour(), worst.last_seen.hour()));
+    let mut steps: Vec<&str> = Vec::new();
+    for finding in &incident.findings {
+        if !steps.contains(&finding.next_step.as_str()) && steps.len() < ROWS {
+            steps.push(&finding.next_step);
+        }
+    }
+    html! {
+        article.incident id=(anchor) aria-labelledby=(heading) {
+            header {
+                (badge(worst))
+                h3 id=(heading) { (name(incident)) (on_host(page, incident)) }
+                p.meta {
+                    (moment(worst.first_seen)) " to " (moment(worst.last_seen)) " UTC"
+                    @if worst.messages > 0 { " · " (many(worst.messages, "message")) }
+                    @if worst.recipients > 0 { " · " (many(worst.recipients, "recipient")) }
+                }
+            }
+            ul.findings {
+                @for finding in incident.findings.iter().take(ROWS) {
+                    li { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (format!("{:.2}", finding.score)) } br; (sentence(finding)) }
+                }
+                @if incident.findings.len() > ROWS { li { (many((incident.findings.len() - ROWS) as u64, "more finding")) " of this identity in the tables." } }
+            }
+            div.do {
+                h4 { "Next steps" }
+                ul { @for step in steps { li { (harmless(&shortened(step, SENTENCE))) } } }
+            }
+            div.pictures {
+                @if !hours.is_empty() {
+                    div.picture.broad {
+                        h4 { "Its recipients over time; the time of the finding is marked" }
+                        (chart::over_time(&Stack::of_outcomes(&hours), axis, marked, "Recipients"))
+                    }
+                    div.picture {
+                        h4 { "What became of them" }
+                        (chart::outcomes(&sum(&hours)))
+                    }
+                    div.picture {
+                        h4 { "By weekday and hour" }
+                        (chart::week(&hours.iter().map(|(hour, outcomes)| (*hour, outcomes.total())).collect::<Vec<_>>(), "Recipients"))
+                    }
+                    (receivers(profile))
+                }
+                @if let Some(visits) = &profile.visits { (at_the_door(visits, axis, marked)) }
+                @if profile.is_host { (seen_by_receivers(page, profile, axis, marked)) }
+            }
+            (reasons(profile))
+            (evidence(incident))
+        }
+    }
+}
+
+fn sum(hours: &[(i64, Outcomes)]) -> Outcomes {
+    let mut sum = Outcomes::default();
+    hours.iter().for_each(|(_, outcomes)| sum.merge(*outcomes));
+    sum
+}
+
+/// Who runs the recipients' servers, and what became of the mail there.
+fn receivers(profile: &SenderProfile) -> Markup {
+    let all = profile.receivers.by_count();
+    html! {
+        @if !all.is_empty() {
+            div.picture.broad {
+                h4 { "Its recipients' providers" }
+                div.wide tabindex="0" {
+                    table {
+                        caption.unseen { "Recipients by the organisation that runs their mail servers" }
+                        thead { tr { th scope="col" { "provider" } th.n scope="col" { "recipients" } th.bar scope="col" { "outcomes" } th.n scope="col" { "delivered" } } }
+                        tbody {
+                            @for (name, outcomes) in all.iter().take(ROWS) {
+                                tr {
+                                    th scope="row" { @if name.is_empty() { "this host" } @else { (log(name, NAME)) } }
+                                    td.n { (count(outcomes.total())) }
+                                    td.bar { (bar_of(outcomes)) }
+                                    td.n { (chart::percent(delivered(outcomes), outcomes.total())) }
+                                }
+                            }
+                        }
+                    }
+                }
+                @if all.len() > ROWS { p.rest { (many((all.len() - ROWS) as u64, "more provider")) " with " (many(all.iter().skip(ROWS).map(|(_, o)| o.total()).sum(), "recipient")) "." } }
+            }
+        }
+    }
+}
+
+fn delivered(outcomes: &Outcomes) -> u64 {
+    outcomes.of(crate::aggregate::Outcome::Delivered)
+}
+
+fn bar_of(outcomes: &Outcomes) -> Markup {
+    let parts: Vec<_> = OUTCOMES.iter().map(|(outcome, series)| (*series, outcomes.of(*outcome))).collect();
+    let some = parts.iter().filter(|(_, n)| *n > 0);
+    let words: Vec<_> = some.map(|(series, n)| format!("{} {}", count(*n), series.name)).collect();
+    chart::shares(&parts, &words.join(", "))
+}
+
+/// What a client tried that never became a message.
+fn at_the_door(visits: &Visits, axis: Axis, marked: Option<(i64, i64)>) -> Markup {
+    let mut hours: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
+    let mut add = |hour: i64, series: usize, more: u64| {
+        if let Some(known) = hours.entry(hour).or_insert_with(|| vec![0, 0]).get_mut(series) {
+            *known += more;
+        }
+    };
+    visits.failure_hours.iter().for_each(|(hour, failures)| add(*hour, 0, *failures));
+    visits.unknown.times().iter().for_each(|at| add(at.hour(), 1, 1));
+    let series = vec![
+        Series { name: "failed logins", class: "c-no" },
+        Series { name: "unknown recipients tried for the first time", class: "c-lost" },
+    ];
+    html! {
+        @if !hours.is_empty() {
+            div.picture.broad {
+                h4 { "What it tried at the door; the time of the finding is marked" }
+                (chart::over_time(&Stack { series, hours: hours.into_iter().collect() }, axis, marked, "Tries"))
+            }
+        }
+    }
+}
+
+/// What the receivers of a host's mail did with it.
+fn seen_by_receivers(page: &Page<'_>, profile: &SenderProfile, axis: Axis, marked: Option<(i64, i64)>) -> Markup {
+    let mut hours: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
+    for (_, receiver) in profile.hosts.iter().flat_map(|host| page.around.receivers_of(*host)) {
+        for (hour, did) in &receiver.hours {
+            let known = hours.entry(*hour).or_insert_with(|| vec![0, 0, 0]);
+            let refused = (did.deferred + did.bounced).saturating_sub(did.reputation);
+            known.iter_mut().zip([did.delivered, refused, did.reputation]).for_each(|(known, more)| *known += more);
+        }
+    }
+    let series = vec![
+        Series { name: "delivered", class: "c-ok" },
+        Series { name: "refused for other reasons", class: "c-wait" },
+        Series { name: "refused for this host's reputation", class: "c-lost" },
+    ];
+    html! {
+        @if !hours.is_empty() {
+            div.picture.broad {
+                h4 { "What other servers answered this host; the time of the finding is marked" }
+                (chart::over_time(&Stack { series, hours: hours.into_iter().collect() }, axis, marked, "Answers"))
+            }
+        }
+    }
+}
+
+/// Why mail of this identity was refused, the most frequent first.
+fn reasons(profile: &SenderProfile) -> Markup {
+    let mut by_category: BTreeMap<Category, (u64, &[u8])> = BTreeMap::new();
+    for (key, reason) in &profile.reasons {
+        let known = by_category.entry(key.category).or_insert((0, &reason.example));
+        known.0 += reason.attempts;
+    }
+    let mut rows: Vec<_> = by_category.into_iter().filter(|(_, (answers, _))| *answers > 0).collect();
+    rows.sort_by_key(|(_, (answers, _))| std::cmp::Reverse(*answers));
+    html! {
+        @if !rows.is_empty() {
+            h4 { "Why its mail was refused" }
+            div.wide tabindex="0" {
+                table {
+                    caption.unseen { "Reasons by answers" }
+                    thead { tr { th scope="col" { "reason" } th.n scope="col" { "answers" } th scope="col" { "for example" } } }
+                    tbody {
+                        @for (category, (answers, example)) in rows.iter().take(ROWS / 2) {
+                            tr { th scope="row" title=(category.description()) { (category.id()) } td.n { (count(*answers)) } td.words { (log(example, CELL)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the findings rest on.
+fn evidence(incident: &Incident<'_>) -> Markup {
+    html! {
+        details.evidence {
+            summary { "Evidence" }
+            @for finding in incident.findings.iter().take(ROWS) {
+                h4 { (kind_title(finding.kind)) }
+                p.meta {
+                    (moment(finding.first_seen)) " to " (moment(finding.last_seen)) " UTC, "
+                    (many(finding.messages, "message")) ", " (many(finding.recipients, "recipient")) ", lasted " (lasted(finding))
+                }
+                (value(&finding.evidence))
+                @if !finding.queue_ids.is_empty() {
+                    h5 { "Queue ids" @if finding.queue_id_count > finding.queue_ids.len() as u64 { " (the first " (finding.queue_ids.len()) " of " (count(finding.queue_id_count)) ")" } }
+                    p.ids data-copy="queue ids" { @for id in &finding.queue_ids { (id) " " } }
+                }
+            }
+            @let ips: Vec<_> = incident.one.profile.client_ips.iter().take(50).map(ToString::to_string).collect();
+            @if !ips.is_empty() {
+                h5 { "Client addresses" @if incident.one.profile.client_ips.len() > ips.len() { " (" (ips.len()) " of " (count(incident.one.profile.client_ips.len() as u64)) ")" } }
+                p.ids data-copy="addresses" { (ips.join(" ")) }
+            }
+        }
+    }
+}
+
+fn lasted(finding: &Finding) -> String {
+    let seconds = finding.last_seen.seconds_since(finding.first_seen).max(0);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / SECONDS_PER_HOUR),
+        _ => format!("{} days", seconds / (24 * SECONDS_PER_HOUR)),
+    }
+}
+
+/// An object as a list of its keys and values, a list of objects as a table.
+fn value(evidence: &Value) -> Markup {
+    let Value::Object(fields) = evidence else { return html! { p { (scalar("", evidence)) } } };
+    html! {
+        dl.evidence {
+            @for (key, field) in fields.iter().take(3 * ROWS) {
+                dt { (key.replace('_', " ")) }
+                dd {
+                    @match field {
+                        Value::Array(list) if list.iter().any(Value::is_object) => { (rows(list)) },
+                        other => { (scalar(key, other)) },
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn rows(list: &[Value]) -> Markup {
+    let keys: Vec<&String> = list.first().and_then(Value::as_object).map(|o| o.keys().collect()).unwrap_or_default();
+    html! {
+        div.wide tabindex="0" {
+            table {
+                thead { tr { @for key in &keys { th scope="col" { (key.replace('_', " ")) } } } }
+                tbody {
+                    @for row in list.iter().take(ROWS) {
+                        tr { @for key in &keys { td { (scalar(key, row.get(key.as_str()).unwrap_or(&Value::Null))) } } }
+                    }
+                }
+            }
+        }
+        @if list.len() > ROWS { p.rest { (list.len() - ROWS) " more in the tables." } }
+    }
+}
+
+fn scalar(key: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "unknown".into(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
+        Value::Number(number) => match (number.as_u64(), number.as_f64()) {
+            (Some(whole), _) => count(whole),
+            (None, Some(real)) if key.contains("share") => format!("{:.0} %", real * 100.0),
+            (None, Some(real)) if real.fract() == 0.0 => format!("{real:.0}"),
+            (None, Some(real)) => format!("{real:.2}"),
+            (None, None) => number.to_string(),
+        },
+        Value::String(text) => dated(&harmless(&shortened(text, CELL))),
+        Value::Array(list) => {
+            let shown: Vec<_> = list.iter().take(ROWS).map(|one| scalar(key, one)).collect();
+            match (list.len().saturating_sub(ROWS), shown.is_empty()) {
+                (_, true) => "none".into(),
+                (0, _) => shown.join(", "),
+                (more, _) => format!("{}, and {more} more", shown.join(", ")),
+            }
+        }
+        Value::Object(_) => harmless(&shortened(&value.to_string(), CELL)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_titles() {
+        assert_eq!(kind_title("spf-not-authorized"), "SPF not authorized");
+        assert_eq!(kind_title("account-takeover"), "Account takeover");
+    }
+
+    #[test]
+    fn evidence_of_any_form_is_shown_and_escaped() {
+        let evidence = serde_json::json!({
+            "refused_share": 0.744, "samples": ["<b>", "\u{202e}x"], "networks": [{"network": "<i>", "ips": ["192.0.2.1"]}],
+            "nothing": [], "deep": {"a": [1]},
+        });
+        let html = value(&evidence).into_string();
+        assert!(html.contains("<dd>74 %</dd>") && html.contains("&lt;b&gt;, \\xE2\\x80\\xAEx"), "{html}");
+        assert!(html.contains("<td>&lt;i&gt;</td><td>192.0.2.1</td>") && html.contains("<dd>none</dd>"), "{html}");
+    }
+}
