@@ -269,7 +269,7 @@ Examples:
   ssh mx1 cat /var/log/exim4/mainlog | mailsleuth analyze -
 
 Every option can stand in the environment (MAILSLEUTH_MERGE_HOSTS=1) and in the
-config file (merge_hosts = true). Exit status: 0 done; 1 failed, nothing written;
+config file (merge_hosts = true). Status: 0 done; 1 failed, nothing written;
 2 usage; 3 done, but an input was damaged; 4 --fail-on; 10 no mail log line.";
 
 #[derive(Debug, Args)]

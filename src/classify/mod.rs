@@ -12,6 +12,7 @@
 
 mod attributes;
 mod code;
+mod decode;
 mod explain;
 mod literal;
 mod load;
@@ -141,8 +142,8 @@ pub struct Classifier {
 enum Meaning {
     /// The rule at this position may match.
     Rule(usize),
-    /// The list at this position is named, if the text stands free; with its length, and whether it is part of another.
-    List(usize, usize, bool),
+    /// The list at this position is named, if the text stands free; with its length, and how much it tells outside links.
+    List(usize, usize, Told),
     /// The provider at this position speaks, if its host is unknown; with the signature's length.
     Provider(usize, usize),
     /// A host of the provider at this position is named, with the length: in a link or as the server's own name it tells
@@ -167,6 +168,10 @@ const BLOCKING: &[&str] = &[
     "spam",
     "policy",
     "poor",
+    "not allowed",
+    "not accept",
+    "banned",
+    "open relay",
 ];
 
 /// Memory that one thread reuses from answer to answer.
@@ -212,12 +217,26 @@ impl By<'_> {
     }
 }
 
+/// How much the name of a list tells of the one that was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    /// It stands in a link, which may lead to the page of another or of a part; or nothing but the word that all parts of
+    /// a list share stands there.
+    Hint,
+    /// The list is named.
+    Name,
+    /// A part is named, and what was asked is the whole.
+    Part,
+    /// A part of another meaning than its whole: that is what a listing there implies, in a link, too.
+    Cause,
+}
+
 /// What one pass over the words found.
 #[derive(Debug, Default)]
 struct Found {
-    /// The list that is named: whether it is part of another, the length of the spelling, its position. A part and the
-    /// longer spelling win.
-    list: Option<(bool, usize, usize)>,
+    /// The list that is named: how much that tells, the length of the spelling, its position. What tells more wins, then
+    /// the longer spelling.
+    list: Option<(Told, usize, usize)>,
     /// The provider of the longest signature, with its length.
     provider: Option<(usize, usize)>,
     /// The provider whose host is named first.
@@ -417,7 +436,7 @@ impl Classifier {
 
     /// Puts words and template of a reply into `scratch`.
     fn read(&self, scratch: &mut Scratch<'_>, reply: &Reply<'_>) {
-        text::normalize(&reply.text, &mut scratch.words);
+        text::normalize(&decode::decoded(&reply.text), &mut scratch.words);
         self.reducer.reduce(&scratch.words, &mut scratch.template);
     }
 
@@ -435,10 +454,11 @@ impl Classifier {
                             *bits |= 1 << (at % 64);
                         }
                     }
-                    Meaning::List(at, len, part) => {
-                        let better = found.list.is_none_or(|(best_part, best, _)| (part, len) > (best_part, best));
+                    Meaning::List(at, len, told) => {
+                        let told = if told != Told::Cause && in_link(template, end, len) { Told::Hint } else { told };
+                        let better = found.list.is_none_or(|(best_told, best, _)| (told, len) > (best_told, best));
                         if better && stands_free(template, end, len) {
-                            found.list = Some((part, len, at));
+                            found.list = Some((told, len, at));
                         }
                     }
                     Meaning::Provider(at, len) => {
@@ -464,7 +484,7 @@ impl Classifier {
         match said.or_else(|| self.providers.of_host(refusal.relay_host).filter(|_| !refusal.by_us)) {
             Some(at) => Speaker::Provider(at),
             None if refusal.by_us && reply.host.is_none() => Speaker::ThisHost,
-            None if reply.host.is_some() || !refusal.relay_host.is_empty() => Speaker::Elsewhere,
+            None if reply.host.is_some_and(is_name) || is_name(refusal.relay_host) => Speaker::Elsewhere,
             None => Speaker::Unknown,
         }
     }
@@ -590,6 +610,8 @@ impl Classifier {
         let zone = rule.dnsbl(words).and_then(zone);
         let asked = zone.as_deref().and_then(|zone| self.lists.of_zone(zone));
         let part = named.filter(|part| asked.is_some_and(|whole| part.part_of() == Some(whole.id())));
+        // A greylisting product may be called like a list; nothing is listed.
+        let named = named.filter(|list| category.id() != "greylisted" || list.category() == category);
         let list = part.or(asked).or(named);
         if let Some(list) = list.filter(|_| category.id() == "dnsbl-ip") {
             category = list.category();
@@ -699,6 +721,18 @@ fn stands_free(words: &[u8], end: usize, len: usize) -> bool {
     !(joined(start) || joined(end) || is_hyphened && is_name())
 }
 
+/// True if the `len` bytes before `end` stand in a web link, behind its `//`, or behind the `/` of a bare one.
+fn in_link(template: &[u8], end: usize, len: usize) -> bool {
+    let start = end.saturating_sub(len);
+    let before = template.get(start.saturating_sub(LONGEST_LINK)..start).unwrap_or_default();
+    let from = before.iter().rposition(|b| matches!(b, b' ' | b'<' | b'(' | b'"' | b'\'')).map_or(0, |at| at + 1);
+    let link = before.get(from..).unwrap_or_default();
+    memchr::memmem::find(link, b"//").is_some() || link.starts_with(b"www.")
+}
+
+/// A link is looked for in so many bytes in front of a name.
+const LONGEST_LINK: usize = 128;
+
 /// True if the host name in the `len` bytes before `end` stands in a link or has a label in front: `mx7.provider.example`. A
 /// bare domain may be anybody's.
 fn is_host_name(template: &[u8], end: usize, len: usize) -> bool {
@@ -712,11 +746,17 @@ fn is_host_name(template: &[u8], end: usize, len: usize) -> bool {
     matches!(before, Some(b'.' | b'/')) && !goes_on
 }
 
-/// The domain of the first address in an answer.
+/// True for a host's name; an address tells nothing of who speaks.
+fn is_name(host: &[u8]) -> bool {
+    host.iter().any(u8::is_ascii_alphabetic) && memchr::memchr(b':', host).is_none()
+}
+
+/// The domain of the first address in an answer. Dots behind it end a sentence, or come before the reason (Sendmail).
 fn mailbox_domain(text: &[u8]) -> Option<&[u8]> {
     let rest = text.get(memchr::memchr(b'@', text)? + 1..)?;
     let end = rest.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))).unwrap_or(rest.len());
-    rest.get(..end).map(|domain| domain.strip_suffix(b".").unwrap_or(domain)).filter(|domain| !domain.is_empty())
+    let domain = rest.get(..memchr::memmem::find(rest, b"..").unwrap_or(end).min(end))?;
+    Some(domain.strip_suffix(b".").unwrap_or(domain)).filter(|domain| !domain.is_empty())
 }
 
 /// A zone name out of what a pattern took for one: without quotes, link parts and final dots, lower case. `None` if it is
@@ -727,7 +767,10 @@ fn zone(raw: &[u8]) -> Option<String> {
     let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let text = text.strip_prefix("www.").unwrap_or(text);
     let text = text.split(['/', '?', ':', ',', ';', ')']).next()?.trim_end_matches('.');
-    let name = text.contains('.') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+    // A label without dots is the pattern's own doing: `in the DULS RBL`.
+    let is_label = !raw.iter().any(|b| matches!(b, b'.' | b'/'));
+    let name = (text.contains('.') || is_label && !text.is_empty())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
     let numbers = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     (name && !numbers).then(|| text.to_owned())
 }
@@ -748,8 +791,15 @@ fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> Result<(Ne
         }
     }
     for (at, list) in lists.iter().enumerate() {
+        let has_parts = lists.iter().any(|part| part.part_of() == Some(list.id()));
+        let told = match list.part_of().map(|whole| lists.get(whole)) {
+            None => Told::Name,
+            Some(Some(whole)) if whole.category() == list.category() => Told::Part,
+            Some(_) => Told::Cause,
+        };
         for spelling in list.spellings() {
-            add(spelling.as_bytes(), Meaning::List(at, spelling.len(), list.part_of().is_some()));
+            let told = if has_parts && !spelling.contains('.') { Told::Hint } else { told };
+            add(spelling.as_bytes(), Meaning::List(at, spelling.len(), told));
         }
     }
     for (at, provider) in providers.iter().enumerate() {

@@ -276,11 +276,18 @@ fn sender_probe(text: &[u8]) -> bool {
     }) && !starts_with_code(text.get(4..).unwrap_or_default())
 }
 
-/// `550-Verification failed for <…>`: Exim quotes under it what the sender's server answered.
+/// Under `550-Verification failed for <…>` and the like Exim quotes what the sender's server answered.
 fn is_callout(reply: &[u8]) -> bool {
-    let words = SmtpCode::take(reply).map(|(_, rest)| after_code(rest).1);
-    words.is_some_and(|words| strip(words, b"verification failed for <").is_some())
+    let Some(words) = SmtpCode::take(reply).map(|(_, rest)| after_code(rest).1) else { return false };
+    CALLOUTS.iter().any(|start| strip(words, start).is_some())
 }
+
+/// How Exim (verify.c) starts what it says of a callout.
+const CALLOUTS: &[&[u8]] = &[
+    b"verification failed for <",
+    b"postmaster verification failed while checking <",
+    b"callback setup failed while verifying <",
+];
 
 /// Where a text speaks of expiry, sought once however often it is asked.
 #[derive(Default)]
