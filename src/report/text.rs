@@ -9,7 +9,7 @@ use crate::detect::Finding;
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 
-const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 /// How many findings, senders and reasons are shown; the files have all.
 const SHOWN: usize = 10;
 /// How many files that were not read are named.
@@ -245,11 +245,11 @@ fn more(out: &mut String, all: usize, what: &str) -> std::fmt::Result {
     if all > SHOWN { writeln!(out, "... {} more {what} in the tables", all - SHOWN) } else { Ok(()) }
 }
 
-fn many(count: u64, what: &str) -> String {
+pub(super) fn many(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-fn shortened(text: &str, columns: usize) -> String {
+pub(super) fn shortened(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_string();
     }
@@ -260,7 +260,7 @@ fn shortened(text: &str, columns: usize) -> String {
 
 /// Words of `text` in lines of at most [`COLUMNS`], the first indented by `first` columns and the others by `rest`. A
 /// word that is longer than a line is cut.
-fn wrapped(out: &mut String, text: &str, first: usize, rest: usize) -> std::fmt::Result {
+pub(super) fn wrapped(out: &mut String, text: &str, first: usize, rest: usize) -> std::fmt::Result {
     let mut column = first;
     let mut is_start = true;
     write!(out, "{:first$}", "")?;
