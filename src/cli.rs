@@ -10,7 +10,9 @@ use jiff::tz::TimeZone;
 
 use crate::detect::{self, Severity};
 use crate::error::{Error, Result, did_you_mean};
-use crate::mail::status::{Mta, Stage};
+use crate::mail::identity::IdentityKind;
+use crate::mail::status::{Action, Direction, Mta, Stage};
+use crate::mail::time::Timestamp;
 use crate::report::privacy::Privacy;
 use crate::report::tables::Format;
 use crate::report::text::Look;
@@ -76,6 +78,15 @@ pub enum Command {
     /// Logs in, per-sender reports out
     #[command(after_help = ANALYZE_EXAMPLES)]
     Analyze(AnalyzeArgs),
+    /// What is new in this host's logs, into the archive; tells only what needs a person
+    #[command(after_help = NIGHTLY_EXAMPLES)]
+    Nightly(NightlyArgs),
+    /// The tables of `analyze`, from the archive that `nightly` keeps
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
+    /// Silence what is known of one sender
+    #[command(after_help = ACCEPT_EXAMPLES)]
+    Accept(AcceptArgs),
     /// What an SMTP answer means, or what a log line is
     #[command(after_help = CLASSIFY_EXAMPLES)]
     Classify(ClassifyArgs),
@@ -340,8 +351,8 @@ pub struct AnalyzeArgs {
     pub privacy: PrivacyArg,
 
     /// Keeps the key of --privacy
-    #[arg(long, value_name = "DIR", env = "MAILSLEUTH_STATE_DIR", hide_env = true)]
-    pub state_dir: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", env = "MAILSLEUTH_STATE", hide_env = true)]
+    pub state: Option<PathBuf>,
 
     /// Rules of your own, before the built-in ones
     #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
@@ -432,6 +443,590 @@ pub enum ProgressArg {
     Never,
 }
 
+/// Where the archive lies by default.
+const STATE: &str = "/var/lib/mailsleuth";
+
+const NIGHTLY_EXAMPLES: &str = "\
+Examples:
+  mailsleuth nightly                        the host's usual mail logs
+  mailsleuth nightly --mail-to postmaster /var/log/exim4
+  mailsleuth nightly --state /tmp/try --always logs/
+
+Run it once a night, or as often as you like: it takes what is new since the
+last run, whatever the files are called by now, and prints nothing unless a
+finding reaches --alert.
+
+Exit status: 0 done; 1 failed, the archive is as it was; 2 usage; 3 done, but
+an input was damaged or could not be read; 10 no mail log line was ever found;
+11 another run holds the lock.";
+
+#[derive(Debug, Args)]
+pub struct NightlyArgs {
+    /// Files, directories and quoted globs; default: --logs, else the host's usual mail logs
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+
+    /// The same for the config file
+    #[arg(long, value_name = "LIST", value_delimiter = ',', env = "MAILSLEUTH_LOGS", hide_env = true)]
+    pub logs: Vec<String>,
+
+    /// Directory of the archive
+    #[arg(long, value_name = "DIR", default_value = STATE, env = "MAILSLEUTH_STATE", hide_env = true)]
+    pub state: PathBuf,
+
+    /// Tell of findings from this severity on
+    #[arg(
+        long,
+        value_name = "SEVERITY",
+        value_enum,
+        default_value = "medium",
+        env = "MAILSLEUTH_ALERT",
+        hide_env = true
+    )]
+    pub alert: SeverityArg,
+
+    /// Tell something even when there is nothing to tell
+    #[arg(long, env = "MAILSLEUTH_ALWAYS", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub always: bool,
+
+    /// Mail it to these addresses instead of printing it
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', env = "MAILSLEUTH_MAIL_TO", hide_env = true)]
+    pub mail_to: Vec<String>,
+
+    /// When to tell: now; later, for another run; or tell only what an earlier run left
+    #[arg(long, value_enum, default_value_t = DeliverArg::Now, env = "MAILSLEUTH_DELIVER", hide_env = true)]
+    pub deliver: DeliverArg,
+
+    /// Program that takes the mail
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/usr/sbin/sendmail",
+        env = "MAILSLEUTH_SENDMAIL",
+        hide_env = true
+    )]
+    pub sendmail: PathBuf,
+
+    /// Write metrics for node-exporter's textfile collector
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_PROM", hide_env = true)]
+    pub prom: Option<PathBuf>,
+
+    /// Days that are looked at for findings, up to the newest line
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value_t = 7,
+        value_parser = clap::value_parser!(u16).range(1..=366),
+        env = "MAILSLEUTH_WINDOW",
+        hide_env = true
+    )]
+    pub window: u16,
+
+    /// Days that the archive keeps; 0 for all
+    #[arg(long, value_name = "DAYS", default_value_t = 400, env = "MAILSLEUTH_KEEP", hide_env = true)]
+    pub keep: u16,
+
+    /// Size of the archive from which on its oldest days go: 500M, 20G; 0 for no limit
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size, env = "MAILSLEUTH_MAX_SIZE", hide_env = true)]
+    pub max_size: u64,
+
+    /// Formats of the night's reports
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "csv,parquet,html",
+        env = "MAILSLEUTH_FORMAT",
+        hide_env = true
+    )]
+    pub format: Vec<FormatArg>,
+
+    /// Zone of stamps that carry none (IANA name); default: this machine's
+    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
+    pub timezone: Option<String>,
+
+    /// Read only the lines of one mail server
+    #[arg(long, value_enum, default_value_t = MtaArg::Auto, env = "MAILSLEUTH_MTA", hide_env = true)]
+    pub mta: MtaArg,
+
+    /// Count one user on several hosts as one identity
+    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub merge_hosts: bool,
+
+    /// Threads; default: one per core
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
+    pub threads: Option<u16>,
+
+    /// Rules of your own, before the built-in ones
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
+    pub rules: Vec<PathBuf>,
+
+    /// Database that tells countries or AS numbers of addresses, in MaxMind's format; may be given more than once
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_MMDB", hide_env = true, value_delimiter = ',')]
+    pub mmdb: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeliverArg {
+    Now,
+    Later,
+    Only,
+}
+
+/// Bytes of a size such as `500M` or `20G`.
+fn size(text: &str) -> std::result::Result<u64, String> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
+        "" => 0,
+        "k" | "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err("a size is wanted, such as 500M or 20G".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a size is wanted, such as 500M or 20G".to_string())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_string())
+}
+
+/// What one run of `nightly` does.
+#[derive(Debug)]
+pub struct NightlyPlan {
+    pub paths: Vec<String>,
+    pub state: PathBuf,
+    /// `--state` was not left at its default.
+    pub has_own_state: bool,
+    pub alert: Severity,
+    pub always: bool,
+    pub mail_to: Vec<String>,
+    pub deliver: DeliverArg,
+    pub sendmail: PathBuf,
+    pub prom: Option<PathBuf>,
+    pub window_days: i64,
+    pub keep_days: Option<i64>,
+    pub max_bytes: Option<u64>,
+    pub formats: Vec<Format>,
+    /// Write `report.html`.
+    pub writes_page: bool,
+    pub zone: TimeZone,
+    pub zone_name: String,
+    pub mta: Option<Mta>,
+    pub merges_hosts: bool,
+    pub threads: usize,
+    pub mmdb: Vec<PathBuf>,
+    pub rules: Vec<PathBuf>,
+    pub detection: detect::Settings,
+}
+
+impl NightlyArgs {
+    /// # Errors
+    /// [`Error::Usage`] for a zone that does not exist; [`Error::NoMailLines`] when there is nothing to read.
+    pub fn plan(self, detection: detect::Settings) -> Result<NightlyPlan> {
+        let (zone, zone_name) = zone(self.timezone.as_deref())?;
+        let named = if self.paths.is_empty() { self.logs } else { self.paths };
+        if named.iter().any(|path| path == "-") {
+            return Err(Error::Usage("nightly reads files, not standard input: it goes on where it ended".into()));
+        }
+        if let Some(address) =
+            self.mail_to.iter().find(|to| to.is_empty() || to.starts_with('-') || to.contains(char::is_whitespace))
+        {
+            return Err(Error::Usage(format!("--mail-to {address}: no mail address")));
+        }
+        let (formats, writes_page) = formats(&self.format);
+        Ok(NightlyPlan {
+            paths: if named.is_empty() && self.deliver != DeliverArg::Only { usual_logs()? } else { named },
+            has_own_state: self.state != *STATE,
+            state: self.state,
+            alert: self.alert.severity(),
+            always: self.always,
+            mail_to: self.mail_to,
+            deliver: self.deliver,
+            sendmail: self.sendmail,
+            prom: self.prom,
+            window_days: i64::from(self.window),
+            keep_days: (self.keep > 0).then_some(i64::from(self.keep)),
+            max_bytes: (self.max_size > 0).then_some(self.max_size),
+            formats,
+            writes_page,
+            zone,
+            zone_name,
+            mta: self.mta.mta(),
+            merges_hosts: self.merge_hosts,
+            threads: threads(self.threads),
+            mmdb: self.mmdb,
+            rules: self.rules,
+            detection,
+        })
+    }
+}
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  mailsleuth report --since yesterday --out today
+  mailsleuth report --identity cy@example.org --since 7d --events
+  mailsleuth report --provider microsoft --category rate-limited --format csv
+
+Times: 2026-11-21, 2026-11-21T06:00:00Z, today, yesterday, 7d or -36h (back
+from now). A message counts at the moment it came in. Findings are those of
+all mail in that time; --identity, --host and the others pick among them.
+
+Exit status: as of analyze.";
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Directory of the archive
+    #[arg(long, value_name = "DIR", default_value = STATE, env = "MAILSLEUTH_STATE", hide_env = true)]
+    pub state: PathBuf,
+
+    /// From this moment on
+    #[arg(short = 'S', long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+
+    /// Up to this moment, without it
+    #[arg(short = 'U', long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+
+    /// Only this identity: a login, user, client or sender
+    #[arg(long, value_name = "NAME")]
+    pub identity: Option<String>,
+
+    /// Only this kind of identity: sasl, uid, client, sender or null
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+
+    /// Only this host
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+
+    /// Only mail to this address or domain
+    #[arg(long, value_name = "ADDRESS")]
+    pub recipient: Option<String>,
+
+    /// Only mail from this envelope sender or its domain
+    #[arg(long, value_name = "ADDRESS")]
+    pub sender: Option<String>,
+
+    /// Only mail from this client
+    #[arg(long, value_name = "IP")]
+    pub client: Option<String>,
+
+    /// Only reasons of this category, and who had them
+    #[arg(long, value_name = "ID")]
+    pub category: Option<String>,
+
+    /// Only reasons that this provider gave, and who had them
+    #[arg(long, value_name = "ID")]
+    pub provider: Option<String>,
+
+    /// Only reasons for this: deferred, bounced, expired, rejected, tempfailed
+    #[arg(long, value_name = "ACTION")]
+    pub action: Option<String>,
+
+    /// Only reasons of this direction: outbound, inbound, local
+    #[arg(long, value_name = "WHICH")]
+    pub direction: Option<String>,
+
+    /// Directory the reports are written to
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        default_value = "mailsleuth-report",
+        env = "MAILSLEUTH_OUT",
+        hide_env = true
+    )]
+    pub out: PathBuf,
+
+    /// Formats of the tables
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "csv,parquet,html",
+        env = "MAILSLEUTH_FORMAT",
+        hide_env = true
+    )]
+    pub format: Vec<FormatArg>,
+
+    /// Also write the events table
+    #[arg(long, env = "MAILSLEUTH_EVENTS", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub events: bool,
+
+    /// Zone of --since and --until; default: this machine's
+    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
+    pub timezone: Option<String>,
+
+    /// Count one user on several hosts as one identity
+    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub merge_hosts: bool,
+
+    /// Exit with status 4 when a finding is at least this severe
+    #[arg(long, value_name = "SEVERITY", value_enum, env = "MAILSLEUTH_FAIL_ON", hide_env = true)]
+    pub fail_on: Option<SeverityArg>,
+
+    /// Threads; default: one per core
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
+    pub threads: Option<u16>,
+
+    /// Rules of your own, before the built-in ones
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
+    pub rules: Vec<PathBuf>,
+
+    /// Database that tells countries or AS numbers of addresses, in MaxMind's format; may be given more than once
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_MMDB", hide_env = true, value_delimiter = ',')]
+    pub mmdb: Vec<PathBuf>,
+
+    /// Pseudonyms for whom: off, recipients, all
+    #[arg(long, value_name = "WHO", value_enum, default_value_t = PrivacyArg::Off, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PRIVACY", hide_env = true)]
+    pub privacy: PrivacyArg,
+
+    /// Colours in the summary: auto, always, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_COLOR", hide_env = true)]
+    pub color: ColorArg,
+
+    /// No summary and no warnings, errors only
+    #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub quiet: bool,
+
+    /// Print summary.json instead of the text summary
+    #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub json: bool,
+}
+
+/// Which mail, and which rows of the tables.
+#[derive(Debug, Default, Clone)]
+pub struct Filter {
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// All in lower case.
+    pub identity: Option<String>,
+    pub kind: Option<IdentityKind>,
+    pub host: Option<String>,
+    pub recipient: Option<String>,
+    pub sender: Option<String>,
+    pub client: Option<String>,
+    pub category: Option<String>,
+    pub provider: Option<String>,
+    pub action: Option<Action>,
+    pub direction: Option<Direction>,
+}
+
+/// What `report` does: where it writes is said as for `analyze`.
+#[derive(Debug)]
+pub struct ReportPlan {
+    pub state: PathBuf,
+    pub filter: Filter,
+    pub output: Plan,
+}
+
+impl ReportArgs {
+    /// # Errors
+    /// [`Error::Usage`] for a value that means nothing.
+    pub fn plan(self, detection: detect::Settings) -> Result<ReportPlan> {
+        let (zone, zone_name) = zone(self.timezone.as_deref())?;
+        let time = |option: &str, text: Option<String>| {
+            match text {
+            None => Ok(None),
+            Some(text) => moment(&text, &zone).map(Some).ok_or_else(|| {
+                Error::Usage(format!(
+                    "{option} {text}: no such time; write 2026-11-21, 2026-11-21T06:00:00Z, today, yesterday, 7d or -36h"
+                ))
+            }),
+        }
+        };
+        let (since, until) = (time("--since", self.since)?, time("--until", self.until)?);
+        let lower = |text: Option<String>| text.map(|text| text.to_lowercase());
+        if let Some(category) = &self.category
+            && crate::classify::Category::from_id(category).is_none()
+        {
+            return Err(Error::Usage(format!(
+                "--category {category}: no such category; `mailsleuth rules list` has all"
+            )));
+        }
+        let filter = Filter {
+            since,
+            until,
+            identity: lower(self.identity),
+            kind: one_of("--kind", self.kind, IdentityKind::ALL, IdentityKind::word)?,
+            host: lower(self.host),
+            recipient: lower(self.recipient),
+            sender: lower(self.sender),
+            client: lower(self.client),
+            category: self.category,
+            provider: lower(self.provider),
+            action: one_of("--action", self.action, Action::ALL, Action::word)?,
+            direction: one_of("--direction", self.direction, Direction::ALL, Direction::word)?,
+        };
+        let (formats, writes_page) = formats(&self.format);
+        if self.events && formats.iter().all(|format| *format == Format::Json) {
+            return Err(Error::Usage("--events are written as csv or parquet: add one of them to --format".into()));
+        }
+        Ok(ReportPlan {
+            state: self.state.clone(),
+            filter,
+            output: Plan {
+                paths: Vec::new(),
+                out: self.out,
+                formats,
+                writes_page,
+                events: self.events,
+                zone,
+                zone_name,
+                year: None,
+                mta: None,
+                merges_hosts: self.merge_hosts,
+                fail_on: self.fail_on.map(SeverityArg::severity),
+                threads: threads(self.threads),
+                mmdb: self.mmdb,
+                rules: self.rules,
+                detection,
+                privacy: self.privacy.privacy(),
+                state: self.state,
+                quiet: self.quiet,
+                progress: false,
+                look: look(self.color),
+                json: self.json,
+            },
+        })
+    }
+}
+
+fn one_of<T: Copy>(
+    option: &str,
+    text: Option<String>,
+    all: &[T],
+    word: impl Fn(T) -> &'static str,
+) -> Result<Option<T>> {
+    let Some(text) = text else { return Ok(None) };
+    let found = all.iter().copied().find(|one| word(*one).eq_ignore_ascii_case(&text) && !text.is_empty());
+    let words = || all.iter().map(|one| word(*one)).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ");
+    found.map(Some).ok_or_else(|| Error::Usage(format!("{option} {text}: one of {}", words())))
+}
+
+/// A moment such as `2026-11-21`, `yesterday`, `7d` or `-36h`.
+fn moment(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let now = jiff::Timestamp::now().to_zoned(zone.clone());
+    let of_day = |date: jiff::civil::Date| Some(date.to_zoned(zone.clone()).ok()?.timestamp());
+    let back = text.strip_prefix('-').unwrap_or(text);
+    let found = match text {
+        "now" => now.timestamp(),
+        "today" => of_day(now.date())?,
+        "yesterday" => of_day(now.date().yesterday().ok()?)?,
+        _ => match back.split_at_checked(back.len().saturating_sub(1)) {
+            Some((number, "d")) => {
+                now.timestamp().checked_sub(jiff::SignedDuration::from_hours(24 * number.parse::<i64>().ok()?)).ok()?
+            }
+            Some((number, "h")) => {
+                now.timestamp().checked_sub(jiff::SignedDuration::from_hours(number.parse().ok()?)).ok()?
+            }
+            _ => match (
+                text.parse::<jiff::Timestamp>(),
+                text.parse::<jiff::civil::Date>(),
+                text.parse::<jiff::civil::DateTime>(),
+            ) {
+                (Ok(timestamp), _, _) => timestamp,
+                (_, _, Ok(time)) if text.contains('T') => time.to_zoned(zone.clone()).ok()?.timestamp(),
+                (_, Ok(date), _) => of_day(date)?,
+                _ => return None,
+            },
+        },
+    };
+    Some(Timestamp(found.as_microsecond()))
+}
+
+const ACCEPT_EXAMPLES: &str = "\
+Examples:
+  mailsleuth accept news@example.org --kinds bulk-campaign,hourly-limit \\
+    --until 2027-01-31 --why 'the newsletter'
+  mailsleuth accept --list
+  mailsleuth accept --remove news@example.org
+
+What is accepted is told again when it gets much worse than it was then: a
+higher severity, or three times the recipients. The config file's [[allow]]
+does the same for `analyze` too.";
+
+#[derive(Debug, Args)]
+pub struct AcceptArgs {
+    /// The identity, as the reports name it
+    #[arg(value_name = "IDENTITY", required_unless_present = "list")]
+    pub identity: Option<String>,
+
+    /// Kinds of findings; without it, all
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub kinds: Vec<String>,
+
+    /// Day from which on it is told again; default: in 90 days
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+
+    /// Why, in a few words; shown in every report
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "remove"])]
+    pub why: Option<String>,
+
+    /// Show what is accepted
+    #[arg(long)]
+    pub list: bool,
+
+    /// Tell of this identity again
+    #[arg(long, conflicts_with_all = ["list", "why", "until"])]
+    pub remove: bool,
+
+    /// Directory of the archive
+    #[arg(long, value_name = "DIR", default_value = STATE, env = "MAILSLEUTH_STATE", hide_env = true)]
+    pub state: PathBuf,
+}
+
+/// What `accept` does.
+#[derive(Debug)]
+pub enum AcceptAction {
+    List,
+    Remove { identity: String, kinds: Vec<String> },
+    Add(crate::detect::Allow),
+}
+
+#[derive(Debug)]
+pub struct AcceptPlan {
+    pub state: PathBuf,
+    pub action: AcceptAction,
+}
+
+impl AcceptArgs {
+    /// # Errors
+    /// [`Error::Usage`] for a kind or a date that does not exist.
+    pub fn plan(self) -> Result<AcceptPlan> {
+        if let Some(kind) = self.kinds.iter().find(|kind| !detect::is_kind(kind)) {
+            let kinds = detect::DETECTORS.iter().map(|d| d.kind).collect::<Vec<_>>().join(", ");
+            return Err(Error::Usage(format!("--kinds {kind}: no such kind of findings; one of {kinds}")));
+        }
+        let identity = self.identity.unwrap_or_default();
+        let action = match (self.list, self.remove) {
+            (true, _) => AcceptAction::List,
+            (_, true) => AcceptAction::Remove { identity, kinds: self.kinds },
+            _ => {
+                let until = match self.until {
+                    Some(until) => until,
+                    None => {
+                        let day = jiff::Zoned::now().date().checked_add(jiff::Span::new().days(90));
+                        day.map(|day| day.to_string()).unwrap_or_default()
+                    }
+                };
+                let until_day = crate::config::day(&until)
+                    .ok_or_else(|| Error::Usage(format!("--until {until}: no such date; write it as 2027-01-31")))?;
+                let why = self.why.unwrap_or_default();
+                AcceptAction::Add(detect::Allow {
+                    identity,
+                    kinds: self.kinds,
+                    until_day: Some(until_day),
+                    until: Some(until),
+                    why,
+                })
+            }
+        };
+        Ok(AcceptPlan { state: self.state, action })
+    }
+}
+
 /// What one run of `analyze` does: checked values only.
 #[derive(Debug)]
 pub struct Plan {
@@ -478,35 +1073,12 @@ impl AnalyzeArgs {
     /// # Errors
     /// [`Error::Usage`] for a zone that does not exist; [`Error::NoMailLines`] when there is nothing to read.
     pub fn plan(self, detection: detect::Settings) -> Result<Plan> {
-        let zone = match &self.timezone {
-            Some(name) => TimeZone::get(name).map_err(|_| {
-                let zones: Vec<_> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
-                let meant = did_you_mean(name, zones.iter().map(String::as_str));
-                Error::Usage(format!(
-                    "--timezone {name}: no such zone; give an IANA name such as Europe/Berlin or UTC{meant}"
-                ))
-            })?,
-            None => TimeZone::system(),
-        };
-        let zone_name = self.timezone.clone().or_else(|| zone.iana_name().map(String::from)).unwrap_or_default();
+        let (zone, zone_name) = zone(self.timezone.as_deref())?;
         let paths = if self.paths.is_empty() { usual_logs()? } else { self.paths };
-        let writes_page = self.format.contains(&FormatArg::Html);
-        let mut formats: Vec<_> = self
-            .format
-            .into_iter()
-            .filter_map(|format| match format {
-                FormatArg::Csv => Some(Format::Csv),
-                FormatArg::Parquet => Some(Format::Parquet),
-                FormatArg::Json => Some(Format::Json),
-                FormatArg::Html => None,
-            })
-            .collect();
-        formats.sort_unstable();
-        formats.dedup();
+        let (formats, writes_page) = formats(&self.format);
         if self.events && formats.iter().all(|format| *format == Format::Json) {
             return Err(Error::Usage("--events are written as csv or parquet: add one of them to --format".into()));
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Plan {
             paths,
             out: self.out,
@@ -516,28 +1088,15 @@ impl AnalyzeArgs {
             zone,
             zone_name,
             year: self.year,
-            mta: match self.mta {
-                MtaArg::Auto => None,
-                MtaArg::Postfix => Some(Mta::Postfix),
-                MtaArg::Exim => Some(Mta::Exim),
-            },
+            mta: self.mta.mta(),
             merges_hosts: self.merge_hosts,
-            fail_on: self.fail_on.map(|severity| match severity {
-                SeverityArg::Low => Severity::Low,
-                SeverityArg::Medium => Severity::Medium,
-                SeverityArg::High => Severity::High,
-                SeverityArg::Critical => Severity::Critical,
-            }),
-            threads: self.threads.map_or(cores, usize::from),
+            fail_on: self.fail_on.map(SeverityArg::severity),
+            threads: threads(self.threads),
             rules: self.rules,
             mmdb: self.mmdb,
             detection,
-            privacy: match self.privacy {
-                PrivacyArg::Off => Privacy::Off,
-                PrivacyArg::Recipients => Privacy::Recipients,
-                PrivacyArg::All => Privacy::All,
-            },
-            state: self.state_dir.unwrap_or_else(usual_state),
+            privacy: self.privacy.privacy(),
+            state: self.state.unwrap_or_else(usual_state),
             quiet: self.quiet,
             progress: self.progress == ProgressArg::Auto,
             look: look(self.color),
@@ -547,8 +1106,6 @@ impl AnalyzeArgs {
 }
 
 /// Where a host's state is, and where there is none a user's (XDG Base Directory Specification).
-const STATE: &str = "/var/lib/mailsleuth";
-
 fn usual_state() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     if PathBuf::from(STATE).is_dir() {
@@ -556,6 +1113,73 @@ fn usual_state() -> PathBuf {
     }
     let home = || set("HOME").map(|home| home.join(".local/state"));
     set("XDG_STATE_HOME").or_else(home).map_or_else(|| STATE.into(), |base| base.join("mailsleuth"))
+}
+
+impl PrivacyArg {
+    const fn privacy(self) -> Privacy {
+        match self {
+            Self::Off => Privacy::Off,
+            Self::Recipients => Privacy::Recipients,
+            Self::All => Privacy::All,
+        }
+    }
+}
+
+impl MtaArg {
+    const fn mta(self) -> Option<Mta> {
+        match self {
+            Self::Auto => None,
+            Self::Postfix => Some(Mta::Postfix),
+            Self::Exim => Some(Mta::Exim),
+        }
+    }
+}
+
+impl SeverityArg {
+    const fn severity(self) -> Severity {
+        match self {
+            Self::Low => Severity::Low,
+            Self::Medium => Severity::Medium,
+            Self::High => Severity::High,
+            Self::Critical => Severity::Critical,
+        }
+    }
+}
+
+/// The zone of stamps that have none, and its name.
+fn zone(name: Option<&str>) -> Result<(TimeZone, String)> {
+    let zone = match name {
+        Some(name) => TimeZone::get(name).map_err(|_| {
+            let zones: Vec<_> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+            let meant = did_you_mean(name, zones.iter().map(String::as_str));
+            Error::Usage(format!(
+                "--timezone {name}: no such zone; give an IANA name such as Europe/Berlin or UTC{meant}"
+            ))
+        })?,
+        None => TimeZone::system(),
+    };
+    let name = name.or_else(|| zone.iana_name()).unwrap_or_default().to_string();
+    Ok((zone, name))
+}
+
+/// The formats of the tables, each once, and whether the page is wanted.
+fn formats(named: &[FormatArg]) -> (Vec<Format>, bool) {
+    let mut formats: Vec<_> = named
+        .iter()
+        .filter_map(|format| match format {
+            FormatArg::Csv => Some(Format::Csv),
+            FormatArg::Parquet => Some(Format::Parquet),
+            FormatArg::Json => Some(Format::Json),
+            FormatArg::Html => None,
+        })
+        .collect();
+    formats.sort_unstable();
+    formats.dedup();
+    (formats, named.contains(&FormatArg::Html))
+}
+
+fn threads(named: Option<u16>) -> usize {
+    named.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
 }
 
 /// The globs among [`USUAL_LOGS`] that match a file here.

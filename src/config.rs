@@ -18,7 +18,32 @@ use crate::mail::time::days_from_civil;
 /// Where a config file is looked for when none is named.
 const USUAL: &str = "/etc/mailsleuth/config.toml";
 /// Options that make no sense in a file.
-const NOT_HERE: &[&str] = &["config", "help", "version", "json", "verbose", "relay", "by-us", "stage"];
+const NOT_HERE: &[&str] = &[
+    "config",
+    "help",
+    "version",
+    "json",
+    "verbose",
+    "relay",
+    "by-us",
+    "stage",
+    "since",
+    "until",
+    "identity",
+    "kind",
+    "host",
+    "recipient",
+    "sender",
+    "client",
+    "category",
+    "provider",
+    "action",
+    "direction",
+    "kinds",
+    "why",
+    "list",
+    "remove",
+];
 
 /// Makes what the config file says the defaults of `command`'s options, so that the command line and the environment go
 /// before it; and gives what it says of detection: `[limits.KIND]`, `[[identity]]`, `[[allow]]`, `hosted`, `own_networks`.
@@ -130,7 +155,7 @@ fn detection(path: &Path, text: &str) -> Result<Settings> {
 }
 
 /// Days since 1970 of a date such as `2027-01-31`.
-fn day(text: &str) -> Option<i64> {
+pub fn day(text: &str) -> Option<i64> {
     let date: jiff::civil::Date = text.parse().ok()?;
     Some(days_from_civil(date.year(), date.month().try_into().ok()?, date.day().try_into().ok()?))
 }
@@ -184,10 +209,12 @@ fn with_defaults(mut command: Command, path: &Path, text: &str) -> Result<Comman
 
 /// What an option says of a value that it does not take. It checks its default like any other value.
 fn refused_value(command: &Command) -> Option<String> {
-    let error = command.clone().try_get_matches_from(["mailsleuth", "analyze", "--", "x"]).err()?;
-    let is_about_value = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
-    let said = error.to_string();
-    is_about_value.then(|| said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string())
+    ["analyze", "nightly", "report"].iter().find_map(|name| {
+        let error = command.clone().try_get_matches_from(["mailsleuth", name]).err()?;
+        let is_about_value = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
+        let said = error.to_string();
+        is_about_value.then(|| said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string())
+    })
 }
 
 fn is_option(argument: &Arg, option: &str) -> bool {
@@ -243,6 +270,28 @@ mod tests {
         assert_eq!((args.format, args.rules), (vec![cli::FormatArg::Csv, cli::FormatArg::Json], vec!["a.toml".into()]));
         let Ok(Cli { command: cli::Command::Classify(args), .. }) = parsed(text, &["classify", "x"]) else { panic!() };
         assert_eq!(args.rules, [PathBuf::from("a.toml")]);
+    }
+
+    #[test]
+    fn the_example_has_every_key_and_is_right() {
+        let example = include_str!("../contrib/config.toml");
+        // A comment is `# text`; what can be set is `#key = value`.
+        let set: String = example
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '#'])).unwrap_or(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        for text in [example, &set] {
+            assert!(parsed(text, &["analyze", "x"]).is_ok(), "{:?}", parsed(text, &["analyze", "x"]).err());
+            detection(Path::new("config.toml"), text).unwrap();
+        }
+        let table: toml::Table = toml::from_str(&set).unwrap();
+        for sub in Cli::command().get_subcommands() {
+            for option in sub.get_arguments().filter_map(|a| a.get_long()).filter(|long| !NOT_HERE.contains(long)) {
+                assert!(table.contains_key(&option.replace('-', "_")), "contrib/config.toml lacks {option}");
+            }
+        }
+        assert!(OF_DETECTION.iter().all(|key| table.contains_key(*key)));
     }
 
     #[test]

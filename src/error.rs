@@ -16,6 +16,10 @@ pub enum Error {
     Interrupted { signal: u8 },
     /// No input, or no line of a mail server in it: exit status 10.
     NoMailLines(String),
+    /// Another run works on the archive: exit status 11.
+    Locked { path: PathBuf },
+    /// The archive could not be read or written: exit status 1.
+    Archive { path: PathBuf, problem: String },
     /// The reports could not be written: exit status 1.
     Output { path: PathBuf, problem: String },
 }
@@ -24,9 +28,10 @@ impl Error {
     /// The process's exit status for this error (contract.md section 1).
     pub const fn exit_status(&self) -> u8 {
         match self {
-            Self::Rules { .. } | Self::NothingReadable { .. } | Self::Output { .. } => 1,
+            Self::Rules { .. } | Self::NothingReadable { .. } | Self::Output { .. } | Self::Archive { .. } => 1,
             Self::Usage(_) => 2,
             Self::NoMailLines(_) => 10,
+            Self::Locked { .. } => 11,
             Self::Interrupted { signal } => 128 + *signal,
         }
     }
@@ -44,6 +49,10 @@ impl fmt::Display for Error {
                 write!(f, "{said}none of the {inputs} inputs could be read; nothing was written")
             }
             Self::Interrupted { signal } => write!(f, "stopped by signal {signal}; nothing was written"),
+            Self::Locked { path } => {
+                write!(f, "{}: another run works on this archive; try again when it is done", path.display())
+            }
+            Self::Archive { path, problem } => write!(f, "{}: the archive: {problem}", path.display()),
             Self::Output { path, problem } => write!(f, "{}: cannot write: {problem}", path.display()),
         }
     }

@@ -6,6 +6,7 @@
 //! input → framing → parse → correlate → classify → aggregate → detect → report
 //! Block   RawLine   Entry   Message     Verdict    SenderProfile Finding  files
 //! └──── borrowed, one line at a time ┘└──────────── owned, small ────────────┘
+//!                                               ⇅ archive (nightly's memory)
 //! ```
 //!
 //! Each stage's output type lives in that stage. A stage imports from its left, [`mail`], [`places`], [`tally`] and
@@ -27,6 +28,8 @@ pub mod correlate;
 pub mod classify;
 
 pub mod aggregate;
+
+pub mod archive;
 
 pub mod detect;
 

@@ -10,6 +10,11 @@ use mailsleuth::run::{self, Outcome};
 fn main() -> ExitCode {
     let outcome = Cli::read().and_then(|cli| match cli.command {
         Command::Analyze(args) => args.plan(cli.detection).and_then(|plan| run::analyze::run(&plan)),
+        Command::Nightly(args) => {
+            args.plan(cli.detection).and_then(|plan| run::nightly::run(&plan, &mut io::stdout().lock()))
+        }
+        Command::Report(args) => args.plan(cli.detection).and_then(|plan| run::report::run(&plan)),
+        Command::Accept(args) => args.plan().and_then(|plan| run::accept::run(&plan)),
         Command::Classify(args) => {
             run::classify::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default())
         }

@@ -1,5 +1,7 @@
 //! Counts of all that was read, skipped and not understood. Everything here ends up in `summary.json`.
 
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// How many samples are kept of one shape, and of how many shapes.
@@ -7,12 +9,12 @@ const SAMPLE_BYTES: usize = 240;
 const SHAPES: usize = 200;
 
 /// What became of every line: `lines = entries + ignored + unknown + unframed`, always.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct LineTally {
     pub lines: u64,
     pub entries: u64,
     /// By the reason for ignoring: another program's line, a TLS note, ...
-    pub ignored: BTreeMap<&'static str, u64>,
+    pub ignored: BTreeMap<Cow<'static, str>, u64>,
     pub unknown: u64,
     pub unframed: u64,
     /// Among the lines: longer than 64 KiB, read by their head only.
@@ -45,7 +47,7 @@ impl LineTally {
 
 /// Texts reduced to their shape (digits, ids and addresses replaced), each with its count and its first sample, so that
 /// what no rule or parser knows can be shown and mended. Holds a bounded number of shapes; the rest is counted.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Shapes {
     shapes: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
     /// Texts of further shapes, once the table is full.
@@ -146,7 +148,7 @@ fn close_word(shape: &mut Vec<u8>, start: usize, digit: bool) {
 
 /// How many messages and recipients the logs held, and what became of them. Recipients close:
 /// `recipients = delivered + deferred + bounced + expired + discarded + still_open + handed_on`.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
 pub struct MailTally {
     /// Distinct mails; a mail that passes a content filter is one.
     pub messages: u64,
@@ -173,6 +175,27 @@ pub struct MailTally {
     pub probes: u64,
     /// Begun but never queued: the client left, or was refused after the first recipient.
     pub aborted: u64,
+}
+
+impl MailTally {
+    pub fn merge(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.recipients += other.recipients;
+        self.delivered += other.delivered;
+        self.deferred += other.deferred;
+        self.bounced += other.bounced;
+        self.expired += other.expired;
+        self.discarded += other.discarded;
+        self.still_open += other.still_open;
+        self.handed_on += other.handed_on;
+        self.rejected += other.rejected;
+        self.tempfailed += other.tempfailed;
+        self.auth_failures += other.auth_failures;
+        self.open_messages += other.open_messages;
+        self.orphans += other.orphans;
+        self.probes += other.probes;
+        self.aborted += other.aborted;
+    }
 }
 
 #[cfg(test)]

@@ -152,7 +152,12 @@ impl Profiles {
         }
         self.bring_in_the_mute(hosts);
         let mut profiles: Vec<_> = self.by_identity.into_iter().collect();
-        profiles.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        // By the hosts' names: their numbers depend on which was read first.
+        let host_name = |host: Option<HostId>| host.and_then(|host| hosts.get(host.0 as usize));
+        profiles.sort_unstable_by(|((kind, name, host), _), ((other_kind, other_name, other_host), _)| {
+            let by_name = (kind, name).cmp(&(other_kind, other_name));
+            by_name.then_with(|| host_name(*host).cmp(&host_name(*other_host)))
+        });
         (profiles.into_iter().map(|(_, profile)| profile).collect(), self.around)
     }
 

@@ -2,6 +2,7 @@
 //! are no attempts of their own; they are shown with the attempt that follows.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::{Context, Octets};
 use crate::mail::address;
@@ -22,12 +23,13 @@ const AWAITED: usize = 4_096;
 
 /// Postfix's smtp works on one delivery at a time, so its process tells whose answers these are. Exim's answers name the
 /// message, and so do Postfix's where the log has no process ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Key {
     Process(u32),
     Entry(QueueId),
 }
 
+#[derive(Serialize, Deserialize)]
 struct Pending {
     at: Timestamp,
     answers: Vec<Answer>,
@@ -35,6 +37,7 @@ struct Pending {
     taken_by: Option<(QueueId, Timestamp)>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct Answer {
     queue_id: Option<QueueId>,
     ip: Octets,
@@ -45,7 +48,7 @@ struct Answer {
     shown: Octets,
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Answers {
     pending: HashMap<Key, Pending>,
 }

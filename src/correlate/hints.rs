@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Context, Octets};
 use crate::mail::time::Timestamp;
 
@@ -19,6 +21,7 @@ const SESSION_S: i64 = 600;
 /// Longest text kept: a path's (`PATH_MAX`).
 const TEXT_BYTES: usize = 4_096;
 
+#[derive(Serialize, Deserialize)]
 struct Hint {
     at: Timestamp,
     pid: Option<u32>,
@@ -27,7 +30,7 @@ struct Hint {
     says: Octets,
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Hints {
     /// Logins that Dovecot refused, by client address.
     logins: VecDeque<Hint>,

@@ -4,6 +4,8 @@
 //! Links, surest first: `orig_queue_id=` and `orig_id=`; the id that a response names (`queued as`, `forwarded as`,
 //! `id=`); the same message id, for filters that are pipes or answer without an id.
 
+use serde::{Deserialize, Serialize};
+
 use super::queue::OpenMessage;
 use super::{Context, Correlator, Host, HostId, Origin, is_own_network};
 use crate::mail::queue_id::QueueId;
@@ -20,6 +22,7 @@ const FILTER_S: i64 = 30;
 pub const OF_ONE_ID: usize = 32;
 
 /// A delivery to a filter whose next entry has not been seen yet.
+#[derive(Serialize, Deserialize)]
 pub struct Awaited {
     pub at: Timestamp,
     /// The process that ran the filter.
@@ -29,6 +32,7 @@ pub struct Awaited {
 }
 
 /// A hop whose second entry has not been seen yet.
+#[derive(Serialize, Deserialize)]
 pub struct PendingLink {
     pub at: Timestamp,
     origin: Origin,

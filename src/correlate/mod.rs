@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::mail::address;
@@ -42,12 +43,12 @@ const FORGET_S: i64 = 10 * 86_400;
 const SWEEP_EVERY_S: i64 = 3_600;
 
 /// A host in the logs, by its number in [`Correlator::hosts`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HostId(pub u32);
 
 /// Which of several Postfix instances on a host wrote a line, by the hash of its name. Each has a queue of its own, so that
 /// an id may be in use twice. `NONE` where the tag does not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Instance(u64);
 
 impl Instance {
@@ -59,7 +60,7 @@ impl Instance {
 }
 
 /// Where a line stands: the number of its source, and the line's number in the decompressed text, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     pub source: u32,
     pub line: u64,
@@ -79,7 +80,7 @@ pub struct Context {
 }
 
 /// The client of a message or refusal, owned. Empty where unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClientFacts {
     pub name: Octets,
     pub ip: Octets,
@@ -93,7 +94,7 @@ impl From<parse::Client<'_>> for ClientFacts {
 }
 
 /// How a mail first came to this host: what its identity is found from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pub host: HostId,
     pub sasl_username: Option<Octets>,
@@ -105,7 +106,7 @@ pub struct Origin {
 }
 
 /// Who is responsible, and on which host.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Identity {
     pub kind: IdentityKind,
     pub name: Octets,
@@ -113,7 +114,7 @@ pub struct Identity {
 }
 
 /// What became of one recipient of one queue entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecipientState {
     Open,
     Delivered,
@@ -124,7 +125,7 @@ pub enum RecipientState {
     HandedOn,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
     pub address: Octets,
     /// As it was before aliases; empty where it is the same.
@@ -140,7 +141,7 @@ impl Recipient {
 }
 
 /// One delivery line.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Attempt {
     pub at: Timestamp,
     /// Index into the message's recipients.
@@ -158,6 +159,7 @@ pub struct Attempt {
     pub relay_port: Option<u16>,
     pub delay_s: Option<f64>,
     pub enhanced_code: Option<EnhancedCode>,
+    #[serde(with = "shared")]
     pub response: Arc<[u8]>,
     /// What other servers had answered before, each as `mx.example[192.0.2.8]:25: 451 4.7.1 later`.
     pub earlier_answers: Box<[Octets]>,
@@ -166,7 +168,7 @@ pub struct Attempt {
 }
 
 /// Put on hold, once for each time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Hold {
     pub at: Timestamp,
     pub sender: Option<Octets>,
@@ -178,7 +180,7 @@ pub struct Hold {
 }
 
 /// One queue entry with all that the log says of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
     pub mta: Mta,
     pub queue_id: QueueId,
@@ -207,7 +209,7 @@ pub struct Message {
 }
 
 /// One refusal by this host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rejection {
     pub at: Timestamp,
     pub mta: Mta,
@@ -235,7 +237,7 @@ pub struct Rejection {
 }
 
 /// One failed login.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AuthFailure {
     pub at: Timestamp,
     pub mta: Mta,
@@ -250,6 +252,21 @@ pub struct AuthFailure {
     pub times: u32,
 }
 
+/// A shared text as the archive holds it: each time anew.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(text: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Arc::from)
+    }
+}
+
 /// Takes what the correlator finishes, in an order that depends on the log alone.
 pub trait Sink {
     fn message(&mut self, message: Message);
@@ -262,6 +279,7 @@ pub trait Sink {
 }
 
 /// One host's state.
+#[derive(Serialize, Deserialize)]
 struct Host {
     name: Octets,
     /// The latest stamp seen.
@@ -286,11 +304,28 @@ struct Host {
     hints: Hints,
 }
 
-/// Entries in, messages and refusals out. Feed each host's entries in the order of its log.
-#[derive(Default)]
+/// Entries in, messages and refusals out. Feed each host's entries in the order of its log. What is open can be stored, to
+/// go on from there in another run.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Correlator {
     hosts: Vec<Host>,
+    #[serde(skip)]
     by_name: HashMap<Octets, HostId>,
+}
+
+/// What of it is stored.
+#[derive(Deserialize)]
+struct Stored {
+    hosts: Vec<Host>,
+}
+
+impl From<Stored> for Correlator {
+    fn from(stored: Stored) -> Self {
+        let number = |at: usize| HostId(u32::try_from(at).unwrap_or(u32::MAX));
+        let by_name = stored.hosts.iter().enumerate().map(|(at, host)| (host.name.clone(), number(at))).collect();
+        Self { hosts: stored.hosts, by_name }
+    }
 }
 
 impl Correlator {
@@ -324,6 +359,12 @@ impl Correlator {
         });
         self.by_name.insert(name.into(), id);
         id
+    }
+
+    /// The latest believed moment of a host's log; `None` before its first line.
+    pub fn now(&self, name: &[u8]) -> Option<Timestamp> {
+        let id = self.by_name.get(&*name.to_ascii_lowercase())?;
+        self.hosts.get(id.0 as usize).map(|host| host.now).filter(|now| now.0 != i64::MIN)
     }
 
     /// Host names by number.

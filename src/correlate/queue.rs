@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answers::may_concern;
@@ -44,6 +45,7 @@ pub enum Known {
 }
 
 /// A queue entry of which more lines may come.
+#[derive(Serialize, Deserialize)]
 pub struct OpenMessage {
     mta: Mta,
     pub instance: Instance,

@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use serde::{Deserialize, Serialize};
 
 use super::{Octets, Recipient, RecipientState};
 use crate::mail::address;
@@ -11,13 +12,34 @@ use crate::parse::Delivery;
 /// Up to this many recipients a look through the list is cheaper than a table.
 const LISTED: usize = 8;
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Recipients {
     list: Vec<Recipient>,
     /// Number of the last attempt, per recipient.
     last_attempts: Vec<Option<usize>>,
+    #[serde(skip)]
     table: HashTable<usize>,
+    #[serde(skip)]
     hasher: DefaultHashBuilder,
+}
+
+/// What of it the archive holds.
+#[derive(Deserialize)]
+struct Stored {
+    list: Vec<Recipient>,
+    last_attempts: Vec<Option<usize>>,
+}
+
+impl From<Stored> for Recipients {
+    fn from(stored: Stored) -> Self {
+        let Stored { list, last_attempts } = stored;
+        let mut recipients = Self { list, last_attempts, ..Self::default() };
+        for at in 0..recipients.list.len() {
+            recipients.index(at);
+        }
+        recipients
+    }
 }
 
 impl Recipients {

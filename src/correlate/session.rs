@@ -2,6 +2,7 @@
 //! session, for the login may be told only later, with the first accepted message.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::{ClientFacts, Context, Hold, Octets, Origin, Rejection, Sink};
 use crate::mail::time::Timestamp;
@@ -14,7 +15,7 @@ const WAITING: usize = 1_000;
 
 /// What tells one session from another: the process that serves it, one client at a time, or where the log has no pids
 /// the client's port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 enum Key {
     Process(u32),
     Peer(Octets, u16),
@@ -30,11 +31,12 @@ impl Key {
     }
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Sessions {
     by_key: HashMap<Key, Session>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct Session {
     client: ClientFacts,
     port: Option<u16>,

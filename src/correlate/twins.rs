@@ -5,7 +5,9 @@
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::Context;
 use crate::mail::status::Mta;
@@ -19,7 +21,7 @@ const SURE: i8 = 3;
 /// Lines looked at together; a log whose clock stands still is not worth more memory.
 const TOGETHER: usize = 10_000;
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Twins {
     /// Even rows less odd ones of late; twins are looked for while it is not negative.
     evidence: i8,
@@ -27,9 +29,12 @@ pub struct Twins {
     rows: HashMap<u32, Row>,
     /// Processes in the order of their last lines.
     order: VecDeque<(Timestamp, u32)>,
-    hasher: DefaultHashBuilder,
+    /// The same in every run: rows are carried over from one to the next.
+    #[serde(skip)]
+    hasher: Xxh3DefaultBuilder,
 }
 
+#[derive(Serialize, Deserialize)]
 struct Row {
     at: Timestamp,
     hash: u64,

@@ -86,6 +86,8 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let first = foreign.iter().map(|one| one.used.first).min()?;
     let last = foreign.iter().map(|one| one.used.last).max()?;
     let own_peak = own.iter().flat_map(|used| used.hours.values()).map(|hour| hour.recipients).max().unwrap_or(0);
+    let past_peak = case.past().map_or(0, |past| u32::try_from(past.peak_hour_recipients).unwrap_or(u32::MAX));
+    let own_peak = own_peak.max(past_peak);
     let foreign_peak = peak(&foreign);
     let own_bad = bad_share(own.iter().map(|used| used.total).sum());
     let bad = bad_share(total);
@@ -223,7 +225,8 @@ fn apart<'a>(case: &Case<'a>) -> (Vec<&'a NetworkUse>, Vec<Foreign<'a>>) {
         let common = used.recipients.in_common(&home_recipients);
         let known = share(common, used.recipients.count());
         let is_office = is_office(case, *network);
-        if home.contains(network) || is_office || case.is_of_this_site(*network) || known >= 0.3 || (common >= 3 && known >= 0.02) {
+        let is_old = case.past().is_some_and(|past| past.is_own(*network));
+        if home.contains(network) || is_old || is_office || case.is_of_this_site(*network) || known >= 0.3 || (common >= 3 && known >= 0.02) {
             own.push(used);
         } else {
             foreign.push(Foreign { network: *network, used, place: place(case, used) });

@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use serde_json::Value;
 
 use super::campaign::{Campaign, campaigns};
+use super::{History, Past};
 use crate::aggregate::distinct::FirstTimes;
 use crate::aggregate::window::busiest;
 use crate::aggregate::{Around, HourUse, NetworkUse, QueueIds, SenderProfile, SenderUse, Tries, share};
@@ -44,6 +45,7 @@ pub(super) struct Guess<'a> {
 /// What all identities together tell about each.
 pub(super) struct Surroundings<'a> {
     pub around: &'a Around,
+    pub history: Option<&'a History>,
     /// Logins that sent mail from each client network, with their recipients there.
     logins_of: LoginsOf<'a>,
     /// Of each network and login domain: how many logins of it send ordinary mail from there.
@@ -149,6 +151,7 @@ impl<'a> Surroundings<'a> {
         }
         Self {
             around,
+            history: None,
             logins_of,
             offices,
             suspects,
@@ -240,6 +243,11 @@ impl<'a> Case<'a> {
     /// The host, where the identity stands for one.
     pub(super) fn host(&self) -> Option<HostId> {
         self.profile.hosts.first().copied().filter(|_| self.profile.is_host)
+    }
+
+    /// What this identity did before the days that are looked at.
+    pub(super) fn past(&self) -> Option<&'a Past> {
+        self.surroundings.history?.of(self.profile.kind, &self.profile.name)
     }
 
     pub(super) fn around(&self) -> &'a Around {

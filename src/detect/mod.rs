@@ -5,6 +5,7 @@
 
 mod campaign;
 mod case;
+mod history;
 mod retries;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 pub use self::case::Case;
 use self::case::Surroundings;
+pub use self::history::{History, Past};
 use crate::aggregate::{Around, QueueIds, SenderProfile};
 use crate::error::did_you_mean;
 use crate::mail::identity::IdentityKind;
@@ -254,9 +256,17 @@ detectors![
     password_guessing,
 ];
 
-/// The findings about each identity, in the order of `profiles` and of the detectors.
-pub fn check(profiles: &[SenderProfile], around: &Around, settings: &Settings, places: &Places) -> Vec<Vec<Finding>> {
-    let surroundings = Surroundings::new(profiles, around, places, &settings.own_networks);
+/// The findings about each identity, in the order of `profiles` and of the detectors; `history` is what is known of days
+/// before.
+pub fn check(
+    profiles: &[SenderProfile],
+    around: &Around,
+    history: &History,
+    settings: &Settings,
+    places: &Places,
+) -> Vec<Vec<Finding>> {
+    let mut surroundings = Surroundings::new(profiles, around, places, &settings.own_networks);
+    surroundings.history = Some(history);
     profiles
         .iter()
         .map(|profile| {

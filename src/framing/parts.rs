@@ -2,6 +2,7 @@
 //! what follows it are further lines of the same entry, such as the headers of a refused mail.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::{MAX_LINE_BYTES, mainlog};
 
@@ -35,7 +36,7 @@ fn digits(text: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// Lines that wait for their next part, by host and process.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Parts {
     joining: HashMap<(Box<[u8]>, Option<u32>), Joining>,
 }

@@ -2,6 +2,7 @@
 
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use serde::{Deserialize, Serialize};
 
 use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Stamp, Timestamp, is_leap_year};
 
@@ -58,6 +59,13 @@ pub fn year_before(stamp: &Stamp, reference: i64) -> i16 {
         .unwrap_or(year)
 }
 
+/// Where a log stands in an hour that comes twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pass {
+    last_moment: Option<Timestamp>,
+    is_second: bool,
+}
+
 /// Turns the stamps of one file, in the file's order, into moments. Remembers the year, the last moment and the zone's
 /// offset in the current hour.
 #[derive(Debug, Clone)]
@@ -101,6 +109,16 @@ impl Clock {
     /// The file's lines follow those of `before`: in an hour that comes twice they are not earlier.
     pub fn follow(&mut self, before: &Self) {
         (self.last_moment, self.is_second_pass) = (before.last_moment, before.is_second_pass);
+    }
+
+    /// What the next lines of this log need to know of the last ones, in another run.
+    pub const fn pass(&self) -> Pass {
+        Pass { last_moment: self.last_moment, is_second: self.is_second_pass }
+    }
+
+    /// The file's lines follow those of an earlier run.
+    pub const fn resume(&mut self, pass: Pass) {
+        (self.last_moment, self.is_second_pass) = (pass.last_moment, pass.is_second);
     }
 
     /// True once a stamp without a year was read, so that the year was a matter of choice.

@@ -204,6 +204,12 @@ impl Text {
         Ok(text)
     }
 
+    /// Text that is known to be plain, whatever its first bytes look like: a log from its middle on.
+    pub fn plain(stream: Box<dyn Read + Send>, all: BytesRead) -> Self {
+        let stream = BufReader::with_capacity(READ_BYTES, Counted { inner: stream, here: 0, all });
+        Self { raw: Raw { ahead: Vec::new(), stream }, decoder: Decoder::Plain, broken: None, gzip_time: None }
+    }
+
     pub fn open(file: File, all: BytesRead) -> io::Result<Self> {
         Self::new(Box::new(file), all)
     }

@@ -4,6 +4,7 @@
 use std::io;
 
 pub mod decompress;
+pub mod portion;
 pub mod source;
 
 /// An input that could not be read, or not to its end: named on stderr and in `summary.json`, exit status 3.

@@ -1,15 +1,17 @@
 //! Which files the arguments name.
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use memchr::memchr;
+use serde::{Deserialize, Serialize};
 
 use super::Problem;
 use super::decompress::{self, BytesRead, Format, Text};
+use super::portion::{Portion, Reading};
 
 /// One input: a file, a pipe, or standard input.
 #[derive(Debug, Clone)]
@@ -28,31 +30,78 @@ pub struct Source {
     pub is_named: bool,
     /// A pipe or standard input: it can be read once only, from front to back.
     pub is_stream: bool,
+    /// What of its text is read; `None` for all of it.
+    pub portion: Option<Portion>,
 }
 
 impl Source {
-    /// The text of this input from its beginning.
+    /// The text of this input, or the portion of it that is to be read, from its beginning.
     ///
     /// A regular file is the one that was found, whatever its name is by now. Of a plain one that grows, what was there
     /// now is read, and the rest of the line that was begun.
     ///
     /// # Errors
     /// What opening or the first read gives; `NotFound` for a file that is gone since it was found.
-    pub fn open(&self, all: BytesRead) -> io::Result<Text> {
+    pub fn open(&self, all: BytesRead) -> io::Result<Reading> {
+        match &self.portion {
+            Some(portion) => portion.begin(|from| self.text(from, all)),
+            None => Ok(Reading::whole(self.text(0, all)?.0)),
+        }
+    }
+
+    /// The text, of a plain file from byte `from` on; and where it begins.
+    fn text(&self, from: u64, all: BytesRead) -> io::Result<(Text, u64)> {
+        Ok((self.opened(from, all)?, if self.is_plain()? { from } else { 0 }))
+    }
+
+    /// The same input, of which a part is read.
+    pub fn with_portion(&self, portion: Portion) -> Self {
+        Self { portion: Some(portion), ..self.clone() }
+    }
+
+    /// True for a regular file that is not packed.
+    ///
+    /// # Errors
+    /// What opening or reading its first bytes gives.
+    pub fn is_plain(&self) -> io::Result<bool> {
+        let (Some(path), Some(wanted)) = (&self.path, self.identity) else { return Ok(false) };
+        let (file, len) = opened(path, wanted)?;
+        Ok(len.max(self.bytes) > 0 && is_plain(&file)?)
+    }
+
+    /// Reads some bytes of a regular file at a place, as they lie on the disk; fewer only at its end.
+    ///
+    /// # Errors
+    /// What opening or reading gives.
+    pub fn read_at(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let (Some(path), Some(wanted)) = (&self.path, self.identity) else { return Ok(Vec::new()) };
+        let (mut file, _) = opened(path, wanted)?;
+        file.seek(SeekFrom::Start(at))?;
+        let mut read = Vec::new();
+        file.take(bytes as u64).read_to_end(&mut read)?;
+        Ok(read)
+    }
+
+    /// What tells a regular file from every other state of it and from other files; `None` for a stream.
+    pub fn stat(&self) -> Option<Stat> {
+        let metadata = fs::metadata(self.path.as_ref()?).ok().filter(|m| Some(identity(m)) == self.identity)?;
+        let mtime_ns = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+        Some(Stat { dev: metadata.dev(), ino: metadata.ino(), bytes: metadata.len(), mtime_ns })
+    }
+
+    fn opened(&self, from: u64, all: BytesRead) -> io::Result<Text> {
         let Some(path) = &self.path else {
             return Text::new(Box::new(io::stdin()) as Box<dyn Read + Send>, all);
         };
         let Some(wanted) = self.identity else { return Text::open(File::open(path)?, all) };
-        let (file, len) = opened(path, wanted)?;
-        let mut head = [0; 16];
-        let filled = file.read_at(&mut head, 0)?;
-        match decompress::format(head.get(..filled).unwrap_or_default()) {
-            // What a system file says of its length may be nothing.
-            Format::Plain if len.max(self.bytes) > 0 => {
-                Text::new(Box::new(Snapshot::new(file, len.max(self.bytes), len)), all)
-            }
-            _ => Text::open(file, all),
+        let (mut file, len) = opened(path, wanted)?;
+        // What a system file says of its length may be nothing.
+        if len.max(self.bytes) == 0 || !is_plain(&file)? {
+            return Text::open(file, all);
         }
+        file.seek(SeekFrom::Start(from))?;
+        let snapshot = Box::new(Snapshot { read: from, ..Snapshot::new(file, len.max(self.bytes), len) });
+        if from > 0 { Ok(Text::plain(snapshot, all)) } else { Text::new(snapshot, all) }
     }
 
     /// The file's name without its directories.
@@ -64,6 +113,21 @@ impl Source {
     pub fn directory(&self) -> &str {
         self.name.rsplit_once('/').map_or("", |(directory, _)| directory)
     }
+}
+
+/// A state of a file: as long as all of it is the same, so is what the file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Stat {
+    pub dev: u64,
+    pub ino: u64,
+    pub bytes: u64,
+    pub mtime_ns: i64,
+}
+
+fn is_plain(file: &File) -> io::Result<bool> {
+    let mut head = [0; 16];
+    let filled = file.read_at(&mut head, 0)?;
+    Ok(decompress::format(head.get(..filled).unwrap_or_default()) == Format::Plain)
 }
 
 /// Device and inode: a file under whatever name.
@@ -185,6 +249,7 @@ pub fn find(arguments: &[String]) -> Found {
                     modified: None,
                     is_named: true,
                     is_stream: true,
+                    portion: None,
                 });
             }
             continue;
@@ -262,6 +327,7 @@ fn add(path: &Path, is_named: bool, found: &mut Found, seen: &mut Seen) {
         modified: modified.and_then(|since| i64::try_from(since.as_secs()).ok()),
         is_named,
         is_stream: !is_file,
+        portion: None,
     });
 }
 

@@ -7,6 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// Bytes of a log line, kept. Up to [`Self::INLINE`] of them (an IPv4 address, a service, most logins) stand in the value
 /// itself; longer texts are shared by all clones. Either way a clone allocates nothing.
 #[derive(Clone)]
@@ -89,6 +91,20 @@ impl From<Cow<'_, [u8]>> for Octets {
 impl FromIterator<u8> for Octets {
     fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
         bytes.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+/// In one piece: the archive holds texts by the million.
+impl Serialize for Octets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self)
+    }
+}
+
+/// Only from a form that the bytes can be borrowed from.
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Self::from)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What one mail server answers another: reply codes, enhanced status codes, the stage of the dialogue they belong to,
 //! and what became of a recipient.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A reply code, 200 to 599 (RFC 5321 section 4.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SmtpCode(u16);
 
 impl SmtpCode {
@@ -41,7 +42,7 @@ impl fmt::Display for SmtpCode {
 }
 
 /// An enhanced status code such as 5.1.1 (RFC 3463); subject and detail have up to three digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EnhancedCode {
     pub class: u8,
     pub subject: u16,
@@ -90,7 +91,9 @@ impl fmt::Display for EnhancedCode {
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ::serde::Serialize, ::serde::Deserialize,
+        )]
         pub enum $name { $($(#[$vdoc])* $variant),+ }
 
         impl $name {

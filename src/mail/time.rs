@@ -1,5 +1,6 @@
 //! Moments in UTC, and the stamps that log lines carry.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 pub const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -7,7 +8,7 @@ pub const SECONDS_PER_HOUR: i64 = 3_600;
 pub const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::HostNames;
+use super::parted::{PartFile, Parted};
 use super::privacy::Pseudonyms;
 use super::schema::EVENTS;
 use super::tables::{Cell, Format, LongTable};
@@ -16,9 +17,29 @@ use crate::mail::time::Timestamp;
 
 /// The table while it grows, with the names that its numbers stand for.
 pub struct Events {
-    table: LongTable,
+    table: Out,
     sources: Vec<String>,
     pseudonyms: Option<Arc<Pseudonyms>>,
+    only: Option<Only>,
+}
+
+/// Which rows are written.
+pub type Only = Box<dyn Fn(&Row<'_>) -> bool + Send>;
+
+/// What a choice of rows goes by.
+pub struct Row<'a> {
+    pub host: &'a [u8],
+    pub identity: &'a Identity,
+    pub action: Action,
+    pub direction: Direction,
+    pub category: &'a str,
+    pub provider: &'a str,
+}
+
+enum Out {
+    One(Box<LongTable>),
+    /// A table for each day and host.
+    Parted(Parted),
 }
 
 impl Events {
@@ -32,11 +53,40 @@ impl Events {
         sources: Vec<String>,
         pseudonyms: Option<Arc<Pseudonyms>>,
     ) -> std::io::Result<Self> {
-        Ok(Self { table: LongTable::create(&EVENTS, directory, formats)?, sources, pseudonyms })
+        let table = Out::One(Box::new(LongTable::create(&EVENTS, directory, formats)?));
+        Ok(Self { table, sources, pseudonyms, only: None })
     }
 
+    /// The same for the archive: a Parquet file for each day and host.
+    pub const fn parted(parted: Parted, sources: Vec<String>) -> Self {
+        Self { table: Out::Parted(parted), sources, pseudonyms: None, only: None }
+    }
+
+    /// Writes only the rows that `only` takes.
+    pub fn only(self, only: Only) -> Self {
+        Self { only: Some(only), ..self }
+    }
+
+    /// Writes the rest; gives the number of rows.
+    ///
+    /// # Errors
+    /// The first that any row met.
     pub fn finish(self) -> std::io::Result<u64> {
-        self.table.finish()
+        match self.table {
+            Out::One(table) => table.finish(),
+            Out::Parted(parted) => parted.finish().map(|files| files.iter().map(|file| file.rows).sum()),
+        }
+    }
+
+    /// Writes the rest of an archive's events; gives their files.
+    ///
+    /// # Errors
+    /// The first that any row met.
+    pub fn finish_parted(self) -> std::io::Result<Vec<PartFile>> {
+        match self.table {
+            Out::One(table) => table.finish().map(|_| Vec::new()),
+            Out::Parted(parted) => parted.finish(),
+        }
     }
 
     pub fn delivery(&mut self, hosts: &HostNames, message: &Message, attempt: &Attempt, verdict: Option<&Verdict<'_>>) {
@@ -150,6 +200,17 @@ impl Events {
     fn push(&mut self, hosts: &HostNames, event: &Event<'_>) {
         let verdict = event.verdict;
         let relay = event.relay;
+        let seen = Row {
+            host: hosts.name(event.host),
+            identity: event.identity,
+            action: event.action,
+            direction: event.direction,
+            category: verdict.map_or("", |v| v.category.id()),
+            provider: verdict.and_then(|v| v.provider).unwrap_or_default(),
+        };
+        if self.only.as_ref().is_some_and(|only| !only(&seen)) {
+            return;
+        }
         // The innermost reply's codes where it was taken apart, else the line's.
         let smtp_code = verdict.and_then(|v| v.smtp_code).or(event.smtp_code);
         // The record's own code; a code in the text may be another server's.
@@ -198,8 +259,18 @@ impl Events {
         if let Some(pseudonyms) = &self.pseudonyms {
             pseudonyms.event(EVENTS.columns, &mut row);
         }
-        for _ in 0..event.times {
-            self.table.push(row.clone());
+        for _ in 1..event.times {
+            self.put(hosts, event, row.clone());
+        }
+        if event.times > 0 {
+            self.put(hosts, event, row);
+        }
+    }
+
+    fn put<const N: usize>(&mut self, hosts: &HostNames, event: &Event<'_>, row: [Cell; N]) {
+        match &mut self.table {
+            Out::One(table) => table.push(row),
+            Out::Parted(parted) => parted.push(event.at.day(), Some(hosts.name(event.host)), row),
         }
     }
 }

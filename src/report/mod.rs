@@ -2,8 +2,12 @@
 //! here that is not there already.
 
 pub mod events;
+pub mod history;
 pub mod html;
+pub mod letter;
+pub mod parted;
 pub mod privacy;
+pub mod prom;
 pub mod publish;
 pub mod schema;
 pub mod summary;
@@ -33,7 +37,7 @@ impl HostNames {
     }
 
     /// The hosts of an identity, by name.
-    fn of(&self, profile: &SenderProfile) -> Vec<String> {
+    pub(crate) fn of(&self, profile: &SenderProfile) -> Vec<String> {
         let mut names: Vec<_> =
             profile.hosts.iter().map(|h| printable(self.name(*h)).into_owned()).filter(|n| !n.is_empty()).collect();
         names.sort_unstable();

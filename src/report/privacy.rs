@@ -67,7 +67,7 @@ impl Pseudonyms {
     pub fn new(privacy: Privacy, state: &Path, classifier: &Classifier) -> Result<Self> {
         let path = state.join(KEY_FILE);
         let key = key(state, &path).map_err(|error| {
-            Error::Usage(format!("{}: cannot use the key of --privacy: {error}; give --state-dir", path.display()))
+            Error::Usage(format!("{}: cannot use the key of --privacy: {error}; give --state", path.display()))
         })?;
         let providers = classifier.providers().iter().flat_map(|provider| provider.hosts().iter().cloned());
         let zones = classifier.lists().iter().map(|list| list.id().to_string());

@@ -87,6 +87,16 @@ schema! {
 }
 
 schema! {
+    /// What one identity of this site did on one UTC day, as far as one run of `nightly` saw it.
+    HISTORY, "history" {
+        Text: identity_kind identity host;
+        Time: day;
+        Count: messages recipients distinct_recipients delivered deferred bounced rejected peak_hour_recipients;
+        List: networks envelope_senders hours;
+    }
+}
+
+schema! {
     /// One delivery attempt, rejection or authentication failure.
     EVENTS, "events" {
         Time: ts;

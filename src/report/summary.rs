@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::privacy::Privacy;
 use super::tables::SCHEMA_VERSION;
+use crate::archive::manifest::InputNote;
 use crate::detect::Allow;
 use crate::framing::year::YearSource;
 use crate::input::Problem;
@@ -68,6 +69,34 @@ impl InputSummary {
     /// First and last moment of its mail lines.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         self.first.zip(self.last)
+    }
+
+    /// An input of an earlier run.
+    pub fn of_note(note: &InputNote) -> Self {
+        Self {
+            lines: note.lines,
+            framed: note.lines,
+            mail_lines: note.mail_lines,
+            bytes: note.bytes,
+            left_out: note.left_out,
+            first: note.first,
+            last: note.last,
+            ..Self::new(&note.name, &note.log, YearSource::Stamps)
+        }
+    }
+
+    /// What the archive keeps of it.
+    pub fn note(&self) -> InputNote {
+        InputNote {
+            name: self.name.clone(),
+            log: self.log.clone(),
+            lines: self.lines,
+            mail_lines: self.mail_lines,
+            bytes: self.bytes,
+            left_out: self.left_out,
+            first: self.first,
+            last: self.last,
+        }
     }
 
     pub fn saw(&mut self, at: Timestamp) {

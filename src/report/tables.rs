@@ -6,8 +6,8 @@ use std::path::Path;
 
 use polars::prelude::{
     Column, CsvWriter, DataFrame, IntoColumn, IntoSeries, KeyValueMetadata, ListBuilderTrait, ListStringChunkedBuilder,
-    NamedFrom, ParquetCompression, ParquetWriter, PlSmallStr, PolarsResult, QuoteStyle, SerWriter, Series, TimeUnit,
-    TimeZone,
+    NamedFrom, ParquetCompression, ParquetReader, ParquetWriter, PlSmallStr, PolarsResult, QuoteStyle, SerReader,
+    SerWriter, Series, TimeUnit, TimeZone,
 };
 use serde_json::Value;
 
@@ -267,11 +267,62 @@ fn no_formula(text: &str) -> std::borrow::Cow<'_, str> {
     text.into()
 }
 
+/// Reads Parquet files of one table: the named columns of text, lists and counts, row by row.
+pub struct Rows {
+    frame: DataFrame,
+}
+
+impl Rows {
+    /// # Errors
+    /// What reading gives.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let frame = ParquetReader::new(File::open(path)?).finish().map_err(io::Error::other)?;
+        Ok(Self { frame })
+    }
+
+    pub fn len(&self) -> usize {
+        self.frame.height()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.frame.height() == 0
+    }
+
+    /// The texts of a column; empty where unknown.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        let column = self.frame.column(name).and_then(|column| column.str().cloned());
+        let own = |text: Option<&str>| text.unwrap_or_default().to_string();
+        column.map(|column| column.iter().map(own).collect()).unwrap_or_default()
+    }
+
+    /// The numbers of a column; 0 where unknown.
+    pub fn counts(&self, name: &str) -> Vec<u64> {
+        let column = self.frame.column(name).and_then(|column| column.u64().cloned());
+        column.map(|column| column.iter().map(Option::unwrap_or_default).collect()).unwrap_or_default()
+    }
+
+    /// The lists of text of a column.
+    pub fn lists(&self, name: &str) -> Vec<Vec<String>> {
+        let Ok(column) = self.frame.column(name).and_then(|column| column.list().cloned()) else { return Vec::new() };
+        let texts = |list: Option<Series>| {
+            let list = list.and_then(|list| list.str().cloned().ok());
+            list.map(|list| list.iter().flatten().map(str::to_string).collect()).unwrap_or_default()
+        };
+        (0..column.len()).map(|at| texts(column.get_as_series(at))).collect()
+    }
+}
+
+fn dropped(frame: DataFrame, without: Option<&str>) -> DataFrame {
+    without.and_then(|name| frame.drop(name).ok()).unwrap_or(frame)
+}
+
 /// A table too long for memory, written piece by piece in each format.
 pub struct LongTable {
     piece: Table,
     csv: Option<BufWriter<File>>,
     parquet: Option<polars::io::parquet::write::BatchedWriter<BufWriter<File>>>,
+    /// A column that the Parquet file does not have, because its directory's name has it.
+    without: Option<&'static str>,
     rows: u64,
     /// The first error; later pieces are dropped, the end reports it.
     failed: Option<io::Error>,
@@ -297,7 +348,24 @@ impl LongTable {
             }
             None => None,
         };
-        Ok(Self { piece, csv: file(Format::Csv)?, parquet, rows: 0, failed: None })
+        Ok(Self { piece, csv: file(Format::Csv)?, parquet, without: None, rows: 0, failed: None })
+    }
+
+    /// Begins one Parquet file under a name of its own, without one of the columns.
+    ///
+    /// # Errors
+    /// What creating the file gives.
+    pub fn create_parquet(schema: &'static Schema, path: &Path, without: Option<&'static str>) -> io::Result<Self> {
+        let piece = Table::new(schema);
+        let out = BufWriter::new(File::create(path)?);
+        let frame = dropped(piece.frame().map_err(io::Error::other)?, without);
+        let parquet = Some(parquet(out).batched(frame.schema()).map_err(io::Error::other)?);
+        Ok(Self { piece, csv: None, parquet, without, rows: 0, failed: None })
+    }
+
+    /// Rows that are in memory.
+    pub const fn waiting(&self) -> usize {
+        self.piece.rows()
     }
 
     pub fn push<const N: usize>(&mut self, row: [Cell; N]) {
@@ -307,7 +375,8 @@ impl LongTable {
         }
     }
 
-    fn flush(&mut self) {
+    /// Writes the rows that are in memory; an error is told at the end.
+    pub fn flush(&mut self) {
         if self.failed.is_none()
             && let Err(error) = self.write_piece()
         {
@@ -322,7 +391,8 @@ impl LongTable {
             self.piece.write_csv(out, self.rows == 0)?;
         }
         if let Some(out) = &mut self.parquet {
-            out.write_batch(&self.piece.frame().map_err(io::Error::other)?).map_err(io::Error::other)?;
+            let frame = dropped(self.piece.frame().map_err(io::Error::other)?, self.without);
+            out.write_batch(&frame).map_err(io::Error::other)?;
         }
         Ok(())
     }

@@ -93,9 +93,16 @@ pub fn summary(summary: &Summary, judged: &[Judged], hosts: &HostNames, publishe
 }
 
 /// The text while it grows.
-struct Out {
-    text: String,
+pub(super) struct Out {
+    pub text: String,
     look: Look,
+}
+
+impl Out {
+    /// Of 80 columns, for a mail.
+    pub fn plain() -> Self {
+        Self { text: String::new(), look: Look::new(None, false, false) }
+    }
 }
 
 impl std::fmt::Write for Out {
@@ -321,11 +328,11 @@ fn more(out: &mut Out, all: usize, what: &str) -> std::fmt::Result {
     if all > SHOWN { writeln!(out, "... {} more {what} in the tables", all - SHOWN) } else { Ok(()) }
 }
 
-fn many(count: u64, what: &str) -> String {
+pub(super) fn many(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-fn shortened(text: &str, columns: usize) -> String {
+pub(super) fn shortened(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_string();
     }
@@ -349,7 +356,7 @@ fn padded(text: &str, columns: usize) -> String {
 
 /// Words of `text` in lines as wide as there is room for, the first indented by `first` columns and the others by `rest`. A
 /// word that is longer than a line is cut.
-fn wrapped(out: &mut Out, text: &str, first: usize, rest: usize) -> std::fmt::Result {
+pub(super) fn wrapped(out: &mut Out, text: &str, first: usize, rest: usize) -> std::fmt::Result {
     let columns = out.look.columns;
     let mut column = first;
     let mut is_start = true;

@@ -1,6 +1,6 @@
 //! `mailsleuth analyze`: logs in, per-sender reports out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,16 +11,18 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Outcome;
+use super::hints::LogHints;
 use super::scan::{Consumer, Item, LastLines, ParsedBlock, counted, repeated_item, scan};
 use super::sources::{Ordered, Selection, select};
-use crate::aggregate::Profiles;
+use crate::aggregate::{Around, Profiles};
+use crate::archive::record::{RecordRef, Records};
 use crate::classify::{Category, Classifier, Lists, Refusal, Scratch, Verdict};
 use crate::cli::Plan;
 use crate::correlate::{
     Attempt, AuthFailure, Context, Correlator, HostId, Instance, Message, Octets, Place, RecipientState, Rejection,
     Sink,
 };
-use crate::detect::{self, Allow, Severity};
+use crate::detect::{self, Allow, History, Severity};
 use crate::error::{Error, Result};
 use crate::framing::parts::Parts;
 use crate::framing::year::{Clock, YearSource};
@@ -31,6 +33,7 @@ use crate::input::source;
 use crate::mail::status::{Action, Mta, Stage};
 use crate::places::Places;
 use crate::report::events::Events;
+use crate::report::history::Days;
 use crate::report::privacy::{Privacy, Pseudonyms};
 use crate::report::publish::Aside;
 use crate::report::summary::{InputSummary, Summary};
@@ -70,7 +73,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     };
     let progress = progress(plan, &selection.inputs);
     let mut stages = Stages {
-        front: Front::new(plan, &selection, signal, read.clone(), progress),
+        front: Front::new(plan.mta, &selection, Begin::default(), signal, read.clone(), progress),
         judge: Judge::new(&classifier, plan.merges_hosts, events),
     };
     scan(&selection.inputs, plan.mta, &pool, &read, &mut stages);
@@ -90,11 +93,15 @@ const END_BY_ITSELF: Duration = Duration::from_secs(1);
 
 /// SIGINT and SIGTERM end the run at the next batch, with nothing published; where there is none in time, at once.
 fn watch_signals(out: &Path) -> Result<Arc<AtomicUsize>> {
+    watch(Aside::path_in(out), (!out.exists()).then(|| out.to_path_buf()))
+}
+
+/// The same for a run that writes in `aside`, and made the directory `made_out` for it.
+pub(super) fn watch(aside: PathBuf, made_out: Option<PathBuf>) -> Result<Arc<AtomicUsize>> {
     let signal = Arc::new(AtomicUsize::new(0));
     let mut signals =
         Signals::new([SIGINT, SIGTERM]).map_err(|error| Error::Usage(format!("cannot watch for signals: {error}")))?;
-    let (seen, aside) = (Arc::clone(&signal), Aside::path_in(out));
-    let made_out = (!out.exists()).then(|| out.to_path_buf());
+    let seen = Arc::clone(&signal);
     std::thread::spawn(move || {
         if let Some(number) = signals.forever().next() {
             seen.store(number.unsigned_abs() as usize, Ordering::Relaxed);
@@ -128,10 +135,20 @@ fn progress(plan: &Plan, inputs: &[Ordered]) -> ProgressBar {
     bar
 }
 
+/// What an earlier run left for this one.
+#[derive(Default)]
+pub(super) struct Begin {
+    pub correlator: Correlator,
+    pub parts: Parts,
+    /// Of each input: the last lines before it, how many lines of its text stand before it, and the number under which
+    /// records name it.
+    pub inputs: Vec<(LastLines<Octets>, u64, u32)>,
+}
+
 /// Everything behind the parser, fed in the order of the text.
-struct Stages<'c> {
-    front: Front,
-    judge: Judge<'c>,
+pub(super) struct Stages<'c> {
+    pub front: Front,
+    pub judge: Judge<'c>,
 }
 
 /// What the correlator gives out, in its order, with each host's name before anything of it.
@@ -167,50 +184,61 @@ impl Sink for Vec<Given> {
 }
 
 /// What is done line by line.
-struct Front {
-    correlator: Correlator,
+pub(super) struct Front {
+    pub correlator: Correlator,
     /// For the judge, who is one batch behind.
     given: Vec<Given>,
-    inputs: Vec<InputSummary>,
+    pub inputs: Vec<InputSummary>,
     /// Of each input: its clock, and the host of lines that name none.
-    clocks: Vec<(Clock, Octets)>,
+    pub clocks: Vec<(Clock, Octets)>,
     /// Of each input: the last line of each host before the block that comes.
-    last_lines: Vec<LastLines<Octets>>,
+    pub last_lines: Vec<LastLines<Octets>>,
+    /// Of each input: lines before it, and its number in records.
+    begun: Vec<(u64, u32)>,
     only: Option<Mta>,
     /// Some stamp has no zone of its own.
-    has_zoneless: bool,
+    pub has_zoneless: bool,
+    /// What the log could say and does not.
+    pub hints: LogHints,
     /// Hosts so far, and that of the line before.
     hosts: usize,
     last_host: Option<(Octets, HostId)>,
-    parts: Parts,
-    lines: LineTally,
-    problems: Vec<Problem>,
+    pub parts: Parts,
+    pub lines: LineTally,
+    pub problems: Vec<Problem>,
     signal: Arc<AtomicUsize>,
     read: BytesRead,
     progress: ProgressBar,
 }
 
 impl Front {
-    fn new(
-        plan: &Plan,
+    pub(super) fn new(
+        only: Option<Mta>,
         selection: &Selection,
+        begin: Begin,
         signal: Arc<AtomicUsize>,
         read: BytesRead,
         progress: ProgressBar,
     ) -> Self {
         let clocks =
             selection.inputs.iter().map(|input| (input.clock(), Octets::from(input.host.as_bytes()))).collect();
+        let Begin { correlator, parts, inputs: mut begun } = begin;
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        begun.extend((begun.len()..selection.inputs.len()).map(|at| (LastLines::default(), 0, number(at))));
+        let (last_lines, begun) = begun.into_iter().map(|(lines, before, number)| (lines, (before, number))).unzip();
         Self {
-            correlator: Correlator::new(),
+            hosts: correlator.host_names().len(),
+            correlator,
             given: Vec::new(),
             inputs: selection.inputs.iter().map(|i| InputSummary::new(&i.source.name, &i.log, i.year_source)).collect(),
-            last_lines: selection.inputs.iter().map(|_| LastLines::default()).collect(),
-            only: plan.mta,
+            last_lines,
+            begun,
+            only,
             has_zoneless: false,
+            hints: LogHints::default(),
             clocks,
-            hosts: 0,
             last_host: None,
-            parts: Parts::default(),
+            parts,
             lines: LineTally::default(),
             problems: selection.problems.clone(),
             signal,
@@ -260,7 +288,7 @@ impl Front {
             Item::Part { raw, part } => {
                 // Counted once, as the line it is a part of; what else stands on its lines belongs to it.
                 let Some(line_text) = self.parts.take(raw.host, raw.pid, *part, raw.body) else {
-                    *self.lines.ignored.entry("part of a line").or_default() += 1;
+                    *self.lines.ignored.entry("part of a line".into()).or_default() += 1;
                     return;
                 };
                 let mut tally = LineTally::default();
@@ -294,8 +322,9 @@ impl Front {
             },
             pid: raw.pid,
             times: raw.times,
-            place: Place { source: u32::try_from(source).unwrap_or(u32::MAX), line },
+            place: Place { source: self.begun.get(source).map_or(u32::MAX, |begun| begun.1), line },
         };
+        self.hints.saw(&context, entry);
         self.correlator.take(context, entry, &mut self.given);
     }
 
@@ -310,7 +339,8 @@ impl Front {
         {
             *last_lines = before;
         }
-        let before = self.inputs.get(block.source).map_or(0, |input| input.lines);
+        let before = self.begun.get(block.source).map_or(0, |begun| begun.0)
+            + self.inputs.get(block.source).map_or(0, |input| input.lines);
         for (number, item) in &block.items {
             self.item(block.source, before + number + 1, item);
         }
@@ -337,8 +367,13 @@ impl Front {
 
 impl Stages<'_> {
     /// Gives out what is still open.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.front.correlator.finish(&mut self.front.given);
+        self.settle();
+    }
+
+    /// Judges what was given out so far.
+    pub(super) fn settle(&mut self) {
         self.judge.take(std::mem::take(&mut self.front.given));
     }
 
@@ -356,11 +391,7 @@ impl Stages<'_> {
             Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
             None => None,
         };
-        let (profiles, mut around) = std::mem::take(&mut self.judge.profiles).finish(&self.judge.hosts.0);
-        around.add_hosted(&plan.detection.hosted);
-        let findings = detect::check(&profiles, &around, &plan.detection, places);
-        let mut judged: Vec<Judged> =
-            profiles.into_iter().zip(findings).map(|(profile, findings)| Judged { findings, profile }).collect();
+        let (mut judged, mut around) = self.judge.found(&plan.detection, &History::default(), places);
         let allowed = silence(&plan.detection.allow, &mut judged);
         judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
         let wrong_form = self.inputs_in_wrong_form(&selection);
@@ -385,34 +416,23 @@ impl Stages<'_> {
             pseudonyms.hide(&mut judged, &mut self.judge.hosts, &mut around, &mut summary);
         }
         let hosts = &self.judge.hosts;
-        let tables = [
-            report::findings(&judged, hosts),
-            report::senders(&judged, hosts),
-            report::reasons(&judged, hosts, self.judge.classifier),
-        ];
-        tables.par_iter().try_for_each(|table| write_table(&aside, table, &plan.formats))?;
         let event_rows = event_rows.map(|rows| (schema::EVENTS.name, rows));
-        summary.rows = tables.iter().map(|table| (table.name(), table.rows() as u64)).chain(event_rows).collect();
-        let json = summary.to_json();
-        std::fs::write(aside.path().join("summary.json"), &json).map_err(|e| aside.failed("summary.json", &e))?;
-        if plan.writes_page {
-            let page = html::page(&html::Page {
-                summary: &summary,
-                judged: &judged,
-                hosts,
-                around: &around,
-                classifier: self.judge.classifier,
-                tables: plan.formats.first().map(|format| format.word()),
-            });
-            std::fs::write(aside.path().join(html::FILE), page).map_err(|e| aside.failed(html::FILE, &e))?;
-        }
+        let report = Report {
+            judged: &judged,
+            hosts,
+            around: &around,
+            classifier: self.judge.classifier,
+            formats: &plan.formats,
+            writes_page: plan.writes_page,
+        };
+        let json = report.write(&aside, &mut summary, event_rows)?;
         if let Some(signal) = interrupted(&self.front.signal) {
             return Err(Error::Interrupted { signal });
         }
         let published = aside.publish(&our_files())?;
         let outcome = outcome(plan, &summary, &judged, hosts, Said { json, warnings }, &published);
         // The program ends: to give back every text by itself would take a twentieth of the time.
-        std::mem::forget((judged, around, tables));
+        std::mem::forget((judged, around));
         Ok(outcome)
     }
 
@@ -490,12 +510,12 @@ impl Consumer for Stages<'_> {
 }
 
 /// The number of the signal that came, if one did.
-fn interrupted(signal: &AtomicUsize) -> Option<u8> {
+pub(super) fn interrupted(signal: &AtomicUsize) -> Option<u8> {
     u8::try_from(signal.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
 }
 
 /// Takes out the findings about known senders; each entry comes with how many it silenced.
-fn silence(allow: &[Allow], judged: &mut [Judged]) -> Vec<(Allow, u64)> {
+pub(super) fn silence(allow: &[Allow], judged: &mut [Judged]) -> Vec<(Allow, u64)> {
     let mut allowed: Vec<(Allow, u64)> = allow.iter().map(|entry| (entry.clone(), 0)).collect();
     for one in judged {
         let name = &one.profile.name;
@@ -510,6 +530,50 @@ fn silence(allow: &[Allow], judged: &mut [Judged]) -> Vec<(Allow, u64)> {
     allowed
 }
 
+/// All that the tables and the page are made of.
+pub(super) struct Report<'a> {
+    pub judged: &'a [Judged],
+    pub hosts: &'a HostNames,
+    pub around: &'a Around,
+    pub classifier: &'a Classifier,
+    pub formats: &'a [Format],
+    pub writes_page: bool,
+}
+
+impl Report<'_> {
+    /// Writes tables, summary and page; fills in the summary's numbers of rows, and gives it as JSON.
+    pub fn write(
+        &self,
+        aside: &Aside,
+        summary: &mut Summary,
+        event_rows: Option<(&'static str, u64)>,
+    ) -> Result<String> {
+        let tables = [
+            report::findings(self.judged, self.hosts),
+            report::senders(self.judged, self.hosts),
+            report::reasons(self.judged, self.hosts, self.classifier),
+        ];
+        tables.par_iter().try_for_each(|table| write_table(aside, table, self.formats))?;
+        summary.rows = tables.iter().map(|table| (table.name(), table.rows() as u64)).chain(event_rows).collect();
+        let write =
+            |name: &str, text: &str| std::fs::write(aside.path().join(name), text).map_err(|e| aside.failed(name, &e));
+        let json = summary.to_json();
+        write("summary.json", &json)?;
+        if self.writes_page {
+            let page = html::page(&html::Page {
+                summary,
+                judged: self.judged,
+                hosts: self.hosts,
+                around: self.around,
+                classifier: self.classifier,
+                tables: self.formats.first().map(|format| format.word()),
+            });
+            write(html::FILE, &page)?;
+        }
+        Ok(json)
+    }
+}
+
 fn write_table(aside: &Aside, table: &Table, formats: &[Format]) -> Result<()> {
     for format in formats {
         let file = format!("{}.{}", table.name(), format.word());
@@ -519,7 +583,7 @@ fn write_table(aside: &Aside, table: &Table, formats: &[Format]) -> Result<()> {
 }
 
 /// Every file name that a run may write.
-fn our_files() -> Vec<String> {
+pub(super) fn our_files() -> Vec<String> {
     let tables = [&schema::FINDINGS, &schema::SENDERS, &schema::REASONS, &schema::EVENTS];
     tables
         .iter()
@@ -529,18 +593,18 @@ fn our_files() -> Vec<String> {
 }
 
 /// What the run has to say beside its text summary.
-struct Said {
-    json: String,
-    warnings: Vec<String>,
+pub(super) struct Said {
+    pub json: String,
+    pub warnings: Vec<String>,
 }
 
-fn outcome(
+pub(super) fn outcome(
     plan: &Plan,
     summary: &Summary,
     judged: &[Judged],
     hosts: &HostNames,
     said: Said,
-    published: &[std::path::PathBuf],
+    published: &[PathBuf],
 ) -> Outcome {
     let worst = judged.iter().flat_map(|j| &j.findings).map(|f| f.severity).max();
     let is_alarm = |limit: Severity| worst.is_some_and(|worst| worst >= limit);
@@ -571,23 +635,29 @@ fn is_same_answer(one: &Attempt, other: &Attempt) -> bool {
 }
 
 /// Classifies what the correlator gives out, and hands it to the profiles and the events table.
-struct Judge<'c> {
+pub(super) struct Judge<'c> {
     classifier: &'c Classifier,
     scratch: Scratch<'c>,
     profiles: Profiles,
-    events: Option<Events>,
-    hosts: HostNames,
-    tally: MailTally,
-    unclassified: Shapes,
+    pub events: Option<Events>,
+    /// Takes everything down for the archive.
+    pub records: Option<Records>,
+    /// Counts what each identity does on each day, for the archive.
+    pub days: Option<Days>,
+    pub hosts: HostNames,
+    pub tally: MailTally,
+    pub unclassified: Shapes,
 }
 
 impl<'c> Judge<'c> {
-    fn new(classifier: &'c Classifier, merges_hosts: bool, events: Option<Events>) -> Self {
+    pub(super) fn new(classifier: &'c Classifier, merges_hosts: bool, events: Option<Events>) -> Self {
         Self {
             classifier,
             scratch: classifier.scratch(),
             profiles: Profiles::new(merges_hosts),
             events,
+            records: None,
+            days: None,
             hosts: HostNames(Vec::new()),
             tally: MailTally::default(),
             unclassified: Shapes::default(),
@@ -605,6 +675,28 @@ impl<'c> Judge<'c> {
                 Given::Aborted => self.tally.aborted += 1,
             }
         }
+    }
+
+    /// Adds what another one has counted.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.profiles.merge(other.profiles);
+        self.tally.merge(&other.tally);
+        self.unclassified.merge(other.unclassified);
+    }
+
+    /// All identities with what was found about them, and what is known around them.
+    pub(super) fn found(
+        &mut self,
+        settings: &detect::Settings,
+        history: &History,
+        places: &Places,
+    ) -> (Vec<Judged>, Around) {
+        let (profiles, mut around) = std::mem::take(&mut self.profiles).finish(&self.hosts.0);
+        around.add_hosted(&settings.hosted);
+        let findings = detect::check(&profiles, &around, history, settings, places);
+        let judged =
+            profiles.into_iter().zip(findings).map(|(profile, findings)| Judged { findings, profile }).collect();
+        (judged, around)
     }
 
     fn verdict(&mut self, refusal: &Refusal<'_>, times: u64) -> Verdict<'c> {
@@ -664,7 +756,13 @@ impl<'c> Judge<'c> {
         }
     }
 
-    fn message(&mut self, message: &Message) {
+    pub(super) fn message(&mut self, message: &Message) {
+        if let Some(records) = &mut self.records {
+            records.push(&RecordRef::Message(message));
+        }
+        if let Some(days) = &mut self.days {
+            days.message(message);
+        }
         count(&mut self.tally, message);
         let verdicts = self.verdicts(message);
         if let Some(events) = &mut self.events {
@@ -680,7 +778,13 @@ impl<'c> Judge<'c> {
         self.profiles.add_message(message, &verdicts);
     }
 
-    fn rejection(&mut self, rejection: &Rejection) {
+    pub(super) fn rejection(&mut self, rejection: &Rejection) {
+        if let Some(records) = &mut self.records {
+            records.push(&RecordRef::Rejection(rejection));
+        }
+        if let Some(days) = &mut self.days {
+            days.rejection(rejection);
+        }
         let times = u64::from(rejection.times);
         let verdict = match rejection.action {
             // Thrown away behind the client's back: there is no answer to explain.
@@ -710,7 +814,10 @@ impl<'c> Judge<'c> {
         self.profiles.add_rejection(rejection, verdict.as_ref());
     }
 
-    fn auth_failure(&mut self, failure: &AuthFailure) {
+    pub(super) fn auth_failure(&mut self, failure: &AuthFailure) {
+        if let Some(records) = &mut self.records {
+            records.push(&RecordRef::AuthFailure(failure));
+        }
         self.tally.auth_failures += u64::from(failure.times);
         if self.events.is_some() {
             let refusal = Refusal {
@@ -724,6 +831,28 @@ impl<'c> Judge<'c> {
             }
         }
         self.profiles.add_auth_failure(failure);
+    }
+}
+
+impl Sink for Judge<'_> {
+    fn message(&mut self, message: Message) {
+        Judge::message(self, &message);
+    }
+
+    fn rejection(&mut self, rejection: Rejection) {
+        Judge::rejection(self, &rejection);
+    }
+
+    fn auth_failure(&mut self, failure: AuthFailure) {
+        Judge::auth_failure(self, &failure);
+    }
+
+    fn probe(&mut self) {
+        self.tally.probes += 1;
+    }
+
+    fn aborted(&mut self) {
+        self.tally.aborted += 1;
     }
 }
 

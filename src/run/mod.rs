@@ -1,13 +1,19 @@
 //! The commands: each joins the stages its way. Threads and progress are here; parsing, thresholds and column names are
 //! not.
 
+pub mod accept;
 pub mod analyze;
 pub mod classify;
 mod describe;
+mod hints;
 mod merge;
+pub mod nightly;
+mod replay;
+pub mod report;
 pub mod rules;
 mod scan;
 mod sources;
+mod told;
 
 /// What a finished run tells the user.
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::merge::{Piece, Reader};
 use super::sources::Ordered;
@@ -61,7 +62,7 @@ pub struct ParsedBlock<'a> {
 }
 
 /// The last line of each host, the latest first: what `last message repeated` speaks of.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LastLines<T>(Vec<(T, T)>);
 
 impl<T> Default for LastLines<T> {
@@ -131,7 +132,7 @@ fn parse_piece(piece: &Piece, only: Option<Mta>) -> ParsedBlock<'_> {
     let left_out = piece.left_out.lines;
     let mut tally = LineTally { lines: left_out, ..LineTally::default() };
     if left_out > 0 {
-        tally.ignored.insert(TWICE, left_out);
+        tally.ignored.insert(TWICE.into(), left_out);
     }
     let mut items = Vec::with_capacity(piece.block.bytes.len() / LINE_BYTES);
     let mut unframed = Vec::new();
@@ -158,7 +159,7 @@ fn parse_line<'a>(
     last_lines: &mut LastLines<&'a [u8]>,
     tally: &mut LineTally,
 ) -> Option<Item<'a>> {
-    let mut ignore = |reason| *tally.ignored.entry(reason).or_default() += 1;
+    let mut ignore = |reason: &'static str| *tally.ignored.entry(reason.into()).or_default() += 1;
     if line.trim_ascii().is_empty() {
         ignore("blank");
         return None;
@@ -210,7 +211,7 @@ pub fn repeated_item<'a>(
         // What a line says of its own repetition is no part of it.
         Some(raw) => counted(RawLine { stamp: repeated.stamp, times: repeated.times, ..raw }, tally),
         None => {
-            *tally.ignored.entry("repetition").or_default() += 1;
+            *tally.ignored.entry("repetition".into()).or_default() += 1;
             None
         }
     }
@@ -225,7 +226,7 @@ pub fn counted<'a>(raw: RawLine<'a>, tally: &mut LineTally) -> Option<Item<'a>> 
             Some(Item::Entry { raw, entry })
         }
         Parsed::Ignored(reason) => {
-            *tally.ignored.entry(reason).or_default() += 1;
+            *tally.ignored.entry(reason.into()).or_default() += 1;
             tally.mail_lines += u64::from(is_surely_mail(&raw, reason));
             None
         }

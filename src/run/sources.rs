@@ -9,10 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use jiff::tz::TimeZone;
 
 use crate::framing::lines::{BLOCK_BYTES, Blocks};
-use crate::framing::year::{Clock, YearSource, year_before};
+use crate::framing::year::{Clock, Pass, YearSource, year_before};
 use crate::framing::{Program, Unwrapped, frame, unwrapped};
 use crate::input::Problem;
-use crate::input::decompress::{BytesRead, Text};
+use crate::input::decompress::BytesRead;
+use crate::input::portion::Reading;
 use crate::input::source::{Found, Source};
 use crate::mail::time::{SECONDS_PER_DAY, Stamp, Timestamp, days_from_civil};
 
@@ -46,6 +47,10 @@ pub struct Ordered {
     pub is_known_log: bool,
     /// The log that it is a piece of: its rotation set, or for a loose file its directory.
     pub log: String,
+    /// Its rotation set, by a name that stays from run to run.
+    pub set_name: String,
+    /// Where the log stood at the end of an earlier run.
+    pub resumed: Option<Pass>,
     zone: TimeZone,
     /// A stream can be read once only: what was read to look at it is kept.
     begun: Mutex<Option<Begun>>,
@@ -54,7 +59,7 @@ pub struct Ordered {
 /// An opened input, from its beginning.
 pub struct Begun {
     head: Cursor<Vec<u8>>,
-    text: Unwrapped<Text>,
+    text: Unwrapped<Reading>,
 }
 
 impl Begun {
@@ -87,7 +92,11 @@ impl Ordered {
 
     /// A clock for its stamps, from the first one on.
     pub fn clock(&self) -> Clock {
-        Clock::new(self.zone.clone(), self.year, self.reference)
+        let mut clock = Clock::new(self.zone.clone(), self.year, self.reference);
+        if let Some(pass) = self.resumed {
+            clock.resume(pass);
+        }
+        clock
     }
 
     /// The moment of the last line with a stamp: reads the whole text.
@@ -162,7 +171,7 @@ fn is_named_like_a_log(seen: &Looked) -> bool {
 fn look(source: Source, read: &BytesRead) -> Result<Looked, Problem> {
     let counter = if source.is_stream { read.clone() } else { BytesRead::default() };
     let text = source.open(counter).map_err(|error| Problem::unreadable(&source.name, &error))?;
-    let gzip_time = text.gzip_time;
+    let gzip_time = text.gzip_time();
     let mut text = unwrapped(text);
     let mut head = Vec::new();
     // An error in the head is met again, and reported, when the file is read.
@@ -332,6 +341,7 @@ fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -
     let turn = year.and_then(|year| new_year_among(lone, year));
     let mut placed = Vec::new();
     for (set, ((directory, stem), mut files)) in sets.into_iter().enumerate() {
+        let set_name = format!("{directory}/{stem}");
         let is_known_log = KNOWN_LOGS.contains(&stem.as_str());
         let log = if files.len() > 1 { format!("{directory}/{stem}") } else { directory };
         files.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.source.name.cmp(&b.1.source.name)));
@@ -368,6 +378,8 @@ fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -
                 set,
                 is_known_log,
                 log: log.clone(),
+                set_name: set_name.clone(),
+                resumed: None,
                 zone: zone.clone(),
                 begun: Mutex::new(file.begun),
             };

@@ -1,0 +1,224 @@
+//! Messages, refusals and failed logins as they lie in the archive: a file for each day and run, from which the tables are
+//! made again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zstd::stream::{read::Decoder, write::Encoder};
+
+use super::manifest::{FileEntry, Part, VERSION};
+use crate::correlate::{AuthFailure, Message, Rejection};
+use crate::mail::time::Timestamp;
+
+const MAGIC: [u8; 4] = *b"MSRC";
+/// Days whose files are open at one time.
+const OPEN: usize = 24;
+/// Bytes of a file's records from which on another file is begun: several are read at a time.
+const FILE_BYTES: u64 = 32 << 20;
+/// No record is longer.
+const RECORD_BYTES: usize = 256 << 20;
+/// Written once a night, read by every report.
+const ZSTD_LEVEL: i32 = 1;
+
+/// One thing that the correlator gave out.
+#[derive(Debug, Clone, Deserialize)]
+pub enum Record {
+    Message(Message),
+    Rejection(Rejection),
+    AuthFailure(AuthFailure),
+}
+
+/// The same, to be written: of one form with [`Record`].
+#[derive(Serialize)]
+pub enum RecordRef<'a> {
+    Message(&'a Message),
+    Rejection(&'a Rejection),
+    AuthFailure(&'a AuthFailure),
+}
+
+impl RecordRef<'_> {
+    /// The moment that decides on which day it stands.
+    fn at(&self) -> Timestamp {
+        match self {
+            Self::Message(message) => message.first_seen,
+            Self::Rejection(rejection) => rejection.at,
+            Self::AuthFailure(failure) => failure.at,
+        }
+    }
+}
+
+impl Record {
+    /// The moment that decides whether a report from one moment to another holds it.
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::Message(message) => message.first_seen,
+            Self::Rejection(rejection) => rejection.at,
+            Self::AuthFailure(failure) => failure.at,
+        }
+    }
+}
+
+/// The files of one run, written aside.
+pub struct Records {
+    aside: PathBuf,
+    generation: u64,
+    open: BTreeMap<i64, OpenDay>,
+    /// Files of each day that are finished.
+    parts: BTreeMap<i64, u32>,
+    finished: Vec<FileEntry>,
+    written: u64,
+    scratch: Vec<u8>,
+    /// The first error; what comes later is dropped, the end reports it.
+    failed: Option<io::Error>,
+}
+
+struct OpenDay {
+    file: Encoder<'static, BufWriter<File>>,
+    path: String,
+    /// Number of the last record.
+    used: u64,
+    /// Of its records.
+    bytes: u64,
+}
+
+impl Records {
+    pub fn new(aside: &Path, generation: u64) -> Self {
+        Self {
+            aside: aside.to_path_buf(),
+            generation,
+            open: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            finished: Vec::new(),
+            written: 0,
+            scratch: Vec::new(),
+            failed: None,
+        }
+    }
+
+    pub fn push(&mut self, record: &RecordRef<'_>) {
+        if self.failed.is_none()
+            && let Err(error) = self.write(record)
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn write(&mut self, record: &RecordRef<'_>) -> io::Result<()> {
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
+        bytes.extend_from_slice(&[0; 4]);
+        let mut bytes = postcard::to_extend(record, bytes).map_err(io::Error::other)?;
+        let len = u32::try_from(bytes.len().saturating_sub(4)).unwrap_or(u32::MAX);
+        if let Some(begin) = bytes.get_mut(..4) {
+            begin.copy_from_slice(&len.to_le_bytes());
+        }
+        self.written += 1;
+        let day = record.at().day();
+        if !self.open.contains_key(&day) {
+            let least = self.open.iter().min_by_key(|(_, open)| open.used).map(|(day, _)| *day);
+            if let Some(least) = least.filter(|_| self.open.len() >= OPEN) {
+                self.close(least)?;
+            }
+            let begun = self.begin(day)?;
+            self.open.insert(day, begun);
+        }
+        if let Some(open) = self.open.get_mut(&day) {
+            open.used = self.written;
+            open.bytes += bytes.len() as u64;
+            open.file.write_all(&bytes)?;
+        }
+        self.scratch = bytes;
+        if self.open.get(&day).is_some_and(|open| open.bytes >= FILE_BYTES) {
+            self.close(day)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, day: i64) -> io::Result<OpenDay> {
+        let part = self.parts.entry(day).or_default();
+        let path = file_path("records", day, None, self.generation, *part, "records");
+        *part += 1;
+        let full = self.aside.join(&path);
+        full.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let mut file = Encoder::new(BufWriter::new(File::create(full)?), ZSTD_LEVEL)?;
+        file.write_all(&MAGIC)?;
+        file.write_all(&VERSION.to_le_bytes())?;
+        Ok(OpenDay { file, path, used: self.written, bytes: 0 })
+    }
+
+    fn close(&mut self, day: i64) -> io::Result<()> {
+        let Some(open) = self.open.remove(&day) else { return Ok(()) };
+        let file = open.file.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        self.finished.push(FileEntry { part: Part::Records, path: open.path, bytes: file.metadata()?.len(), day });
+        Ok(())
+    }
+
+    /// Ends all files; gives them.
+    ///
+    /// # Errors
+    /// The first that any record met.
+    pub fn finish(mut self) -> io::Result<Vec<FileEntry>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let days: Vec<i64> = self.open.keys().copied().collect();
+        days.into_iter().try_for_each(|day| self.close(day))?;
+        Ok(self.finished)
+    }
+}
+
+/// A file's name in the archive: `events/date=2026-11-21/host=mx1/g000012-1.parquet`.
+pub fn file_path(part: &str, day: i64, host: Option<&str>, generation: u64, number: u32, end: &str) -> String {
+    let date = Timestamp::from_seconds(day.saturating_mul(86_400)).to_string();
+    let date = date.split('T').next().unwrap_or_default();
+    let host = host.map_or(String::new(), |host| format!("/host={}", partition_value(host)));
+    let number = if number > 0 { format!("-{number}") } else { String::new() };
+    format!("{part}/date={date}{host}/g{generation:06}{number}.{end}")
+}
+
+/// A value as it stands in a directory's name, as Hive and Spark write it: what is no letter, digit, `.`, `_` or `-` as
+/// `%XX`; nothing at all is null.
+fn partition_value(value: &str) -> String {
+    if value.is_empty() {
+        return "__HIVE_DEFAULT_PARTITION__".into();
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    // File systems allow 255 bytes.
+    let bytes = value.bytes().take(80);
+    let escaped: String =
+        bytes.map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+    if escaped.starts_with('.') { format!("%2E{}", escaped.get(1..).unwrap_or_default()) } else { escaped }
+}
+
+/// Gives every record of a file to `take`.
+///
+/// # Errors
+/// What reading gives; `InvalidData` for a file of another form.
+pub fn read(path: &Path, mut take: impl FnMut(Record)) -> io::Result<()> {
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_string());
+    let mut file = BufReader::with_capacity(256 << 10, Decoder::new(File::open(path)?)?);
+    let mut begin = [0; 8];
+    file.read_exact(&mut begin)?;
+    if begin.get(..4) != Some(&MAGIC) || begin.get(4..) != Some(&VERSION.to_le_bytes()) {
+        return Err(invalid("no records of this version"));
+    }
+    let mut bytes = Vec::new();
+    loop {
+        let mut len = [0; 4];
+        match file.read_exact(&mut len) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            read => read?,
+        }
+        let len = u32::from_le_bytes(len) as usize;
+        if len > RECORD_BYTES {
+            return Err(invalid("a record of impossible length"));
+        }
+        bytes.resize(len, 0);
+        file.read_exact(&mut bytes)?;
+        take(postcard::from_bytes(&bytes).map_err(|error| invalid(&error.to_string()))?);
+    }
+}

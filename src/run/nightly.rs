@@ -1,0 +1,773 @@
+//! `mailsleuth nightly`: what is new in this host's logs goes into the archive; what needs a person is told.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use indicatif::ProgressBar;
+use rayon::ThreadPool;
+
+use super::Outcome;
+use super::accept;
+use super::analyze::{Begin, Front, Judge, Report, Stages, interrupted, our_files, silence, watch};
+use super::hints::LogHints;
+use super::replay::{Carry, CarryRef, LogEnd, carry, replay};
+use super::scan::scan;
+use super::sources::{Selection, select};
+use super::told::{self, Change};
+use crate::aggregate::Around;
+use crate::archive::manifest::{FileEntry, Letter, Manifest, Part, Run, RunNote};
+use crate::archive::record::Records;
+use crate::archive::texts::{New, RUNS_KEPT, Texts};
+use crate::archive::{Archive, replace, store};
+use crate::classify::Classifier;
+use crate::cli::{DeliverArg, Filter, NightlyPlan};
+use crate::correlate::Correlator;
+use crate::detect::{Allow, History};
+use crate::error::{Error, Result};
+use crate::framing::frame;
+use crate::input::Problem;
+use crate::input::decompress::BytesRead;
+use crate::input::source::{Found, Source, find};
+use crate::mail::address::printable;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
+use crate::places::Places;
+use crate::report::events::Events;
+use crate::report::history::{self, Days};
+use crate::report::letter::Facts;
+use crate::report::parted::{PartFile, Parted};
+use crate::report::privacy::Privacy;
+use crate::report::prom::Metrics;
+use crate::report::publish::Aside;
+use crate::report::schema::{EVENTS, HISTORY};
+use crate::report::summary::{InputSummary, Summary};
+use crate::report::{self, Judged};
+use crate::tally::{LineTally, MailTally};
+
+/// Hosts' clocks, and daemons that write out of order, differ by this much: what is older than a log's end by more is late.
+const LATE_S: i64 = 60;
+/// How much of a file is looked at for the hosts in it.
+const LOOKED_AT_BYTES: u64 = 64 << 10;
+/// A log that brought mail lines the last time is silent if it brings none for so long.
+const SILENT_S: i64 = 20 * 3_600;
+/// Days of history that are compared with.
+const HISTORY_DAYS: i64 = 60;
+
+/// Runs the plan; what is to be told goes to `out`, or by mail.
+///
+/// # Errors
+/// [`Error::Locked`], [`Error::Archive`], [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Interrupted`],
+/// [`Error::Output`].
+pub fn run(plan: &NightlyPlan, out: &mut dyn Write) -> Result<Outcome> {
+    let classifier = super::rules::classifier(&plan.rules)?;
+    let places = Places::open(&plan.mmdb)?;
+    let archive = Archive::open(&plan.state)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(plan.threads)
+        .build()
+        .map_err(|error| Error::Usage(format!("--threads {}: {error}", plan.threads)))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed());
+    let mut night =
+        Night { plan, archive, classifier: &classifier, places: &places, pool, now, started: Instant::now() };
+    night.show_latest()?;
+    if plan.deliver != DeliverArg::Later {
+        night.deliver(out)?;
+    }
+    if plan.deliver == DeliverArg::Only {
+        return Ok(Outcome::default());
+    }
+    let outcome = night.work();
+    if outcome.is_err() {
+        night.archive.give_up();
+    }
+    let outcome = outcome?;
+    if plan.deliver == DeliverArg::Now {
+        night.deliver(out)?;
+    }
+    Ok(outcome)
+}
+
+struct Night<'a> {
+    plan: &'a NightlyPlan,
+    archive: Archive,
+    classifier: &'a Classifier,
+    places: &'a Places,
+    pool: ThreadPool,
+    /// Seconds since 1970.
+    now: i64,
+    started: Instant,
+}
+
+/// A file with something new in it.
+struct Fresh {
+    source: Source,
+    /// Its text, where a part of it was read before.
+    text: Option<usize>,
+    /// Lines of the text that were read before.
+    lines: u64,
+}
+
+/// What the files came to.
+struct Looked {
+    fresh: Vec<Fresh>,
+    /// Texts that are there, with all that was read of them.
+    there: Vec<usize>,
+}
+
+/// What reading came to.
+struct Read<'c> {
+    judge: Judge<'c>,
+    note: RunNote,
+    inputs: Vec<InputSummary>,
+    carry: Carry,
+    hints: LogHints,
+    /// Each source that was read, with the lines of its text up to its end.
+    reached: Vec<(Source, Option<usize>, u64)>,
+}
+
+impl<'a> Night<'a> {
+    fn work(&mut self) -> Result<Outcome> {
+        let aside = self.archive.aside()?;
+        let signal = watch(aside.clone(), None)?;
+        let found = find(&self.plan.paths);
+        let mut problems = found.problems.clone();
+        let mut manifest = self.archive.manifest.clone();
+        let mut notes = Vec::new();
+        let looked = self.look(&mut manifest.texts, &found.sources, &mut problems);
+        let mut fresh = self.logs_among(looked.fresh);
+        if fresh.is_empty() {
+            return self.nothing_new(manifest, &found, problems);
+        }
+        let mut late = Vec::new();
+        let (of_late, last) = self.late(&fresh, &manifest)?;
+        if !of_late.is_empty() {
+            match last.filter(|generation| is_all_there(&manifest.texts, *generation, &looked.there, &fresh)) {
+                Some(generation) => {
+                    manifest.go_back_to(generation);
+                    notes.push("A file came late: the days since then were read again.".into());
+                    problems.clone_from(&found.problems);
+                    fresh = self.logs_among(self.look(&mut manifest.texts, &found.sources, &mut problems).fresh);
+                }
+                None => {
+                    let names: Vec<_> =
+                        of_late.iter().filter_map(|at| fresh.get(*at)).map(|f| f.source.name.clone()).collect();
+                    notes.push(format!(
+                        "{} came late, and what was read since is no longer there: read by itself; a message at its edges may count in two pieces.",
+                        names.join(", ")
+                    ));
+                    let mut number = 0;
+                    (late, fresh) = fresh.into_iter().partition(|_| {
+                        number += 1;
+                        of_late.contains(&(number - 1))
+                    });
+                }
+            }
+        }
+        let before = carry(&self.archive, manifest.carry())?;
+        let since = manifest.now();
+        manifest.generation += 1;
+        let generation = manifest.generation;
+        let mut judge = Judge::new(self.classifier, self.plan.merges_hosts, None);
+        judge.hosts.0 = before.correlator.host_names();
+        judge.records = Some(Records::new(&aside, generation));
+        judge.days = Some(Days::default());
+        // Numbers of all inputs, before the table of events is begun.
+        for fresh in late.iter().chain(&fresh) {
+            manifest.source(&fresh.source.name);
+        }
+        let sources = manifest.sources.clone();
+        let events = |end| Events::parted(Parted::new(&EVENTS, &aside, generation, end), sources.clone());
+        judge.events = Some(events("parquet"));
+        let mut read = Read {
+            judge,
+            note: RunNote::default(),
+            inputs: Vec::new(),
+            carry: before,
+            hints: LogHints::default(),
+            reached: Vec::new(),
+        };
+        if !late.is_empty() {
+            // Beside what is open: its own time is another.
+            let kept = std::mem::take(&mut read.carry);
+            let names = kept.correlator.host_names();
+            read.carry.correlator = Correlator::default();
+            for name in &names {
+                read.carry.correlator.host(name);
+            }
+            read = self.read(late, read, &mut manifest, &signal, true)?;
+            let known = std::mem::replace(&mut read.carry, kept).correlator.host_names();
+            for name in known.iter().skip(names.len()) {
+                read.carry.correlator.host(name);
+            }
+        }
+        let read = self.read(fresh, read, &mut manifest, &signal, false)?;
+        let Read { mut judge, note, inputs, carry, hints, reached } = read;
+        if note.lines.mail_lines == 0 && manifest.runs.is_empty() {
+            return Err(nothing_of_mail(&note, &problems));
+        }
+        problems.extend(note.problems.iter().map(|(source, what, is_unreadable)| Problem {
+            source: source.clone(),
+            what: what.clone(),
+            is_unreadable: *is_unreadable,
+        }));
+
+        // What is settled, then what is open, each in files of its own.
+        let failed = |error: io::Error| Error::Archive {
+            path: self.archive.directory().to_path_buf(),
+            problem: error.to_string(),
+        };
+        let mut files = judge.records.take().map_or(Ok(Vec::new()), Records::finish).map_err(failed)?;
+        let settled = judge.events.take().map_or(Ok(Vec::new()), Events::finish_parted).map_err(failed)?;
+        files.extend(entries(Part::Events, settled));
+        let mut days = Parted::new(&HISTORY, &aside, generation, "parquet");
+        judge.days.take().unwrap_or_default().write(&mut days, &judge.hosts.0);
+        files.extend(entries(Part::History, days.finish().map_err(failed)?));
+        let end_day = carry_now(&carry).map_or(0, Timestamp::day);
+        let stored = CarryRef { correlator: &carry.correlator, parts: &carry.parts, logs: &carry.logs };
+        files.push(self.store(&aside, Part::Carry, "carry", generation, end_day, &stored)?);
+        files.push(self.store(&aside, Part::Run, "run", generation, end_day, &note)?);
+        let (probes, aborted) = (judge.tally.probes, judge.tally.aborted);
+        judge.events = Some(events("open.parquet"));
+        let now: BTreeMap<String, Timestamp> = host_times(&carry.correlator);
+        let mut correlator = carry.correlator;
+        correlator.finish(&mut judge);
+        let open = judge.events.take().map_or(Ok(Vec::new()), Events::finish_parted).map_err(failed)?;
+        files.extend(entries(Part::Open, open));
+        manifest.runs.push(Run { generation, now, files, probes, aborted, mail_lines: note.lines.mail_lines });
+        let mut texts = std::mem::take(&mut manifest.texts);
+        for (source, text, lines) in &reached {
+            let mark = source.portion.as_ref().map(crate::input::portion::Portion::reached).unwrap_or_default();
+            texts
+                .note(*text, source, &mark, *lines, generation)
+                .map_err(|error| self.archive.failed(Path::new(&source.name), &error))?;
+        }
+        // Files that hold nothing else, copies among them, need not be opened the next time.
+        self.look(&mut texts, &found.sources, &mut Vec::new());
+        manifest.texts = texts;
+        if let Some(signal) = interrupted(&signal) {
+            return Err(Error::Interrupted { signal });
+        }
+        self.conclude(Concluded {
+            manifest,
+            judge,
+            note,
+            inputs,
+            hints,
+            problems,
+            notes,
+            since,
+            passed_over: &found.passed_over,
+        })
+    }
+
+    /// Which files have something new.
+    fn look(&self, texts: &mut Texts, sources: &[Source], problems: &mut Vec<Problem>) -> Looked {
+        let mut looked = Looked { fresh: Vec::new(), there: Vec::new() };
+        for source in sources.iter().filter(|source| !source.is_stream) {
+            match texts.locate(source, self.now) {
+                Ok(New::Nothing { text }) => looked.there.extend(text),
+                Ok(New::Portion { text, portion, lines }) => {
+                    looked.there.extend(text);
+                    looked.fresh.push(Fresh { source: source.with_portion(portion), text, lines });
+                }
+                Err(error) => problems.push(Problem::unreadable(&source.name, &error)),
+            }
+        }
+        looked
+    }
+
+    /// Those of the files that are logs, each once: other files of a searched directory would be news every night.
+    fn logs_among(&self, mut fresh: Vec<Fresh>) -> Vec<Fresh> {
+        let sources = fresh.iter().map(|fresh| fresh.source.clone()).collect();
+        let all = Found { sources, ..Found::default() };
+        let selection = select(all, &self.plan.zone, None, self.now, &BytesRead::default());
+        fresh.retain(|fresh| selection.inputs.iter().any(|input| input.source.name == fresh.source.name));
+        fresh
+    }
+
+    /// Which of the files are older than what was read of their hosts before, and the last run whose end is before all of
+    /// them, where there is one: 0 is before all runs.
+    fn late(&self, fresh: &[Fresh], manifest: &Manifest) -> Result<(Vec<usize>, Option<u64>)> {
+        let Some(last) = manifest.runs.last() else { return Ok((Vec::new(), None)) };
+        let mut late = Vec::new();
+        let mut begins: Vec<(String, Timestamp)> = Vec::new();
+        for (at, file) in fresh.iter().enumerate() {
+            let of_file = self.begins(&file.source);
+            if of_file.iter().any(|(host, first)| last.now.get(host).is_some_and(|now| is_before(*first, *now))) {
+                late.push(at);
+                begins.extend(of_file);
+            }
+        }
+        if late.is_empty() {
+            return Ok((late, None));
+        }
+        let is_clear =
+            |run: &Run| begins.iter().all(|(host, first)| run.now.get(host).is_none_or(|now| !is_before(*first, *now)));
+        let has_state = |run: &Run| run.files.iter().any(|file| file.part == Part::Carry);
+        let before = manifest.runs.iter().rev().find(|run| is_clear(run));
+        Ok((
+            late,
+            match before {
+                Some(run) => has_state(run).then_some(run.generation),
+                None => manifest.kept_from.is_none().then_some(0),
+            },
+        ))
+    }
+
+    /// The first moment of each host at a file's beginning.
+    fn begins(&self, source: &Source) -> Vec<(String, Timestamp)> {
+        let alone = Found { sources: vec![source.clone()], ..Found::default() };
+        let selection = select(alone, &self.plan.zone, None, self.now, &BytesRead::default());
+        let Some(input) = selection.inputs.first() else { return Vec::new() };
+        let Ok(text) = input.open(&BytesRead::default()) else { return Vec::new() };
+        let mut head = Vec::new();
+        // What is damaged is told when it is read.
+        _ = io::Read::read_to_end(&mut io::Read::take(text, LOOKED_AT_BYTES), &mut head);
+        let mut clock = input.clock();
+        let mut begins: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for raw in head.split(|byte| *byte == b'\n').filter_map(frame) {
+            let at = clock.moment(&raw.stamp);
+            let host = if raw.host.is_empty() { input.host.as_bytes() } else { raw.host };
+            begins.entry(printable(&host.to_ascii_lowercase()).into_owned()).or_insert(at);
+        }
+        begins.into_iter().collect()
+    }
+
+    /// Reads what is new; `is_apart` for files that are given out whole, whatever is still open in them.
+    fn read(
+        &self,
+        fresh: Vec<Fresh>,
+        read: Read<'a>,
+        manifest: &mut Manifest,
+        signal: &std::sync::Arc<std::sync::atomic::AtomicUsize>,
+        is_apart: bool,
+    ) -> Result<Read<'a>> {
+        let Read { judge, mut note, mut inputs, carry, hints: earlier_hints, mut reached } = read;
+        let Carry { correlator, parts, logs } = carry;
+        let counter = BytesRead::default();
+        let sources = fresh.iter().map(|fresh| fresh.source.clone()).collect();
+        let selected = Found { sources, ..Found::default() };
+        let mut selection: Selection = select(selected, &self.plan.zone, None, self.now, &counter);
+        let mut logs: BTreeMap<String, LogEnd> = logs.into_iter().collect();
+        let mut begun = Vec::new();
+        let mut seen_sets = Vec::new();
+        for input in &mut selection.inputs {
+            let is_first = !seen_sets.contains(&input.set);
+            seen_sets.push(input.set);
+            let end = logs.remove(&input.set_name).filter(|_| is_first);
+            input.resumed = end.as_ref().map(|end| end.pass);
+            let lines =
+                fresh.iter().find(|fresh| fresh.source.name == input.source.name).map_or(0, |fresh| fresh.lines);
+            begun.push((end.map(|end| end.last_lines).unwrap_or_default(), lines, manifest.source(&input.source.name)));
+        }
+        let begin = Begin { correlator, parts, inputs: begun };
+        let front = Front::new(
+            self.plan.mta,
+            &selection,
+            begin,
+            std::sync::Arc::clone(signal),
+            counter.clone(),
+            ProgressBar::hidden(),
+        );
+        let mut stages = Stages { front, judge };
+        scan(&selection.inputs, self.plan.mta, &self.pool, &counter, &mut stages);
+        if let Some(signal) = interrupted(signal) {
+            return Err(Error::Interrupted { signal });
+        }
+        if is_apart {
+            stages.end();
+        } else {
+            stages.settle();
+        }
+        let Stages { mut front, judge } = stages;
+        for (at, input) in selection.inputs.iter().enumerate() {
+            let known = fresh.iter().find(|fresh| fresh.source.name == input.source.name);
+            let lines = known.map_or(0, |fresh| fresh.lines) + front.inputs.get(at).map_or(0, |input| input.lines);
+            reached.push((input.source.clone(), known.and_then(|fresh| fresh.text), lines));
+            if let (Some((clock, _)), Some(last_lines)) = (front.clocks.get(at), front.last_lines.get_mut(at)) {
+                // The last file of a set decides.
+                let last_lines = std::mem::take(last_lines);
+                logs.insert(input.set_name.clone(), LogEnd { pass: clock.pass(), last_lines });
+            }
+        }
+        note.lines.merge(front.lines);
+        note.has_zoneless |= front.has_zoneless;
+        note.inputs.extend(front.inputs.iter().map(InputSummary::note));
+        note.problems.extend(front.problems.into_iter().map(|p| (p.source, p.what, p.is_unreadable)));
+        inputs.extend(front.inputs);
+        let hints = if is_apart { earlier_hints } else { front.hints };
+        let carry = Carry { correlator: front.correlator, parts: front.parts, logs: logs.into_iter().collect() };
+        Ok(Read { judge, note, inputs, carry, hints, reached })
+    }
+
+    fn store(
+        &self,
+        aside: &Path,
+        part: Part,
+        name: &str,
+        generation: u64,
+        day: i64,
+        thing: &impl serde::Serialize,
+    ) -> Result<FileEntry> {
+        let directory = if part == Part::Run { "runs" } else { name };
+        let path = format!("{directory}/g{generation:06}.{name}");
+        let full = aside.join(&path);
+        let bytes =
+            store(&full, thing).map_err(|error| self.archive.failed(&self.archive.directory().join(&path), &error))?;
+        Ok(FileEntry { part, path, bytes, day })
+    }
+
+    /// No file has a new line.
+    fn nothing_new(&mut self, mut manifest: Manifest, found: &Found, problems: Vec<Problem>) -> Result<Outcome> {
+        if manifest.runs.is_empty() {
+            let note = RunNote::default();
+            return Err(nothing_of_mail(&note, &problems));
+        }
+        let mut facts = self.facts(&manifest);
+        facts.alarms.extend(self.silence(&mut manifest, 0, found.sources.is_empty()));
+        facts.problems = problems.iter().map(|p| format!("{}: {}", p.source, p.what)).collect();
+        if !facts.alarms.is_empty() || self.plan.always {
+            manifest.leave(Letter { subject: facts.subject(), text: facts.text() });
+        }
+        self.archive.give_up();
+        if manifest != self.archive.manifest {
+            self.archive.commit_manifest(manifest)?;
+        }
+        self.metrics(&LineTally::default(), problems.len(), None)?;
+        Ok(outcome(&problems))
+    }
+
+    /// The alarm that no mail line comes any more, told once a day.
+    fn silence(&self, manifest: &mut Manifest, mail_lines: u64, is_gone: bool) -> Option<String> {
+        if mail_lines > 0 {
+            (manifest.last_mail, manifest.silence_told) = (Some(self.now), None);
+            return None;
+        }
+        let last = manifest.last_mail?;
+        if !is_silent(self.now, last, manifest.silence_told) {
+            return None;
+        }
+        manifest.silence_told = Some(self.now);
+        let why = if is_gone {
+            "There is no log file in the usual places any more."
+        } else {
+            "Does the mail server run, and does it log where it did?"
+        };
+        let hours = (self.now - last) / 3_600;
+        Some(format!("No mail line came in {hours} hours; the last run before that found some. {why}"))
+    }
+
+    fn facts(&self, manifest: &Manifest) -> Facts {
+        let reports = manifest
+            .report
+            .as_ref()
+            .map_or(String::new(), |report| self.plan.state.join("reports").join(report).display().to_string());
+        let options = if self.plan.has_own_state {
+            format!(" --state {}", report::letter::quoted(&self.plan.state.display().to_string()))
+        } else {
+            String::new()
+        };
+        Facts { reports, options, ..Facts::default() }
+    }
+
+    /// Judges the days that are looked at, writes the night's reports and makes it all the archive.
+    fn conclude(&mut self, night: Concluded<'_, 'a>) -> Result<Outcome> {
+        let Concluded { mut manifest, mut judge, note, inputs, hints, problems, notes, since, passed_over } = night;
+        let plan = self.plan;
+        let now = manifest.now().unwrap_or(Timestamp(0));
+        let first_day = now.day() - plan.window_days + 1;
+        let window: Vec<FileEntry> = manifest
+            .runs
+            .iter()
+            .filter(|run| run.generation < manifest.generation)
+            .flat_map(|run| &run.files)
+            .filter(|file| file.part == Part::Records && file.day >= first_day)
+            .cloned()
+            .collect();
+        let filter = Filter { since: Some(Timestamp::from_seconds(first_day * SECONDS_PER_DAY)), ..Filter::default() };
+        let files: Vec<&FileEntry> = window.iter().collect();
+        let events = judge.events.take();
+        replay(&self.archive, &files, &filter, plan.merges_hosts, self.classifier, &self.pool, &mut judge)?;
+        judge.events = events;
+        let history = self.history(&manifest, first_day)?;
+        let (mut judged, around) = judge.found(&plan.detection, &history, self.places);
+        let allowed = self.allow(&mut manifest, &mut judged)?;
+        judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
+        let end_day = crate::archive::record::file_path("", now.day(), None, 0, 0, "");
+        let date = end_day.split('/').nth(1).unwrap_or("date=unknown").to_string();
+        manifest.report = Some(date.clone());
+        let mut facts = self.facts(&manifest);
+        facts.alarms.extend(self.silence(&mut manifest, note.lines.mail_lines, false));
+        facts.told = told::standing(&mut manifest, &judged, &judge.hosts, since, now, plan.alert);
+        let changes = told::changes(&mut manifest, &judged, &around, &judge.hosts, since);
+        facts.changes = changes.iter().map(Change::text).collect();
+        facts.lines = note.lines.lines;
+        facts.mail_lines = note.lines.mail_lines;
+        (facts.unknown, facts.unframed) = (note.lines.unknown, note.lines.unframed);
+        facts.unexplained = judge.unclassified.total();
+        facts.problems = problems.iter().map(|p| format!("{}: {}", p.source, p.what)).collect();
+        facts.notes = notes;
+        facts.advice = hints.advice();
+        facts.allowed = allowed
+            .iter()
+            .filter(|(_, silenced)| *silenced > 0)
+            .map(|(entry, n)| format!("{} ({n} silenced): {}", entry.identity, entry.why))
+            .collect();
+        let summary = Summary {
+            inputs,
+            passed_over: passed_over.iter().map(|(name, why)| (name.clone(), why.to_string())).collect(),
+            problems: problems.clone(),
+            zone: plan.zone_name.clone(),
+            has_zoneless: note.has_zoneless,
+            lines: note.lines.clone(),
+            mail: judge.tally,
+            unclassified: std::mem::take(&mut judge.unclassified),
+            allowed,
+            places: self.places.to_json(),
+            privacy: Privacy::Off,
+            rows: Vec::new(),
+        };
+        facts.span = summary.span();
+        facts.notes.extend(summary.gaps().iter().map(report::summary::Gap::text));
+        let is_alarm = !facts.alarms.is_empty() || facts.told.iter().any(told::is_worth_a_letter);
+        let letter = Letter { subject: facts.subject(), text: facts.text() };
+        self.report(&date, &judged, &judge, &around, summary, &letter)?;
+        if is_alarm || plan.always {
+            told::told(&mut manifest, &facts.told);
+            manifest.leave(letter);
+        }
+        manifest.tidy(RUNS_KEPT, plan.keep_days, plan.max_bytes);
+        self.archive.commit(manifest)?;
+        self.show_latest()?;
+        self.forget_reports();
+        self.metrics(&note.lines, problems.len(), Some((&judged, &judge.tally)))?;
+        Ok(outcome(&problems))
+    }
+
+    /// What identities did before the days that are looked at.
+    fn history(&self, manifest: &Manifest, first_day: i64) -> Result<History> {
+        let mut history = History::default();
+        let days = first_day - HISTORY_DAYS..first_day;
+        for file in manifest.files_of(Part::History).filter(|file| days.contains(&file.day)) {
+            let path = self.archive.path(file);
+            history::read(&path, &mut history).map_err(|error| self.archive.failed(&path, &error))?;
+        }
+        Ok(history)
+    }
+
+    /// Silences known senders, those of the config file and the accepted ones; but not one that is much worse than it was.
+    fn allow(&self, manifest: &mut Manifest, judged: &mut [Judged]) -> Result<Vec<(Allow, u64)>> {
+        let mut entries = self.plan.detection.allow.clone();
+        entries.extend(accept::accepted(&self.plan.state)?);
+        let mut awake = Vec::new();
+        for (at, one) in judged.iter_mut().enumerate() {
+            let name = printable(&one.profile.name).into_owned();
+            let (sleeping, woken) = std::mem::take(&mut one.findings).into_iter().partition(|finding| {
+                let is_allowed = entries.iter().any(|entry| entry.silences(&one.profile.name, finding));
+                !is_allowed || !told::is_much_worse(manifest, &name, finding)
+            });
+            one.findings = sleeping;
+            awake.push((at, woken));
+        }
+        let allowed = silence(&entries, judged);
+        for (at, woken) in awake {
+            if let Some(one) = judged.get_mut(at) {
+                one.findings.extend(woken);
+            }
+        }
+        Ok(allowed)
+    }
+
+    /// The night's reports in their directory.
+    fn report(
+        &self,
+        date: &str,
+        judged: &[Judged],
+        judge: &Judge<'_>,
+        around: &Around,
+        mut summary: Summary,
+        letter: &Letter,
+    ) -> Result<()> {
+        let directory = self.plan.state.join("reports").join(date);
+        let aside = Aside::new(&directory)?;
+        let tables = Report {
+            judged,
+            hosts: &judge.hosts,
+            around,
+            classifier: self.classifier,
+            formats: &self.plan.formats,
+            writes_page: self.plan.writes_page,
+        };
+        tables.write(&aside, &mut summary, None)?;
+        std::fs::write(aside.path().join("letter.txt"), &letter.text).map_err(|e| aside.failed("letter.txt", &e))?;
+        aside.publish(&our_files()).map(|_| ())
+    }
+
+    /// `latest` leads to the reports that belong to the archive as it is.
+    fn show_latest(&self) -> Result<()> {
+        let Some(report) = &self.archive.manifest.report else { return Ok(()) };
+        let latest = self.plan.state.join("reports").join("latest");
+        if std::fs::read_link(&latest).is_ok_and(|to| to == Path::new(report)) {
+            return Ok(());
+        }
+        let aside = latest.with_file_name(".latest");
+        // One that an interrupted run left.
+        _ = std::fs::remove_file(&aside);
+        let switched = std::os::unix::fs::symlink(report, &aside).and_then(|()| std::fs::rename(&aside, &latest));
+        switched.map_err(|error| Error::Output { path: latest, problem: error.to_string() })
+    }
+
+    /// Takes away reports of days that the archive does not keep.
+    fn forget_reports(&self) {
+        let Some(from) = self.archive.manifest.kept_from else { return };
+        let oldest = crate::archive::record::file_path("", from, None, 0, 0, "");
+        let oldest = oldest.split('/').nth(1).unwrap_or_default().to_string();
+        let Ok(entries) = std::fs::read_dir(self.plan.state.join("reports")) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("date=") && name < oldest {
+                // What cannot be removed now is tried again the next night.
+                _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
+    fn metrics(&self, lines: &LineTally, problems: usize, found: Option<(&[Judged], &MailTally)>) -> Result<()> {
+        let Some(path) = &self.plan.prom else { return Ok(()) };
+        let metrics = Metrics {
+            at: self.now,
+            seconds: self.started.elapsed().as_secs_f64(),
+            last_mail: self.archive.manifest.last_mail,
+            lines,
+            problems,
+            archive_bytes: self.archive.manifest.bytes(),
+            found,
+        };
+        replace(path, metrics.text().as_bytes())
+            .map_err(|e| Error::Output { path: path.clone(), problem: e.to_string() })
+    }
+
+    /// Tells what is to be told, and notes that it was: it is told twice rather than never.
+    fn deliver(&mut self, out: &mut dyn Write) -> Result<()> {
+        let Some(letter) = self.archive.manifest.pending.clone() else { return Ok(()) };
+        if self.plan.mail_to.is_empty() {
+            match out.write_all(letter.text.as_bytes()).and_then(|()| out.flush()) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    return Err(Error::Output { path: PathBuf::from("-"), problem: error.to_string() });
+                }
+                _ => {}
+            }
+        } else {
+            self.mail(&letter)?;
+        }
+        let manifest = Manifest { pending: None, ..self.archive.manifest.clone() };
+        self.archive.commit_manifest(manifest)
+    }
+
+    fn mail(&self, letter: &Letter) -> Result<()> {
+        let sendmail = &self.plan.sendmail;
+        let failed = |problem: String| Error::Output { path: sendmail.clone(), problem };
+        let head = format!(
+            "To: {}\nSubject: {}\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n",
+            self.plan.mail_to.join(", "),
+            letter.subject
+        );
+        let mut child = Command::new(sendmail)
+            .args(["-i", "--"])
+            .args(&self.plan.mail_to)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| failed(format!("cannot be started: {error}")))?;
+        let written = child.stdin.take().map_or(Ok(()), |mut stdin| {
+            stdin.write_all(head.as_bytes())?;
+            stdin.write_all(letter.text.as_bytes())
+        });
+        let status = child.wait().map_err(|error| failed(error.to_string()))?;
+        written.map_err(|error| failed(error.to_string()))?;
+        if status.success() { Ok(()) } else { Err(failed(format!("it failed ({status}); the next run tries again"))) }
+    }
+}
+
+/// All that reading came to, to be judged.
+struct Concluded<'n, 'c> {
+    manifest: Manifest,
+    judge: Judge<'c>,
+    note: RunNote,
+    inputs: Vec<InputSummary>,
+    hints: LogHints,
+    problems: Vec<Problem>,
+    notes: Vec<String>,
+    /// The end of the archive before this run.
+    since: Option<Timestamp>,
+    passed_over: &'n [(String, &'static str)],
+}
+
+/// Nothing for this long since the last mail, and not told of lately.
+const fn is_silent(now: i64, last_mail: i64, told: Option<i64>) -> bool {
+    let is_told = match told {
+        Some(told) => now - told < SILENT_S,
+        None => false,
+    };
+    now - last_mail >= SILENT_S && !is_told
+}
+
+const fn is_before(first: Timestamp, now: Timestamp) -> bool {
+    now.seconds_since(first) > LATE_S
+}
+
+/// True when everything that was read after a run is still there to be read again.
+fn is_all_there(texts: &Texts, generation: u64, there: &[usize], fresh: &[Fresh]) -> bool {
+    let is_there = |at: usize| there.contains(&at) || fresh.iter().any(|fresh| fresh.text == Some(at));
+    texts
+        .iter()
+        .enumerate()
+        .all(|(at, text)| text.last().is_none_or(|last| last.generation <= generation) || is_there(at))
+}
+
+fn host_times(correlator: &Correlator) -> BTreeMap<String, Timestamp> {
+    let names = correlator.host_names();
+    names.iter().filter_map(|name| Some((printable(name).into_owned(), correlator.now(name)?))).collect()
+}
+
+fn carry_now(carry: &Carry) -> Option<Timestamp> {
+    host_times(&carry.correlator).into_values().max()
+}
+
+fn entries(part: Part, files: Vec<PartFile>) -> impl Iterator<Item = FileEntry> {
+    files.into_iter().map(move |file| FileEntry { part, path: file.path, bytes: file.bytes, day: file.day })
+}
+
+fn nothing_of_mail(note: &RunNote, problems: &[Problem]) -> Error {
+    let said: String =
+        problems.iter().map(|p| format!("{}: {}\nmailsleuth: ", printable(p.source.as_bytes()), p.what)).collect();
+    if !problems.is_empty() && note.inputs.is_empty() {
+        return Error::NothingReadable { said, inputs: problems.len() };
+    }
+    let files = note.inputs.len();
+    Error::NoMailLines(format!(
+        "{said}no line of Postfix or Exim in the input: {files} files with {} lines were read. Name the log that the mail server writes (often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog)",
+        note.lines.lines
+    ))
+}
+
+fn outcome(problems: &[Problem]) -> Outcome {
+    let warnings = problems.iter().map(|p| format!("{}: {}", printable(p.source.as_bytes()), p.what)).collect();
+    Outcome { status: if problems.is_empty() { 0 } else { 3 }, warnings, text: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_told_once_a_day() {
+        let hours = |hours: i64| hours * 3_600;
+        assert!(!is_silent(hours(1), 0, None), "the next run within the hour");
+        assert!(is_silent(hours(24), 0, None));
+        assert!(!is_silent(hours(25), 0, Some(hours(24))));
+        assert!(is_silent(hours(48), 0, Some(hours(24))));
+    }
+}

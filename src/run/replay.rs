@@ -1,0 +1,205 @@
+//! The archive read back: records through the same judge that saw them first.
+
+use std::io;
+use std::path::PathBuf;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::analyze::Judge;
+use super::scan::LastLines;
+use crate::archive::manifest::{FileEntry, Part};
+use crate::archive::record::{self, Record};
+use crate::archive::{Archive, restore_with};
+use crate::classify::Classifier;
+use crate::cli::Filter;
+use crate::correlate::{AuthFailure, Correlator, Message, Octets, Recipient, Rejection, Sink};
+use crate::error::Result;
+use crate::framing::parts::Parts;
+use crate::framing::year::Pass;
+use crate::mail::address;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
+
+/// What was open when a run ended.
+#[derive(Default, Deserialize)]
+pub struct Carry {
+    pub correlator: Correlator,
+    pub parts: Parts,
+    /// By rotation set.
+    pub logs: Vec<(String, LogEnd)>,
+}
+
+/// The same, to be written: of one form with [`Carry`].
+#[derive(Serialize)]
+pub struct CarryRef<'a> {
+    pub correlator: &'a Correlator,
+    pub parts: &'a Parts,
+    pub logs: &'a [(String, LogEnd)],
+}
+
+/// How a log ended.
+#[derive(Serialize, Deserialize)]
+pub struct LogEnd {
+    pub pass: Pass,
+    pub last_lines: LastLines<Octets>,
+}
+
+/// What was open at the end of the archive's last run.
+///
+/// # Errors
+/// [`crate::error::Error::Archive`] where it cannot be read.
+pub fn carry(archive: &Archive, file: Option<&FileEntry>) -> Result<Carry> {
+    let Some(file) = file else { return Ok(Carry::default()) };
+    let path = archive.path(file);
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    restore_with(&path, |bytes| postcard::from_bytes(bytes).map_err(invalid)).map_err(|e| archive.failed(&path, &e))
+}
+
+/// Adds the records of some files to a judge, as far as the filter takes them.
+///
+/// # Errors
+/// [`crate::error::Error::Archive`] for a file that cannot be read.
+pub fn replay<'c>(
+    archive: &Archive,
+    files: &[&FileEntry],
+    filter: &Filter,
+    merges_hosts: bool,
+    classifier: &'c Classifier,
+    pool: &ThreadPool,
+    judge: &mut Judge<'c>,
+) -> Result<()> {
+    let paths: Vec<PathBuf> = files.iter().map(|file| archive.path(file)).collect();
+    if judge.events.is_some() {
+        // Rows stand in the order of the archive.
+        return paths.iter().try_for_each(|path| read(archive, path, filter, judge));
+    }
+    let hosts = judge.hosts.0.clone();
+    let parts: Vec<Result<Judge<'c>>> = pool.install(|| {
+        paths
+            .par_iter()
+            .map(|path| {
+                let mut part = Judge::new(classifier, merges_hosts, None);
+                part.hosts.0.clone_from(&hosts);
+                read(archive, path, filter, &mut part).map(|()| part)
+            })
+            .collect()
+    });
+    for part in parts {
+        judge.merge(part?);
+    }
+    Ok(())
+}
+
+fn read(archive: &Archive, path: &std::path::Path, filter: &Filter, judge: &mut Judge<'_>) -> Result<()> {
+    let mut sieve = Sieve { filter, judge };
+    let read = record::read(path, |record| match record {
+        Record::Message(message) => sieve.message(message),
+        Record::Rejection(rejection) => sieve.rejection(rejection),
+        Record::AuthFailure(failure) => sieve.auth_failure(failure),
+    });
+    read.map_err(|error| archive.failed(path, &error))
+}
+
+/// The files of records that a filter can take something of.
+pub fn files<'a>(archive: &'a Archive, filter: &Filter) -> Vec<&'a FileEntry> {
+    let files = archive.manifest.files_of(Part::Records);
+    let begins_before =
+        |file: &FileEntry, until: Timestamp| file.day.saturating_mul(SECONDS_PER_DAY) < until.seconds() + 1;
+    files
+        .filter(|file| filter.since.is_none_or(|since| file.day >= since.day()))
+        .filter(|file| filter.until.is_none_or(|until| begins_before(file, until)))
+        .collect()
+}
+
+/// Lets through what a filter takes: mail in its time, to its recipients, from its senders and clients.
+pub struct Sieve<'a, 'c> {
+    pub filter: &'a Filter,
+    pub judge: &'a mut Judge<'c>,
+}
+
+impl Sieve<'_, '_> {
+    fn takes(&self, at: Timestamp, sender: Option<&Octets>, client: Option<&Octets>) -> bool {
+        let filter = self.filter;
+        filter.since.is_none_or(|since| at >= since)
+            && filter.until.is_none_or(|until| at < until)
+            && filter.sender.as_ref().is_none_or(|wanted| sender.is_some_and(|sender| is_address(sender, wanted)))
+            && filter
+                .client
+                .as_ref()
+                .is_none_or(|wanted| client.is_some_and(|ip| ip.eq_ignore_ascii_case(wanted.as_bytes())))
+    }
+
+    fn wants(&self, recipient: &Recipient) -> bool {
+        self.filter
+            .recipient
+            .as_ref()
+            .is_none_or(|wanted| is_address(&recipient.address, wanted) || is_address(&recipient.orig_address, wanted))
+    }
+}
+
+/// True for this address, or an address of this domain.
+fn is_address(address: &[u8], wanted: &str) -> bool {
+    let domain = wanted.strip_prefix('@').unwrap_or(wanted);
+    address.eq_ignore_ascii_case(wanted.as_bytes())
+        || (!domain.contains('@') && address::split(address).1.eq_ignore_ascii_case(domain.as_bytes()))
+}
+
+impl Sink for Sieve<'_, '_> {
+    fn message(&mut self, mut message: Message) {
+        let client = message.origin.client.as_ref().map(|client| &client.ip);
+        if !self.takes(message.first_seen, message.sender.as_ref(), client) {
+            return;
+        }
+        if self.filter.recipient.is_some() {
+            let kept: Vec<Option<usize>> = message
+                .recipients
+                .iter()
+                .scan(0, |next, recipient| {
+                    let at = self.wants(recipient).then_some(*next);
+                    *next += usize::from(at.is_some());
+                    Some(at)
+                })
+                .collect();
+            let mut keeps = kept.iter();
+            message.recipients.retain(|_| keeps.next().is_some_and(Option::is_some));
+            message.attempts.retain_mut(|attempt| match kept.get(attempt.recipient) {
+                Some(Some(at)) => {
+                    attempt.recipient = *at;
+                    true
+                }
+                _ => false,
+            });
+            message.unnamed_recipients = 0;
+            if message.recipients.is_empty() {
+                return;
+            }
+        }
+        self.judge.message(&message);
+    }
+
+    fn rejection(&mut self, rejection: Rejection) {
+        let is_wanted =
+            self.filter.recipient.as_ref().is_none_or(|wanted| {
+                rejection.recipient.as_ref().is_some_and(|recipient| is_address(recipient, wanted))
+            });
+        if is_wanted && self.takes(rejection.at, rejection.sender.as_ref(), Some(&rejection.client.ip)) {
+            self.judge.rejection(&rejection);
+        }
+    }
+
+    fn auth_failure(&mut self, failure: AuthFailure) {
+        let is_about_mail = self.filter.recipient.is_some() || self.filter.sender.is_some();
+        if !is_about_mail && self.takes(failure.at, None, Some(&failure.client.ip)) {
+            self.judge.auth_failure(&failure);
+        }
+    }
+
+    fn probe(&mut self) {
+        self.judge.probe();
+    }
+
+    fn aborted(&mut self) {
+        self.judge.aborted();
+    }
+}

@@ -1,0 +1,214 @@
+//! `mailsleuth report`: the tables of `analyze`, made from the archive.
+
+use std::sync::Arc;
+
+use super::Outcome;
+use super::accept::accepted;
+use super::analyze::{Judge, Report, Said, our_files, outcome, silence};
+use super::replay::{Sieve, carry, files, replay};
+use crate::archive::Archive;
+use crate::archive::manifest::{Part, RunNote};
+use crate::archive::restore;
+use crate::classify::Classifier;
+use crate::cli::{Filter, ReportPlan};
+use crate::detect::History;
+use crate::error::{Error, Result};
+use crate::input::Problem;
+use crate::mail::address::printable;
+use crate::places::Places;
+use crate::report::events::{Events, Only};
+use crate::report::privacy::{Privacy, Pseudonyms};
+use crate::report::publish::Aside;
+use crate::report::summary::{InputSummary, Summary};
+use crate::report::{HostNames, Judged, schema};
+
+/// How often the archive is read anew because a run has replaced files meanwhile.
+const TRIES: usize = 3;
+
+/// Runs the plan.
+///
+/// # Errors
+/// [`Error::NoMailLines`] where there is no archive; [`Error::Archive`], [`Error::Output`].
+pub fn run(plan: &ReportPlan) -> Result<Outcome> {
+    let classifier = super::rules::classifier(&plan.output.rules)?;
+    let places = Places::open(&plan.output.mmdb)?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let Some(archive) = Archive::read(&plan.state)?.filter(|archive| !archive.manifest.runs.is_empty()) else {
+            let state = plan.state.display();
+            return Err(Error::NoMailLines(format!(
+                "{state}: no archive here yet; `mailsleuth nightly` makes it (--state)"
+            )));
+        };
+        match report(plan, &archive, &classifier, &places) {
+            Err(Error::Archive { .. }) if tries < TRIES && is_newer(plan, &archive) => {}
+            done => return done,
+        }
+    }
+}
+
+/// True when a run has added something since the archive was opened.
+fn is_newer(plan: &ReportPlan, archive: &Archive) -> bool {
+    matches!(Archive::read(&plan.state), Ok(Some(now)) if now.manifest.generation != archive.manifest.generation)
+}
+
+fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places: &Places) -> Result<Outcome> {
+    let out = &plan.output;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(out.threads)
+        .build()
+        .map_err(|error| Error::Usage(format!("--threads {}: {error}", out.threads)))?;
+    let aside = Aside::new(&out.out)?;
+    let filter = &plan.filter;
+    let whole = Filter { since: filter.since, until: filter.until, ..Filter::default() };
+    let narrows = filter.recipient.is_some() || filter.sender.is_some() || filter.client.is_some();
+    let through = |filter: &Filter, events: Option<Events>| -> Result<Judge<'_>> {
+        let open = carry(archive, archive.manifest.carry())?;
+        let mut judge = Judge::new(classifier, out.merges_hosts, events);
+        judge.hosts.0 = open.correlator.host_names();
+        let files = files(archive, filter);
+        replay(archive, &files, filter, out.merges_hosts, classifier, &pool, &mut judge)?;
+        let mut correlator = open.correlator;
+        correlator.finish(&mut Sieve { filter, judge: &mut judge });
+        Ok(judge)
+    };
+    let pseudonyms = match out.privacy {
+        Privacy::Off => None,
+        privacy => Some(Arc::new(Pseudonyms::new(privacy, &out.state, classifier)?)),
+    };
+    let events = match out.events {
+        true => Some(
+            Events::create(aside.path(), &out.formats, archive.manifest.sources.clone(), pseudonyms.clone())
+                .map_err(|e| aside.failed("events", &e))?,
+        ),
+        false => None,
+    };
+    let events = events.map(|events| events.only(rows_of(filter.clone())));
+    let (whole_events, narrow_events) = if narrows { (None, events) } else { (events, None) };
+    let mut judge = through(&whole, whole_events)?;
+    let (mut judged, mut around) = judge.found(&out.detection, &History::default(), places);
+    let mut allow = out.detection.allow.clone();
+    allow.extend(accepted(&plan.state)?);
+    let allowed = silence(&allow, &mut judged);
+    if narrows {
+        let mut narrow = through(filter, narrow_events)?;
+        let (narrowed, narrow_around) = narrow.found(&out.detection, &History::default(), places);
+        judged = with_findings(narrowed, judged);
+        (judge, around) = (narrow, narrow_around);
+    }
+    judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
+    pick(&mut judged, filter, &judge.hosts);
+    let event_rows = match judge.events.take() {
+        Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
+        None => None,
+    };
+    let mut summary = read_notes(archive, plan)?;
+    for run in &archive.manifest.runs {
+        judge.tally.probes += run.probes;
+        judge.tally.aborted += run.aborted;
+    }
+    summary.places = places.to_json();
+    summary.mail = judge.tally;
+    summary.unclassified = std::mem::take(&mut judge.unclassified);
+    summary.allowed = allowed;
+    // They are for who runs the program, not for whom the report is shown to.
+    let warnings = summary.warnings();
+    if let Some(pseudonyms) = &pseudonyms {
+        pseudonyms.hide(&mut judged, &mut judge.hosts, &mut around, &mut summary);
+    }
+    let tables = Report {
+        judged: &judged,
+        hosts: &judge.hosts,
+        around: &around,
+        classifier,
+        formats: &out.formats,
+        writes_page: out.writes_page,
+    };
+    let json =
+        pool.install(|| tables.write(&aside, &mut summary, event_rows.map(|rows| (schema::EVENTS.name, rows))))?;
+    let published = aside.publish(&our_files())?;
+    Ok(outcome(out, &summary, &judged, &judge.hosts, Said { json, warnings }, &published))
+}
+
+/// Which rows of the events table a filter takes.
+fn rows_of(filter: Filter) -> Only {
+    Box::new(move |row| {
+        let is_one = |wanted: &Option<String>, value: &str| {
+            wanted.as_ref().is_none_or(|wanted| value.eq_ignore_ascii_case(wanted))
+        };
+        filter.kind.is_none_or(|kind| row.identity.kind == kind)
+            && filter.identity.as_ref().is_none_or(|wanted| printable(&row.identity.name).to_lowercase() == *wanted)
+            && is_one(&filter.host, &printable(row.host))
+            && is_one(&filter.category, row.category)
+            && is_one(&filter.provider, row.provider)
+            && filter.action.is_none_or(|action| row.action == action)
+            && filter.direction.is_none_or(|direction| row.direction == direction)
+    })
+}
+
+/// What the runs read whose days the filter touches.
+fn read_notes(archive: &Archive, plan: &ReportPlan) -> Result<Summary> {
+    let mut all = RunNote::default();
+    for file in archive.manifest.files_of(Part::Run) {
+        let path = archive.path(file);
+        let note: RunNote = restore(&path).map_err(|error| archive.failed(&path, &error))?;
+        let is_in = note.inputs.iter().any(|input| {
+            plan.filter.since.is_none_or(|since| input.last.is_some_and(|last| last >= since))
+                && plan.filter.until.is_none_or(|until| input.first.is_some_and(|first| first < until))
+        });
+        if is_in {
+            all.lines.merge(note.lines);
+            all.inputs.extend(note.inputs);
+            all.problems.extend(note.problems);
+            all.has_zoneless |= note.has_zoneless;
+        }
+    }
+    let problem = |(source, what, is_unreadable): (String, String, bool)| Problem { source, what, is_unreadable };
+    Ok(Summary {
+        inputs: all.inputs.iter().map(InputSummary::of_note).collect(),
+        passed_over: Vec::new(),
+        problems: all.problems.into_iter().map(problem).collect(),
+        zone: plan.output.zone_name.clone(),
+        has_zoneless: false,
+        lines: all.lines,
+        mail: crate::tally::MailTally::default(),
+        unclassified: crate::tally::Shapes::default(),
+        allowed: Vec::new(),
+        places: Places::default().to_json(),
+        privacy: plan.output.privacy,
+        rows: Vec::new(),
+    })
+}
+
+/// Profiles of some of the mail, with what was found in all of it.
+fn with_findings(mut narrowed: Vec<Judged>, whole: Vec<Judged>) -> Vec<Judged> {
+    let mut findings: std::collections::BTreeMap<_, _> =
+        whole.into_iter().map(|one| ((one.profile.kind, one.profile.name, one.profile.hosts), one.findings)).collect();
+    for one in &mut narrowed {
+        let key = (one.profile.kind, one.profile.name.clone(), one.profile.hosts.clone());
+        one.findings = findings.remove(&key).unwrap_or_default();
+    }
+    narrowed
+}
+
+/// Keeps the rows that the filter takes.
+fn pick(judged: &mut Vec<Judged>, filter: &Filter, hosts: &HostNames) {
+    judged.retain(|Judged { profile, .. }| {
+        filter.kind.is_none_or(|kind| profile.kind == kind)
+            && filter.identity.as_ref().is_none_or(|wanted| printable(&profile.name).to_lowercase() == *wanted)
+            && filter.host.as_ref().is_none_or(|wanted| hosts.of(profile).contains(wanted))
+    });
+    if filter.category.is_none() && filter.provider.is_none() && filter.action.is_none() && filter.direction.is_none() {
+        return;
+    }
+    for one in judged.iter_mut() {
+        one.profile.reasons.retain(|key, _| {
+            filter.category.as_ref().is_none_or(|wanted| key.category.id() == wanted)
+                && filter.provider.as_ref().is_none_or(|wanted| key.provider.eq_ignore_ascii_case(wanted.as_bytes()))
+                && filter.action.is_none_or(|wanted| key.action == wanted)
+                && filter.direction.is_none_or(|wanted| key.direction == wanted)
+        });
+    }
+    judged.retain(|one| !one.profile.reasons.is_empty());
+}

@@ -1,0 +1,284 @@
+//! What is new, worse, ongoing or resolved beside what was told before.
+
+use std::collections::BTreeMap;
+
+use crate::aggregate::{Around, share};
+use crate::archive::manifest::{Incident, Manifest, Silenced};
+use crate::correlate::HostId;
+use crate::detect::{Finding, Severity};
+use crate::mail::address::printable;
+use crate::mail::identity::IdentityKind;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
+use crate::report::letter::{Standing, Told};
+use crate::report::{HostNames, Judged, worst_first};
+
+/// A finding is worse with so many times the recipients.
+const WORSE: u64 = 2;
+/// What was accepted is much worse with so many times the recipients or messages, and so many more.
+const MUCH_WORSE: u64 = 3;
+const MORE: u64 = 50;
+/// An incident of which nothing is heard is forgotten after so many days.
+const FORGET_DAYS: i64 = 60;
+/// Changes of which it is told whose mail rose before.
+const CHANGES: usize = 5;
+/// Identities that are named for a change.
+const NAMED: usize = 3;
+/// More recipients in the day before than in the day before that, from which on mail rose.
+const ROSE: u64 = 20;
+
+/// How each finding stands beside what was told. Takes down what is known now; what was told is noted by [`told`].
+pub fn standing(
+    manifest: &mut Manifest,
+    judged: &[Judged],
+    hosts: &HostNames,
+    since: Option<Timestamp>,
+    now: Timestamp,
+    alert: Severity,
+) -> Vec<Told> {
+    let mut all = Vec::new();
+    let mut found = Vec::new();
+    for (one, finding) in worst_first(judged) {
+        let told = described(one, finding, hosts);
+        let at = manifest.incidents.iter().position(|incident| is_of(incident, &told));
+        found.extend(at);
+        let is_active = since.is_none_or(|since| finding.last_seen >= since);
+        let severity = finding.severity;
+        let known = at.and_then(|at| manifest.incidents.get_mut(at));
+        let standing = match &known {
+            // What comes again is new.
+            Some(known) if known.is_resolved => is_active.then_some(Standing::New),
+            Some(known) if known.is_told => {
+                let is_worse = Severity::from_word(&known.severity).is_some_and(|before| severity > before)
+                    || finding.recipients > WORSE * known.recipients.max(1);
+                Some(match (is_active, is_worse) {
+                    (true, true) => Standing::Worse,
+                    (true, false) => Standing::Ongoing(now.day() - known.since_day + 1),
+                    (false, _) => Standing::Resolved,
+                })
+            }
+            _ => Some(Standing::New),
+        };
+        let kept = Incident {
+            kind: finding.kind.to_string(),
+            identity_kind: told.identity_kind.clone(),
+            identity: told.identity.clone(),
+            host: told.host.clone(),
+            severity: severity.word().to_string(),
+            first_seen: finding.first_seen,
+            last_seen: finding.last_seen,
+            recipients: finding.recipients,
+            messages: finding.messages,
+            since_day: now.day(),
+            is_told: false,
+            is_resolved: false,
+        };
+        match known {
+            // What it was when it was told is what it is compared with.
+            Some(known) if known.is_told => known.last_seen = known.last_seen.max(finding.last_seen),
+            Some(known) => *known = Incident { since_day: known.since_day, ..kept },
+            None => {
+                manifest.incidents.push(kept);
+                found.push(manifest.incidents.len() - 1);
+            }
+        }
+        if let Some(standing) = standing.filter(|_| severity >= alert) {
+            all.push(Told { standing, ..told });
+        }
+    }
+    let mut at = 0;
+    manifest.incidents.retain(|incident| {
+        at += 1;
+        let is_found = found.contains(&(at - 1));
+        let is_old = now.day() - incident.last_seen.day() > FORGET_DAYS;
+        let is_open = incident.is_told && !incident.is_resolved && !is_old;
+        if !is_found && is_open {
+            all.push(resolved(incident));
+        }
+        // One that was not told is nothing to come back to.
+        is_found || is_open
+    });
+    // Those of one identity together, the worst identity first; what is over comes last.
+    let mut order: BTreeMap<(String, String, String), usize> = BTreeMap::new();
+    for told in all.iter().filter(|told| told.standing != Standing::Resolved) {
+        let next = order.len();
+        order.entry(key(told)).or_insert(next);
+    }
+    all.sort_by_key(|told| match told.standing {
+        Standing::Resolved => usize::MAX,
+        _ => order.get(&key(told)).copied().unwrap_or(usize::MAX),
+    });
+    all
+}
+
+fn key(told: &Told) -> (String, String, String) {
+    (told.identity_kind.clone(), told.identity.clone(), told.host.clone())
+}
+
+fn described(one: &Judged, finding: &Finding, hosts: &HostNames) -> Told {
+    Told {
+        standing: Standing::New,
+        severity: finding.severity.word(),
+        kind: finding.kind.to_string(),
+        identity_kind: one.profile.kind.word().to_string(),
+        identity: printable(&one.profile.name).into_owned(),
+        host: hosts.first_of(&one.profile),
+        explanation: finding.explanation.clone(),
+        next_step: finding.next_step.clone(),
+        first_seen: finding.first_seen,
+        recipients: finding.recipients,
+    }
+}
+
+fn resolved(incident: &Incident) -> Told {
+    Told {
+        standing: Standing::Resolved,
+        severity: Severity::from_word(&incident.severity).map_or("", Severity::word),
+        kind: incident.kind.clone(),
+        identity_kind: incident.identity_kind.clone(),
+        identity: incident.identity.clone(),
+        host: incident.host.clone(),
+        explanation: String::new(),
+        next_step: String::new(),
+        first_seen: incident.first_seen,
+        recipients: incident.recipients,
+    }
+}
+
+fn is_of(incident: &Incident, told: &Told) -> bool {
+    (&incident.kind, &incident.identity_kind, &incident.identity, &incident.host)
+        == (&told.kind, &told.identity_kind, &told.identity, &told.host)
+}
+
+/// True for what somebody should read tonight: that something is over can wait for the next letter.
+pub fn is_worth_a_letter(told: &Told) -> bool {
+    told.standing != Standing::Resolved
+}
+
+/// Notes that a letter was written: what it told is known from now on.
+pub fn told(manifest: &mut Manifest, letter: &[Told]) {
+    for told in letter {
+        let Some(incident) = manifest.incidents.iter_mut().find(|incident| is_of(incident, told)) else { continue };
+        match told.standing {
+            Standing::Resolved => incident.is_resolved = true,
+            Standing::New | Standing::Worse | Standing::Ongoing(_) => {
+                (incident.is_told, incident.is_resolved) = (true, false);
+                incident.severity = told.severity.to_string();
+                incident.recipients = told.recipients;
+            }
+        }
+    }
+}
+
+/// True for a finding of a known sender that is much worse than when it was first silenced. Notes how it was then.
+pub fn is_much_worse(manifest: &mut Manifest, identity: &str, finding: &Finding) -> bool {
+    let known = manifest.silenced.iter().find(|known| known.identity == identity && known.kind == finding.kind);
+    let Some(known) = known else {
+        manifest.silenced.push(Silenced {
+            identity: identity.to_string(),
+            kind: finding.kind.to_string(),
+            severity: finding.severity.word().to_string(),
+            recipients: finding.recipients,
+            messages: finding.messages,
+        });
+        return false;
+    };
+    let rose = |now: u64, then: u64| now >= MUCH_WORSE * then.max(1) && now >= then + MORE;
+    Severity::from_word(&known.severity).is_some_and(|then| finding.severity > then)
+        || rose(finding.recipients, known.recipients)
+        || rose(finding.messages, known.messages)
+}
+
+/// A receiver that began to refuse a host's mail for its reputation.
+pub struct Change {
+    host: String,
+    receiver: String,
+    at: Timestamp,
+    answers: u64,
+    share: f64,
+    lists: Vec<String>,
+    /// Whose mail rose in the day before, from how many recipients to how many.
+    rose: Vec<(String, u64, u64)>,
+}
+
+impl Change {
+    pub fn text(&self) -> String {
+        let on = if self.host.is_empty() { "this host".to_string() } else { self.host.clone() };
+        let lists = if self.lists.is_empty() { String::new() } else { format!(", naming {}", self.lists.join(", ")) };
+        let rose: Vec<_> = self
+            .rose
+            .iter()
+            .map(|(name, before, after)| format!("{name} ({before} to {after} recipients a day)"))
+            .collect();
+        let rose = if rose.is_empty() {
+            "Nobody's mail rose before it.".to_string()
+        } else {
+            format!("Before it rose the mail of {}.", rose.join(", "))
+        };
+        format!(
+            "{} refuses mail of {on} for its reputation or rate since {}: {} answers, {:.0} % of its answers{lists}. {rose}",
+            self.receiver,
+            self.at,
+            self.answers,
+            self.share * 100.0
+        )
+    }
+}
+
+/// What changed at other servers since `since`, and was not told before.
+pub fn changes(
+    manifest: &mut Manifest,
+    judged: &[Judged],
+    around: &Around,
+    hosts: &HostNames,
+    since: Option<Timestamp>,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for ((host, receiver), seen) in &around.receivers {
+        let first = [seen.first_reputation, seen.first_listed].into_iter().flatten().min();
+        let Some(at) = first else { continue };
+        let (host_name, receiver) = (printable(hosts.name(*host)).into_owned(), printable(receiver).into_owned());
+        let known = manifest.refusals.entry(host_name.clone()).or_default();
+        if known.insert(receiver.clone(), at).is_some() || since.is_some_and(|since| at < since) {
+            continue;
+        }
+        let total = seen.total();
+        let answers = total.reputation.max(total.listed);
+        let change = Change {
+            host: host_name,
+            receiver,
+            at,
+            answers,
+            share: share(answers, total.delivered + answers),
+            lists: seen.lists.keys().map(|list| printable(list.as_bytes()).into_owned()).collect(),
+            rose: Vec::new(),
+        };
+        changes.push((change, *host));
+    }
+    changes.sort_by_key(|(change, _)| std::cmp::Reverse(change.answers));
+    // Whose mail rose is looked up for those that are shown.
+    let shown = changes.into_iter().enumerate();
+    shown
+        .map(|(at, (change, host))| match at {
+            ..CHANGES => Change { rose: rose(judged, host, change.at), ..change },
+            _ => change,
+        })
+        .collect()
+}
+
+fn rose(judged: &[Judged], host: HostId, at: Timestamp) -> Vec<(String, u64, u64)> {
+    let (day, two) = (at.plus_seconds(-SECONDS_PER_DAY), at.plus_seconds(-2 * SECONDS_PER_DAY));
+    let is_ours = |kind| matches!(kind, IdentityKind::Sasl | IdentityKind::Uid | IdentityKind::Client);
+    let mut rose: Vec<_> = judged
+        .iter()
+        .map(|one| &one.profile)
+        .filter(|profile| is_ours(profile.kind) && profile.hosts.contains(&host))
+        .map(|profile| {
+            let name = format!("{} {}", profile.kind.word(), printable(&profile.name));
+            (name, profile.asked.between(two, day), profile.asked.between(day, at.plus_seconds(60)))
+        })
+        .filter(|(_, before, after)| *after >= before + ROSE && *after >= 2 * before)
+        .collect();
+    rose.sort_by_key(|(_, before, after)| std::cmp::Reverse(after - before));
+    rose.truncate(NAMED);
+    rose
+}
