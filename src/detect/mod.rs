@@ -11,6 +11,7 @@ mod retries;
 use std::collections::BTreeMap;
 
 use ipnetwork::IpNetwork;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -268,7 +269,7 @@ pub fn check(
     let mut surroundings = Surroundings::new(profiles, around, places, &settings.own_networks);
     surroundings.history = Some(history);
     profiles
-        .iter()
+        .par_iter()
         .map(|profile| {
             let case = Case { profile, surroundings: &surroundings };
             let own = settings.limits_of(profile);
