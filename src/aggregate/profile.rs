@@ -210,7 +210,7 @@ impl SenderProfile {
 
     /// True for those whose mail this host sends for them: it can act on them.
     pub fn is_our_user(&self) -> bool {
-        is_our_user(self.kind)
+        self.kind.is_our_user()
     }
 
     /// Distinct recipients that do not exist among all distinct recipients, 0 to 1.
@@ -650,10 +650,6 @@ pub(super) fn add_all<K: Ord, V>(to: &mut BTreeMap<K, V>, from: BTreeMap<K, V>, 
             None => _ = to.insert(key, more),
         }
     }
-}
-
-const fn is_our_user(kind: IdentityKind) -> bool {
-    matches!(kind, IdentityKind::Sasl | IdentityKind::Uid | IdentityKind::Client)
 }
 
 /// The number of the step that a size falls into; `steps` of them make a doubling.

@@ -512,8 +512,7 @@ impl OpenMessage {
         let unnamed_state = self.settle_rest();
         let unnamed = u64::from(self.asked).saturating_sub(self.recipients.len() as u64);
         let identity = self.identity(host_name);
-        let is_ours = matches!(identity.kind, IdentityKind::Sasl | IdentityKind::Uid)
-            || (identity.kind == IdentityKind::Client)
+        let is_ours = identity.kind.is_our_user()
             || (identity.kind == IdentityKind::Null && self.origin().client.is_none())
             || self.origin().client.as_ref().is_some_and(|c| is_own_network(&c.ip));
         let is_one_domain = self.recipients.is_one_domain();

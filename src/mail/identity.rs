@@ -19,3 +19,10 @@ words! {
         Unknown = "",
     }
 }
+
+impl IdentityKind {
+    /// True for those whose mail this host sends for them: it can act on them.
+    pub const fn is_our_user(self) -> bool {
+        matches!(self, Self::Sasl | Self::Uid | Self::Client)
+    }
+}

@@ -13,7 +13,7 @@ use crate::detect::{History, Past};
 use crate::mail::address::{ip, network};
 use crate::mail::identity::IdentityKind;
 use crate::mail::status::Stage;
-use crate::mail::time::Timestamp;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
 /// Networks and senders of one identity and day that are kept.
 const NETWORKS: usize = 256;
@@ -41,9 +41,8 @@ struct Day {
 
 impl Days {
     fn day(&mut self, identity: &Identity, at: Timestamp) -> Option<&mut Day> {
-        let is_ours = matches!(identity.kind, IdentityKind::Sasl | IdentityKind::Uid | IdentityKind::Client);
         let key = (at.day(), identity.kind, identity.name.clone(), identity.host);
-        is_ours.then(|| self.by_identity.entry(key).or_default())
+        identity.kind.is_our_user().then(|| self.by_identity.entry(key).or_default())
     }
 
     pub fn message(&mut self, message: &Message) {
@@ -87,7 +86,7 @@ impl Days {
                 Cell::text(kind.word()),
                 Cell::log(&name),
                 Cell::log(host),
-                Cell::Time(Timestamp::from_seconds(day.saturating_mul(86_400))),
+                Cell::Time(Timestamp::from_seconds(day.saturating_mul(SECONDS_PER_DAY))),
                 Cell::Count(one.messages),
                 Cell::Count(one.recipients),
                 Cell::Count(one.distinct_recipients.count()),

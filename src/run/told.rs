@@ -1,13 +1,12 @@
 //! What is new, worse, ongoing or resolved beside what was told before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::aggregate::{Around, share};
 use crate::archive::manifest::{Incident, Manifest, Silenced};
 use crate::correlate::HostId;
 use crate::detect::{Finding, Severity};
 use crate::mail::address::printable;
-use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 use crate::report::letter::{Standing, Told};
 use crate::report::{HostNames, Judged, worst_first};
@@ -36,14 +35,18 @@ pub fn standing(
     alert: Severity,
 ) -> Vec<Told> {
     let mut all = Vec::new();
-    let mut found = Vec::new();
+    let mut known_at = by_pattern(&manifest.incidents);
+    let mut is_found = vec![false; manifest.incidents.len()];
     for (one, finding) in worst_first(judged) {
         let told = described(one, finding, hosts);
-        let at = manifest.incidents.iter().position(|incident| is_of(incident, &told));
-        found.extend(at);
+        let at = *known_at.entry(told.pattern()).or_insert(manifest.incidents.len());
+        match is_found.get_mut(at) {
+            Some(is_found) => *is_found = true,
+            None => is_found.push(true),
+        }
         let is_active = since.is_none_or(|since| finding.last_seen >= since);
         let severity = finding.severity;
-        let known = at.and_then(|at| manifest.incidents.get_mut(at));
+        let known = manifest.incidents.get_mut(at);
         let standing = match &known {
             // What comes again is new.
             Some(known) if known.is_resolved => is_active.then_some(Standing::New),
@@ -76,19 +79,15 @@ pub fn standing(
             // What it was when it was told is what it is compared with.
             Some(known) if known.is_told => known.last_seen = known.last_seen.max(finding.last_seen),
             Some(known) => *known = Incident { since_day: known.since_day, ..kept },
-            None => {
-                manifest.incidents.push(kept);
-                found.push(manifest.incidents.len() - 1);
-            }
+            None => manifest.incidents.push(kept),
         }
         if let Some(standing) = standing.filter(|_| severity >= alert) {
             all.push(Told { standing, ..told });
         }
     }
-    let mut at = 0;
+    let mut is_found = is_found.into_iter();
     manifest.incidents.retain(|incident| {
-        at += 1;
-        let is_found = found.contains(&(at - 1));
+        let is_found = is_found.next().unwrap_or(false);
         let is_old = now.day() - incident.last_seen.day() > FORGET_DAYS;
         let is_open = incident.is_told && !incident.is_resolved && !is_old;
         if !is_found && is_open {
@@ -144,9 +143,24 @@ fn resolved(incident: &Incident) -> Told {
     }
 }
 
-fn is_of(incident: &Incident, told: &Told) -> bool {
-    (&incident.kind, &incident.identity_kind, &incident.identity, &incident.host)
-        == (&told.kind, &told.identity_kind, &told.identity, &told.host)
+/// What is told of again and again: kind of finding, kind and name of the identity, host.
+type Pattern = (String, String, String, String);
+
+impl Told {
+    fn pattern(&self) -> Pattern {
+        (self.kind.clone(), self.identity_kind.clone(), self.identity.clone(), self.host.clone())
+    }
+}
+
+impl Incident {
+    fn pattern(&self) -> Pattern {
+        (self.kind.clone(), self.identity_kind.clone(), self.identity.clone(), self.host.clone())
+    }
+}
+
+/// Where each incident stands: there may be as many as somebody has addresses to try from.
+fn by_pattern(incidents: &[Incident]) -> HashMap<Pattern, usize> {
+    incidents.iter().enumerate().map(|(at, incident)| (incident.pattern(), at)).collect()
 }
 
 /// True for what somebody should read tonight: that something is over can wait for the next letter.
@@ -156,8 +170,10 @@ pub fn is_worth_a_letter(told: &Told) -> bool {
 
 /// Notes that a letter was written: what it told is known from now on.
 pub fn told(manifest: &mut Manifest, letter: &[Told]) {
+    let known_at = by_pattern(&manifest.incidents);
     for told in letter {
-        let Some(incident) = manifest.incidents.iter_mut().find(|incident| is_of(incident, told)) else { continue };
+        let at = known_at.get(&told.pattern());
+        let Some(incident) = at.and_then(|at| manifest.incidents.get_mut(*at)) else { continue };
         match told.standing {
             Standing::Resolved => incident.is_resolved = true,
             Standing::New | Standing::Worse | Standing::Ongoing(_) => {
@@ -267,11 +283,10 @@ pub fn changes(
 
 fn rose(judged: &[Judged], host: HostId, at: Timestamp) -> Vec<(String, u64, u64)> {
     let (day, two) = (at.plus_seconds(-SECONDS_PER_DAY), at.plus_seconds(-2 * SECONDS_PER_DAY));
-    let is_ours = |kind| matches!(kind, IdentityKind::Sasl | IdentityKind::Uid | IdentityKind::Client);
     let mut rose: Vec<_> = judged
         .iter()
         .map(|one| &one.profile)
-        .filter(|profile| is_ours(profile.kind) && profile.hosts.contains(&host))
+        .filter(|profile| profile.is_our_user() && profile.hosts.contains(&host))
         .map(|profile| {
             let name = format!("{} {}", profile.kind.word(), printable(&profile.name));
             (name, profile.asked.between(two, day), profile.asked.between(day, at.plus_seconds(60)))
