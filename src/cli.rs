@@ -24,7 +24,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Defaults for the options, else /etc/mailsleuth/config.toml
+    /// Defaults; else /etc/mailsleuth/config.toml
     #[arg(long, global = true, value_name = "FILE", env = "MAILSLEUTH_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
 
@@ -78,7 +78,7 @@ pub enum Command {
     /// Logs in, per-sender reports out
     #[command(after_help = ANALYZE_EXAMPLES)]
     Analyze(AnalyzeArgs),
-    /// What is new in this host's logs, into the archive; tells only what needs a person
+    /// What is new in the logs, into the archive; tells what needs a person
     #[command(after_help = NIGHTLY_EXAMPLES)]
     Nightly(NightlyArgs),
     /// The tables of `analyze`, from the archive that `nightly` keeps
@@ -290,16 +290,58 @@ pub struct AnalyzeArgs {
     #[arg(value_name = "PATH")]
     pub paths: Vec<String>,
 
-    /// Where the reports go
-    #[arg(
-        short,
-        long,
-        value_name = "DIR",
-        default_value = "mailsleuth-report",
-        env = "MAILSLEUTH_OUT",
-        hide_env = true
-    )]
-    pub out: PathBuf,
+    #[command(flatten)]
+    pub showing: ShowingArgs,
+
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub making: MakingArgs,
+
+    /// Year of the first stamp, where stamps have none
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
+    pub year: Option<i16>,
+
+    /// Keeps the key of --privacy
+    #[arg(long, value_name = "DIR", env = "MAILSLEUTH_STATE", hide_env = true)]
+    pub state: Option<PathBuf>,
+
+    /// Bar on a terminal's stderr: auto, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
+    pub progress: ProgressArg,
+}
+
+/// How logs are read.
+#[derive(Debug, Args)]
+pub struct ReadingArgs {
+    /// Zone of stamps that carry none, as Europe/Berlin
+    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
+    pub timezone: Option<String>,
+
+    /// Lines of one server only: auto, postfix, exim
+    #[arg(long, value_enum, default_value_t = MtaArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_MTA", hide_env = true)]
+    pub mta: MtaArg,
+}
+
+/// What reports are made of, and how.
+#[derive(Debug, Args)]
+pub struct MakingArgs {
+    /// One user on several hosts is one identity
+    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub merge_hosts: bool,
+
+    /// Rules of your own, before the built-in ones
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
+    pub rules: Vec<PathBuf>,
+
+    /// Countries or AS numbers, MaxMind's format
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_MMDB", hide_env = true, value_delimiter = ',')]
+    pub mmdb: Vec<PathBuf>,
+
+    /// One per core unless said
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
+    pub threads: Option<u16>,
 
     /// csv,parquet,html unless said; also json
     #[arg(
@@ -314,26 +356,25 @@ pub struct AnalyzeArgs {
         hide_env = true
     )]
     pub format: Vec<FormatArg>,
+}
+
+/// Where a report goes, and what of it is shown.
+#[derive(Debug, Args)]
+pub struct ShowingArgs {
+    /// Where the reports go
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        default_value = "mailsleuth-report",
+        env = "MAILSLEUTH_OUT",
+        hide_env = true
+    )]
+    pub out: PathBuf,
 
     /// Also every attempt, refusal and failed login
     #[arg(long, env = "MAILSLEUTH_EVENTS", hide_env = true, value_parser = BoolishValueParser::new())]
     pub events: bool,
-
-    /// Zone of stamps that carry none, as Europe/Berlin
-    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
-    pub timezone: Option<String>,
-
-    /// Year of the first stamp, where stamps have none
-    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
-    pub year: Option<i16>,
-
-    /// Lines of one server only: auto, postfix, exim
-    #[arg(long, value_enum, default_value_t = MtaArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_MTA", hide_env = true)]
-    pub mta: MtaArg,
-
-    /// One user on several hosts is one identity
-    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = BoolishValueParser::new())]
-    pub merge_hosts: bool,
 
     /// Status 4 from low, medium, high or critical on
     #[arg(
@@ -350,29 +391,9 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "WHO", value_enum, default_value_t = PrivacyArg::Off, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PRIVACY", hide_env = true)]
     pub privacy: PrivacyArg,
 
-    /// Keeps the key of --privacy
-    #[arg(long, value_name = "DIR", env = "MAILSLEUTH_STATE", hide_env = true)]
-    pub state: Option<PathBuf>,
-
-    /// Rules of your own, before the built-in ones
-    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
-    pub rules: Vec<PathBuf>,
-
-    /// Countries or AS numbers, MaxMind's format
-    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_MMDB", hide_env = true, value_delimiter = ',')]
-    pub mmdb: Vec<PathBuf>,
-
-    /// One per core unless said
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
-    pub threads: Option<u16>,
-
     /// No summary and no warnings, errors only
     #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
     pub quiet: bool,
-
-    /// Bar on a terminal's stderr: auto, never
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
-    pub progress: ProgressArg,
 
     /// Colours in the summary: auto, always, never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_COLOR", hide_env = true)]
@@ -450,54 +471,52 @@ const NIGHTLY_EXAMPLES: &str = "\
 Examples:
   mailsleuth nightly                        the host's usual mail logs
   mailsleuth nightly --mail-to postmaster /var/log/exim4
-  mailsleuth nightly --state /tmp/try --always logs/
+  mailsleuth nightly --state ./try --always logs/
 
-Run it once a night, or as often as you like: it takes what is new since the
-last run, whatever the files are called by now, and prints nothing unless a
-finding reaches --alert.
-
-Exit status: 0 done; 1 failed, the archive is as it was; 2 usage; 3 done, but
-an input was damaged or could not be read; 10 no mail log line was ever found;
-11 another run holds the lock.";
+Run it as often as you like: it takes what is new since the last run, and
+prints nothing unless a finding reaches --alert. Status: 0 done; 1 failed, the
+archive is as it was; 2 usage; 3 done, but an input was damaged; 10 no mail log
+line was ever found; 11 another run holds the lock.";
 
 #[derive(Debug, Args)]
 pub struct NightlyArgs {
-    /// Files, directories and quoted globs; default: --logs, else the host's usual mail logs
+    /// As for `analyze`; files and directories only
     #[arg(value_name = "PATH")]
     pub paths: Vec<String>,
 
-    /// The same for the config file
+    /// The same, for the config file
     #[arg(long, value_name = "LIST", value_delimiter = ',', env = "MAILSLEUTH_LOGS", hide_env = true)]
     pub logs: Vec<String>,
 
-    /// Directory of the archive
+    /// The archive
     #[arg(long, value_name = "DIR", default_value = STATE, env = "MAILSLEUTH_STATE", hide_env = true)]
     pub state: PathBuf,
 
-    /// Tell of findings from this severity on
+    /// Least severity that is told
     #[arg(
         long,
         value_name = "SEVERITY",
         value_enum,
         default_value = "medium",
+        hide_possible_values = true,
         env = "MAILSLEUTH_ALERT",
         hide_env = true
     )]
     pub alert: SeverityArg,
 
-    /// Tell something even when there is nothing to tell
+    /// Tell that there is nothing to tell, too
     #[arg(long, env = "MAILSLEUTH_ALWAYS", hide_env = true, value_parser = BoolishValueParser::new())]
     pub always: bool,
 
-    /// Mail it to these addresses instead of printing it
+    /// Mail it instead of printing it
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',', env = "MAILSLEUTH_MAIL_TO", hide_env = true)]
     pub mail_to: Vec<String>,
 
-    /// When to tell: now; later, for another run; or tell only what an earlier run left
-    #[arg(long, value_enum, default_value_t = DeliverArg::Now, env = "MAILSLEUTH_DELIVER", hide_env = true)]
+    /// Tell it now, later, or only what a run left
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = DeliverArg::Now, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_DELIVER", hide_env = true)]
     pub deliver: DeliverArg,
 
-    /// Program that takes the mail
+    /// Takes the mail
     #[arg(
         long,
         value_name = "FILE",
@@ -507,11 +526,11 @@ pub struct NightlyArgs {
     )]
     pub sendmail: PathBuf,
 
-    /// Write metrics for node-exporter's textfile collector
+    /// Metrics for node-exporter's textfile collector
     #[arg(long, value_name = "FILE", env = "MAILSLEUTH_PROM", hide_env = true)]
     pub prom: Option<PathBuf>,
 
-    /// Days that are looked at for findings, up to the newest line
+    /// Days up to the end that are judged
     #[arg(
         long,
         value_name = "DAYS",
@@ -522,49 +541,19 @@ pub struct NightlyArgs {
     )]
     pub window: u16,
 
-    /// Days that the archive keeps; 0 for all
+    /// Days that are kept; 0 for all
     #[arg(long, value_name = "DAYS", default_value_t = 400, env = "MAILSLEUTH_KEEP", hide_env = true)]
     pub keep: u16,
 
-    /// Size of the archive from which on its oldest days go: 500M, 20G; 0 for no limit
-    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size, env = "MAILSLEUTH_MAX_SIZE", hide_env = true)]
+    /// Size, as 20G, at which the oldest days go; 0: never
+    #[arg(long, value_name = "SIZE", default_value = "0", hide_default_value = true, value_parser = size, env = "MAILSLEUTH_MAX_SIZE", hide_env = true)]
     pub max_size: u64,
 
-    /// Formats of the night's reports
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_enum,
-        value_delimiter = ',',
-        default_value = "csv,parquet,html",
-        env = "MAILSLEUTH_FORMAT",
-        hide_env = true
-    )]
-    pub format: Vec<FormatArg>,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 
-    /// Zone of stamps that carry none (IANA name); default: this machine's
-    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
-    pub timezone: Option<String>,
-
-    /// Read only the lines of one mail server
-    #[arg(long, value_enum, default_value_t = MtaArg::Auto, env = "MAILSLEUTH_MTA", hide_env = true)]
-    pub mta: MtaArg,
-
-    /// Count one user on several hosts as one identity
-    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = BoolishValueParser::new())]
-    pub merge_hosts: bool,
-
-    /// Threads; default: one per core
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
-    pub threads: Option<u16>,
-
-    /// Rules of your own, before the built-in ones
-    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
-    pub rules: Vec<PathBuf>,
-
-    /// Database that tells countries or AS numbers of addresses, in MaxMind's format; may be given more than once
-    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_MMDB", hide_env = true, value_delimiter = ',')]
-    pub mmdb: Vec<PathBuf>,
+    #[command(flatten)]
+    pub making: MakingArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -622,7 +611,7 @@ impl NightlyArgs {
     /// # Errors
     /// [`Error::Usage`] for a zone that does not exist; [`Error::NoMailLines`] when there is nothing to read.
     pub fn plan(self, detection: detect::Settings) -> Result<NightlyPlan> {
-        let (zone, zone_name) = zone(self.timezone.as_deref())?;
+        let (zone, zone_name) = zone(self.reading.timezone.as_deref())?;
         let named = if self.paths.is_empty() { self.logs } else { self.paths };
         if named.iter().any(|path| path == "-") {
             return Err(Error::Usage("nightly reads files, not standard input: it goes on where it ended".into()));
@@ -632,7 +621,7 @@ impl NightlyArgs {
         {
             return Err(Error::Usage(format!("--mail-to {address}: no mail address")));
         }
-        let (formats, writes_page) = formats(&self.format);
+        let (formats, writes_page) = formats(&self.making.format);
         Ok(NightlyPlan {
             paths: if named.is_empty() && self.deliver != DeliverArg::Only { usual_logs()? } else { named },
             has_own_state: self.state != *STATE,
@@ -650,11 +639,11 @@ impl NightlyArgs {
             writes_page,
             zone,
             zone_name,
-            mta: self.mta.mta(),
-            merges_hosts: self.merge_hosts,
-            threads: threads(self.threads),
-            mmdb: self.mmdb,
-            rules: self.rules,
+            mta: self.reading.mta.mta(),
+            merges_hosts: self.making.merge_hosts,
+            threads: threads(self.making.threads),
+            mmdb: self.making.mmdb,
+            rules: self.making.rules,
             detection,
         })
     }
@@ -664,17 +653,13 @@ const REPORT_EXAMPLES: &str = "\
 Examples:
   mailsleuth report --since yesterday --out today
   mailsleuth report --identity cy@example.org --since 7d --events
-  mailsleuth report --provider microsoft --category rate-limited --format csv
 
-Times: 2026-11-21, 2026-11-21T06:00:00Z, today, yesterday, 7d or -36h (back
-from now). A message counts at the moment it came in. Findings are those of
-all mail in that time; --identity, --host and the others pick among them.
-
-Exit status: as of analyze.";
+Times: 2026-11-21, 2026-11-21T06:00:00Z, today, yesterday, 7d or -36h ago.
+Findings are those of all mail in that time. Status: as of analyze.";
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Directory of the archive
+    /// The archive
     #[arg(long, value_name = "DIR", default_value = STATE, env = "MAILSLEUTH_STATE", hide_env = true)]
     pub state: PathBuf,
 
@@ -686,11 +671,11 @@ pub struct ReportArgs {
     #[arg(short = 'U', long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<String>,
 
-    /// Only this identity: a login, user, client or sender
+    /// Only this login, local user, client or sender
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
 
-    /// Only this kind of identity: sasl, uid, client, sender or null
+    /// Only this kind: sasl, uid, client, sender, null
     #[arg(long, value_name = "KIND")]
     pub kind: Option<String>,
 
@@ -702,7 +687,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub recipient: Option<String>,
 
-    /// Only mail from this envelope sender or its domain
+    /// Only mail from this envelope sender or domain
     #[arg(long, value_name = "ADDRESS")]
     pub sender: Option<String>,
 
@@ -710,88 +695,31 @@ pub struct ReportArgs {
     #[arg(long, value_name = "IP")]
     pub client: Option<String>,
 
-    /// Only reasons of this category, and who had them
+    /// Only reasons of this category
     #[arg(long, value_name = "ID")]
     pub category: Option<String>,
 
-    /// Only reasons that this provider gave, and who had them
+    /// Only reasons that this provider gave
     #[arg(long, value_name = "ID")]
     pub provider: Option<String>,
 
-    /// Only reasons for this: deferred, bounced, expired, rejected, tempfailed
+    /// Only reasons for deferred, bounced, rejected...
     #[arg(long, value_name = "ACTION")]
     pub action: Option<String>,
 
-    /// Only reasons of this direction: outbound, inbound, local
+    /// Only reasons for outbound, inbound or local mail
     #[arg(long, value_name = "WHICH")]
     pub direction: Option<String>,
 
-    /// Directory the reports are written to
-    #[arg(
-        short,
-        long,
-        value_name = "DIR",
-        default_value = "mailsleuth-report",
-        env = "MAILSLEUTH_OUT",
-        hide_env = true
-    )]
-    pub out: PathBuf,
-
-    /// Formats of the tables
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_enum,
-        value_delimiter = ',',
-        default_value = "csv,parquet,html",
-        env = "MAILSLEUTH_FORMAT",
-        hide_env = true
-    )]
-    pub format: Vec<FormatArg>,
-
-    /// Also write the events table
-    #[arg(long, env = "MAILSLEUTH_EVENTS", hide_env = true, value_parser = BoolishValueParser::new())]
-    pub events: bool,
-
-    /// Zone of --since and --until; default: this machine's
+    /// Zone of --since and --until, as Europe/Berlin
     #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
     pub timezone: Option<String>,
 
-    /// Count one user on several hosts as one identity
-    #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = BoolishValueParser::new())]
-    pub merge_hosts: bool,
+    #[command(flatten)]
+    pub showing: ShowingArgs,
 
-    /// Exit with status 4 when a finding is at least this severe
-    #[arg(long, value_name = "SEVERITY", value_enum, env = "MAILSLEUTH_FAIL_ON", hide_env = true)]
-    pub fail_on: Option<SeverityArg>,
-
-    /// Threads; default: one per core
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
-    pub threads: Option<u16>,
-
-    /// Rules of your own, before the built-in ones
-    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
-    pub rules: Vec<PathBuf>,
-
-    /// Database that tells countries or AS numbers of addresses, in MaxMind's format; may be given more than once
-    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_MMDB", hide_env = true, value_delimiter = ',')]
-    pub mmdb: Vec<PathBuf>,
-
-    /// Pseudonyms for whom: off, recipients, all
-    #[arg(long, value_name = "WHO", value_enum, default_value_t = PrivacyArg::Off, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PRIVACY", hide_env = true)]
-    pub privacy: PrivacyArg,
-
-    /// Colours in the summary: auto, always, never
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_COLOR", hide_env = true)]
-    pub color: ColorArg,
-
-    /// No summary and no warnings, errors only
-    #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
-    pub quiet: bool,
-
-    /// Print summary.json instead of the text summary
-    #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = BoolishValueParser::new())]
-    pub json: bool,
+    #[command(flatten)]
+    pub making: MakingArgs,
 }
 
 /// Which mail, and which rows of the tables.
@@ -858,8 +786,8 @@ impl ReportArgs {
             action: one_of("--action", self.action, Action::ALL, Action::word)?,
             direction: one_of("--direction", self.direction, Direction::ALL, Direction::word)?,
         };
-        let (formats, writes_page) = formats(&self.format);
-        if self.events && formats.iter().all(|format| *format == Format::Json) {
+        let (formats, writes_page) = formats(&self.making.format);
+        if self.showing.events && formats.iter().all(|format| *format == Format::Json) {
             return Err(Error::Usage("--events are written as csv or parquet: add one of them to --format".into()));
         }
         Ok(ReportPlan {
@@ -867,26 +795,26 @@ impl ReportArgs {
             filter,
             output: Plan {
                 paths: Vec::new(),
-                out: self.out,
+                out: self.showing.out,
                 formats,
                 writes_page,
-                events: self.events,
+                events: self.showing.events,
                 zone,
                 zone_name,
                 year: None,
                 mta: None,
-                merges_hosts: self.merge_hosts,
-                fail_on: self.fail_on.map(SeverityArg::severity),
-                threads: threads(self.threads),
-                mmdb: self.mmdb,
-                rules: self.rules,
+                merges_hosts: self.making.merge_hosts,
+                fail_on: self.showing.fail_on.map(SeverityArg::severity),
+                threads: threads(self.making.threads),
+                mmdb: self.making.mmdb,
+                rules: self.making.rules,
                 detection,
-                privacy: self.privacy.privacy(),
+                privacy: self.showing.privacy.privacy(),
                 state: self.state,
-                quiet: self.quiet,
+                quiet: self.showing.quiet,
                 progress: false,
-                look: look(self.color),
-                json: self.json,
+                look: look(self.showing.color),
+                json: self.showing.json,
             },
         })
     }
@@ -972,7 +900,7 @@ pub struct AcceptArgs {
     #[arg(long, conflicts_with_all = ["list", "why", "until"])]
     pub remove: bool,
 
-    /// Directory of the archive
+    /// The archive
     #[arg(long, value_name = "DIR", default_value = STATE, env = "MAILSLEUTH_STATE", hide_env = true)]
     pub state: PathBuf,
 }
@@ -1073,34 +1001,34 @@ impl AnalyzeArgs {
     /// # Errors
     /// [`Error::Usage`] for a zone that does not exist; [`Error::NoMailLines`] when there is nothing to read.
     pub fn plan(self, detection: detect::Settings) -> Result<Plan> {
-        let (zone, zone_name) = zone(self.timezone.as_deref())?;
+        let (zone, zone_name) = zone(self.reading.timezone.as_deref())?;
         let paths = if self.paths.is_empty() { usual_logs()? } else { self.paths };
-        let (formats, writes_page) = formats(&self.format);
-        if self.events && formats.iter().all(|format| *format == Format::Json) {
+        let (formats, writes_page) = formats(&self.making.format);
+        if self.showing.events && formats.iter().all(|format| *format == Format::Json) {
             return Err(Error::Usage("--events are written as csv or parquet: add one of them to --format".into()));
         }
         Ok(Plan {
             paths,
-            out: self.out,
+            out: self.showing.out,
             formats,
             writes_page,
-            events: self.events,
+            events: self.showing.events,
             zone,
             zone_name,
             year: self.year,
-            mta: self.mta.mta(),
-            merges_hosts: self.merge_hosts,
-            fail_on: self.fail_on.map(SeverityArg::severity),
-            threads: threads(self.threads),
-            rules: self.rules,
-            mmdb: self.mmdb,
+            mta: self.reading.mta.mta(),
+            merges_hosts: self.making.merge_hosts,
+            fail_on: self.showing.fail_on.map(SeverityArg::severity),
+            threads: threads(self.making.threads),
+            rules: self.making.rules,
+            mmdb: self.making.mmdb,
             detection,
-            privacy: self.privacy.privacy(),
+            privacy: self.showing.privacy.privacy(),
             state: self.state.unwrap_or_else(usual_state),
-            quiet: self.quiet,
+            quiet: self.showing.quiet,
             progress: self.progress == ProgressArg::Auto,
-            look: look(self.color),
-            json: self.json,
+            look: look(self.showing.color),
+            json: self.showing.json,
         })
     }
 }

@@ -266,8 +266,14 @@ mod tests {
         let Ok(Cli { command: cli::Command::Analyze(args), .. }) = parsed(text, &["analyze", "-j", "1", "x"]) else {
             panic!()
         };
-        assert_eq!((args.timezone.as_deref(), args.events, args.threads), (Some("Europe/Berlin"), true, Some(1)));
-        assert_eq!((args.format, args.rules), (vec![cli::FormatArg::Csv, cli::FormatArg::Json], vec!["a.toml".into()]));
+        assert_eq!(
+            (args.reading.timezone.as_deref(), args.showing.events, args.making.threads),
+            (Some("Europe/Berlin"), true, Some(1))
+        );
+        assert_eq!(
+            (args.making.format, args.making.rules),
+            (vec![cli::FormatArg::Csv, cli::FormatArg::Json], vec!["a.toml".into()])
+        );
         let Ok(Cli { command: cli::Command::Classify(args), .. }) = parsed(text, &["classify", "x"]) else { panic!() };
         assert_eq!(args.rules, [PathBuf::from("a.toml")]);
     }
