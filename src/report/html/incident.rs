@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 use serde_json::Value;
 
 use super::chart::{self, Axis, OUTCOMES, Series, Stack};
 use super::words::{count, dated, harmless, log, many, moment, shortened};
-use super::{Page, room};
+use super::{Page, fitting, room};
 use crate::aggregate::{Outcomes, SenderProfile, Visits};
 use crate::classify::Category;
 use crate::detect::Finding;
@@ -25,8 +25,6 @@ const LEAST_STORY: usize = 40;
 const MANY: usize = 12;
 /// Rows of each small table of an incident.
 const ROWS: usize = 12;
-/// The least room that an incident's details want.
-const LEAST_ROOM: usize = 2_000;
 
 /// What an identity is called.
 pub(super) fn kind_word(profile: &SenderProfile) -> &'static str {
@@ -62,11 +60,9 @@ fn anchor(page: &Page<'_>, incident: &Incident<'_>) -> String {
 
 /// One line for each incident, the worst first; `told` of them are told of in full further down.
 pub(super) fn stories(page: &Page<'_>, incidents: &[Incident<'_>], told: usize) -> Markup {
-    let mut items = String::new();
-    let mut shown = 0;
-    for (at, incident) in incidents.iter().enumerate() {
-        let Some(worst) = incident.findings.first() else { continue };
-        let item = html! {
+    let items = incidents.iter().enumerate().filter_map(|(at, incident)| {
+        let worst = incident.findings.first()?;
+        Some(html! {
             li.story {
                 (badge(worst))
                 div {
@@ -75,16 +71,11 @@ pub(super) fn stories(page: &Page<'_>, incidents: &[Incident<'_>], told: usize) 
                     @if incident.findings.len() > 1 { p.also { "Also: " (others(incident)) "." } }
                 }
             }
-        }
-        .into_string();
-        if items.len() + item.len() > room::STORIES {
-            break;
-        }
-        items.push_str(&item);
-        shown += 1;
-    }
+        })
+    });
+    let (items, shown) = fitting(items, room::STORIES);
     html! {
-        ol.stories.filterable.many[shown > MANY] tabindex=[(shown > MANY).then_some("0")] data-what="incidents" { (PreEscaped(items)) }
+        ol.stories.filterable.many[shown > MANY] tabindex=[(shown > MANY).then_some("0")] data-what="incidents" { (items) }
         (page.rest(shown, incidents.len(), "incident", "findings"))
     }
 }
@@ -125,21 +116,10 @@ fn others(incident: &Incident<'_>) -> String {
 
 /// The incidents in full, as many as there is room for, and how many that are.
 pub(super) fn details(page: &Page<'_>, incidents: &[Incident<'_>], axis: Axis) -> (Markup, usize) {
-    let mut articles = String::new();
-    let mut told = 0;
-    for incident in incidents {
-        if articles.len() + LEAST_ROOM > room::INCIDENTS {
-            break;
-        }
-        let article = article(page, incident, axis).into_string();
-        if articles.len() + article.len() > room::INCIDENTS {
-            break;
-        }
-        articles.push_str(&article);
-        told += 1;
-    }
+    let articles = incidents.iter().map(|incident| article(page, incident, axis));
+    let (articles, told) = fitting(articles, room::INCIDENTS);
     let rest = page.rest(told, incidents.len(), "incident", "findings");
-    (html! { (PreEscaped(articles)) (rest) }, told)
+    (html! { (articles) (rest) }, told)
 }
 
 fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {

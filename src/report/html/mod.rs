@@ -43,6 +43,20 @@ mod room {
     pub const INPUT: usize = 40_000;
 }
 
+/// The first parts, as many as fit into `room` bytes, and how many these are.
+fn fitting(parts: impl Iterator<Item = Markup>, room: usize) -> (Markup, usize) {
+    let mut text = String::new();
+    let mut shown = 0;
+    for part in parts {
+        if text.len() + part.0.len() > room {
+            break;
+        }
+        text.push_str(&part.0);
+        shown += 1;
+    }
+    (PreEscaped(text), shown)
+}
+
 /// All that the page tells of.
 pub struct Page<'a> {
     pub summary: &'a Summary,

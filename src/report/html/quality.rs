@@ -1,11 +1,12 @@
 //! How far the report can be relied on: what was read, what is missing, what was not understood.
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::chart::percent;
 use super::words::{count, harmless, log, many, moment, shortened};
-use super::{Page, room};
+use super::{Page, fitting, room};
 use crate::framing::year::YearSource;
+use crate::report::summary::InputSummary;
 use crate::tally::Shapes;
 
 /// Templates, problems and files that are listed.
@@ -180,10 +181,8 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
 
 fn inputs(page: &Page<'_>) -> Markup {
     let all = &page.summary.inputs;
-    let mut rows = String::new();
-    let mut shown = 0;
-    for input in all {
-        let row = html! {
+    let row = |input: &InputSummary| {
+        html! {
             tr {
                 th scope="row" { span.name { (log(input.name.as_bytes(), TEXT)) } }
                 td.n { (count(input.lines)) }
@@ -194,13 +193,8 @@ fn inputs(page: &Page<'_>) -> Markup {
                 td.n { @if input.left_out > 0 { (count(input.left_out)) } }
             }
         }
-        .into_string();
-        if rows.len() + row.len() > room::INPUT {
-            break;
-        }
-        rows.push_str(&row);
-        shown += 1;
-    }
+    };
+    let (rows, shown) = fitting(all.iter().map(row), room::INPUT);
     html! {
         div.wide tabindex="0" {
             table {
@@ -209,7 +203,7 @@ fn inputs(page: &Page<'_>) -> Markup {
                     th scope="col" { "input" } th.n scope="col" { "lines" } th.n scope="col" { "of a mail server" } th scope="col" { "first" }
                     th scope="col" { "last" } th scope="col" { "year from" } th.n scope="col" { "lines in another input too" }
                 } }
-                tbody { (PreEscaped(rows)) }
+                tbody { (rows) }
             }
         }
         @if shown < all.len() { p.rest { (count(shown as u64)) " of " (many(all.len() as u64, "input")) " shown, the rest in " code { "summary.json" } "." } }

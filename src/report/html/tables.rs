@@ -4,12 +4,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::chart::{self, Axis, Series, Stack};
 use super::incident::{kind_title, kind_word};
 use super::words::{count, log, moment};
-use super::{Page, room};
+use super::{Page, fitting, room};
 use crate::aggregate::{Receiver, ReceiverHour};
 use crate::classify::{Category, Party};
 use crate::correlate::Octets;
@@ -26,22 +26,13 @@ struct Head(&'static str, bool, &'static str);
 
 /// A table with the rows that fit into `room` bytes, and how many these are.
 fn table(id: &str, caption: &str, heads: &[Head], room: usize, rows: impl Iterator<Item = Markup>) -> (Markup, usize) {
-    let mut body = String::new();
-    let mut shown = 0;
-    for row in rows {
-        let row = row.into_string();
-        if body.len() + row.len() > room {
-            break;
-        }
-        body.push_str(&row);
-        shown += 1;
-    }
+    let (body, shown) = fitting(rows, room);
     let markup = html! {
         div.wide.tall tabindex="0" role="region" aria-label=(caption) {
             table.sortable.filterable id=(id) data-what="rows" {
                 caption { (caption) }
                 thead { tr { @for Head(name, is_number, meaning) in heads { th.n[*is_number] scope="col" title=(meaning) { (name) } } } }
-                tbody { (PreEscaped(body)) }
+                tbody { (body) }
             }
         }
     };
