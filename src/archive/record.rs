@@ -11,7 +11,7 @@ use zstd::stream::{read::Decoder, write::Encoder};
 
 use super::manifest::{FileEntry, Part, VERSION};
 use crate::correlate::{AuthFailure, Message, Rejection};
-use crate::mail::time::Timestamp;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
 const MAGIC: [u8; 4] = *b"MSRC";
 /// Days whose files are open at one time.
@@ -42,17 +42,6 @@ pub enum RecordRef<'a> {
 impl RecordRef<'_> {
     /// The moment that decides on which day it stands.
     fn at(&self) -> Timestamp {
-        match self {
-            Self::Message(message) => message.first_seen,
-            Self::Rejection(rejection) => rejection.at,
-            Self::AuthFailure(failure) => failure.at,
-        }
-    }
-}
-
-impl Record {
-    /// The moment that decides whether a report from one moment to another holds it.
-    pub const fn at(&self) -> Timestamp {
         match self {
             Self::Message(message) => message.first_seen,
             Self::Rejection(rejection) => rejection.at,
@@ -173,11 +162,16 @@ impl Records {
 
 /// A file's name in the archive: `events/date=2026-11-21/host=mx1/g000012-1.parquet`.
 pub fn file_path(part: &str, day: i64, host: Option<&str>, generation: u64, number: u32, end: &str) -> String {
-    let date = Timestamp::from_seconds(day.saturating_mul(86_400)).to_string();
-    let date = date.split('T').next().unwrap_or_default();
+    let date = date_partition(day);
     let host = host.map_or(String::new(), |host| format!("/host={}", partition_value(host)));
     let number = if number > 0 { format!("-{number}") } else { String::new() };
-    format!("{part}/date={date}{host}/g{generation:06}{number}.{end}")
+    format!("{part}/{date}{host}/g{generation:06}{number}.{end}")
+}
+
+/// The directory of a UTC day since 1970: `date=2026-11-21`.
+pub fn date_partition(day: i64) -> String {
+    let start = Timestamp::from_seconds(day.saturating_mul(SECONDS_PER_DAY)).to_string();
+    format!("date={}", start.split('T').next().unwrap_or_default())
 }
 
 /// A value as it stands in a directory's name, as Hive and Spark write it: what is no letter, digit, `.`, `_` or `-` as

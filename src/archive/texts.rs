@@ -85,14 +85,6 @@ impl Texts {
         self.0.iter()
     }
 
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// What of this file was not read yet. Costs time in proportion to the file only where it is packed and was not seen
     /// in this state before.
     ///

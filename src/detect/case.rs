@@ -33,6 +33,28 @@ pub(super) struct Guesses {
     pub last: Option<Timestamp>,
 }
 
+/// Vain tries at each login from each network, with the moment of the first.
+type TriedFrom<'a> = BTreeMap<(&'a [u8], IpAddr), (u64, Timestamp)>;
+
+/// Notes what some addresses, together, tried at one login.
+fn note<'a>(
+    guesses: &mut BTreeMap<&'a [u8], Guesses>,
+    tried_from: &mut TriedFrom<'a>,
+    login: &'a [u8],
+    tries: &Tries,
+    ips: impl Iterator<Item = IpAddr>,
+) {
+    let known = guesses.entry(login).or_default();
+    known.failures += tries.failures;
+    known.first = Some(known.first.map_or(tries.first, |first| first.min(tries.first)));
+    known.last = known.last.max(Some(tries.last));
+    for ip in ips {
+        known.ips.insert(ip);
+        let from = tried_from.entry((login, network(ip))).or_insert((0, tries.first));
+        *from = (from.0 + tries.failures, from.1.min(tries.first));
+    }
+}
+
 /// Vain tries of one client at one login, of a domain whose people never sent from the client's network.
 pub(super) struct Guess<'a> {
     pub client: IpAddr,
@@ -45,7 +67,7 @@ pub(super) struct Guess<'a> {
 /// What all identities together tell about each.
 pub(super) struct Surroundings<'a> {
     pub around: &'a Around,
-    pub history: Option<&'a History>,
+    pub history: &'a History,
     /// Logins that sent mail from each client network, with their recipients there.
     logins_of: LoginsOf<'a>,
     /// Of each network and login domain: how many logins of it send ordinary mail from there.
@@ -54,8 +76,7 @@ pub(super) struct Surroundings<'a> {
     suspects: BTreeMap<IpAddr, Vec<&'a SenderProfile>>,
     /// By login, over all clients.
     guesses: BTreeMap<&'a [u8], Guesses>,
-    /// Vain tries at each login from each network, with the moment of the first.
-    tried_from: BTreeMap<(&'a [u8], IpAddr), (u64, Timestamp)>,
+    tried_from: TriedFrom<'a>,
     /// By domain of the logins, with the client that tried most.
     guessed_domains: BTreeMap<&'a [u8], (Vec<Guess<'a>>, &'a SenderProfile)>,
     /// What all clients of a network tried: recipients refused as unknown, recipients taken, and the client with the most.
@@ -80,6 +101,7 @@ impl<'a> Surroundings<'a> {
     pub(super) fn new(
         profiles: &'a [SenderProfile],
         around: &'a Around,
+        history: &'a History,
         places: &'a Places,
         own_networks: &'a [IpNetwork],
     ) -> Self {
@@ -88,7 +110,7 @@ impl<'a> Surroundings<'a> {
         let mut suspects: BTreeMap<IpAddr, Vec<&SenderProfile>> = BTreeMap::new();
         let mut guesses: BTreeMap<&[u8], Guesses> = BTreeMap::new();
         let mut guessing: BTreeMap<IpAddr, Guessing<'_>> = BTreeMap::new();
-        let mut tried_from: BTreeMap<(&[u8], IpAddr), (u64, Timestamp)> = BTreeMap::new();
+        let mut tried_from = TriedFrom::new();
         for profile in profiles {
             if profile.kind == IdentityKind::Sasl {
                 for (network, used) in &profile.networks {
@@ -121,25 +143,11 @@ impl<'a> Surroundings<'a> {
                 }
             }
             for (login, tries) in &visits.logins {
-                let known = guesses.entry(login).or_default();
-                known.failures += tries.failures;
-                known.ips.extend(&profile.client_ips);
-                known.first = Some(known.first.map_or(tries.first, |first| first.min(tries.first)));
-                known.last = known.last.max(Some(tries.last));
-                for ip in &profile.client_ips {
-                    let from = tried_from.entry((login, network(*ip))).or_insert((0, tries.first));
-                    *from = (from.0 + tries.failures, from.1.min(tries.first));
-                }
+                note(&mut guesses, &mut tried_from, login, tries, profile.client_ips.iter().copied());
             }
         }
         for (client, login, tries) in &around.few_tries {
-            let known = guesses.entry(login).or_default();
-            known.failures += tries.failures;
-            known.ips.insert(*client);
-            known.first = Some(known.first.map_or(tries.first, |first| first.min(tries.first)));
-            known.last = known.last.max(Some(tries.last));
-            let from = tried_from.entry((login, network(*client))).or_insert((0, tries.first));
-            *from = (from.0 + tries.failures, from.1.min(tries.first));
+            note(&mut guesses, &mut tried_from, login, tries, std::iter::once(*client));
         }
         let guessed_domains = guessed_domains(profiles, around, &logins_of);
         let campaigns = campaigns(profiles);
@@ -151,7 +159,7 @@ impl<'a> Surroundings<'a> {
         }
         Self {
             around,
-            history: None,
+            history,
             logins_of,
             offices,
             suspects,
@@ -247,7 +255,7 @@ impl<'a> Case<'a> {
 
     /// What this identity did before the days that are looked at.
     pub(super) fn past(&self) -> Option<&'a Past> {
-        self.surroundings.history?.of(self.profile.kind, &self.profile.name)
+        self.surroundings.history.of(self.profile.kind, &self.profile.name)
     }
 
     pub(super) fn around(&self) -> &'a Around {

@@ -266,8 +266,7 @@ pub fn check(
     settings: &Settings,
     places: &Places,
 ) -> Vec<Vec<Finding>> {
-    let mut surroundings = Surroundings::new(profiles, around, places, &settings.own_networks);
-    surroundings.history = Some(history);
+    let surroundings = Surroundings::new(profiles, around, history, places, &settings.own_networks);
     profiles
         .par_iter()
         .map(|profile| {

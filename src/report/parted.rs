@@ -85,7 +85,7 @@ impl Parted {
         let Some(open) = self.open.get_mut(&key) else { return Ok(()) };
         let before = open.table.waiting();
         open.table.push(row);
-        self.waiting = self.waiting + open.table.waiting() - before.min(self.waiting + open.table.waiting());
+        self.waiting = (self.waiting + open.table.waiting()).saturating_sub(before);
         if self.waiting >= ROWS
             && let Some(most) = self.open.values_mut().max_by_key(|open| open.table.waiting())
         {

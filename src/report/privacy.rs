@@ -60,18 +60,22 @@ struct Known<'a> {
 }
 
 impl Pseudonyms {
-    /// With the key of a state directory, which is made with its key where it is not there yet.
+    /// With the key of a state directory, which is made with its key where it is not there yet; `None` where nobody is
+    /// hidden.
     ///
     /// # Errors
     /// [`Error::Usage`] for a directory or key that cannot be made or read, or that others may read.
-    pub fn new(privacy: Privacy, state: &Path, classifier: &Classifier) -> Result<Self> {
+    pub fn new(privacy: Privacy, state: &Path, classifier: &Classifier) -> Result<Option<Self>> {
+        if privacy == Privacy::Off {
+            return Ok(None);
+        }
         let path = state.join(KEY_FILE);
         let key = key(state, &path).map_err(|error| {
             Error::Usage(format!("{}: cannot use the key of --privacy: {error}; give --state", path.display()))
         })?;
         let providers = classifier.providers().iter().flat_map(|provider| provider.hosts().iter().cloned());
         let zones = classifier.lists().iter().map(|list| list.id().to_string());
-        Self::with_key(&key, privacy == Privacy::All, providers.chain(zones).collect())
+        Self::with_key(&key, privacy == Privacy::All, providers.chain(zones).collect()).map(Some)
     }
 
     fn with_key(key: &[u8], hides_all: bool, public: BTreeSet<String>) -> Result<Self> {

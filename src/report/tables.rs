@@ -280,14 +280,6 @@ impl Rows {
         Ok(Self { frame })
     }
 
-    pub fn len(&self) -> usize {
-        self.frame.height()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.frame.height() == 0
-    }
-
     /// The texts of a column; empty where unknown.
     pub fn texts(&self, name: &str) -> Vec<String> {
         let column = self.frame.column(name).and_then(|column| column.str().cloned());

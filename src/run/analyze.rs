@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::Outcome;
 use super::hints::LogHints;
 use super::scan::{Consumer, Item, LastLines, ParsedBlock, counted, repeated_item, scan};
 use super::sources::{Ordered, Selection, select};
+use super::{Outcome, WANTED_LOG, now_s, pool, said};
 use crate::aggregate::{Around, Profiles};
 use crate::archive::record::{RecordRef, Records};
 use crate::classify::{Category, Classifier, Lists, Refusal, Scratch, Verdict};
@@ -34,7 +34,7 @@ use crate::mail::status::{Action, Mta, Stage};
 use crate::places::Places;
 use crate::report::events::Events;
 use crate::report::history::Days;
-use crate::report::privacy::{Privacy, Pseudonyms};
+use crate::report::privacy::Pseudonyms;
 use crate::report::publish::Aside;
 use crate::report::summary::{InputSummary, Summary};
 use crate::report::tables::{Format, Table};
@@ -51,22 +51,15 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
     }
     let places = Places::open(&plan.mmdb)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed());
     let aside = Aside::new(&plan.out)?;
     let read = BytesRead::default();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads)
-        .build()
-        .map_err(|error| Error::Usage(format!("--threads {}: {error}", plan.threads)))?;
+    let pool = pool(plan.threads)?;
     let (classifier, selection) = pool.join(
         || super::rules::classifier(&plan.rules),
-        || select(source::find(&plan.paths), &plan.zone, plan.year, now, &read),
+        || select(source::find(&plan.paths), &plan.zone, plan.year, now_s(), &read),
     );
     let classifier = classifier?;
-    let pseudonyms = match plan.privacy {
-        Privacy::Off => None,
-        privacy => Some(Arc::new(Pseudonyms::new(privacy, &plan.state, &classifier)?)),
-    };
+    let pseudonyms = Pseudonyms::new(plan.privacy, &plan.state, &classifier)?.map(Arc::new);
     let events = match plan.events {
         true => Some(begin_events(plan, &aside, &selection.inputs, pseudonyms.clone())?),
         false => None,
@@ -410,27 +403,22 @@ impl Stages<'_> {
             privacy: plan.privacy,
             rows: Vec::new(),
         };
-        // They are for who runs the program, not for whom the report is shown to.
-        let warnings = summary.warnings();
-        if let Some(pseudonyms) = pseudonyms {
-            pseudonyms.hide(&mut judged, &mut self.judge.hosts, &mut around, &mut summary);
-        }
-        let hosts = &self.judge.hosts;
-        let event_rows = event_rows.map(|rows| (schema::EVENTS.name, rows));
         let report = Report {
-            judged: &judged,
-            hosts,
-            around: &around,
+            judged: &mut judged,
+            hosts: &mut self.judge.hosts,
+            around: &mut around,
+            summary: &mut summary,
             classifier: self.judge.classifier,
             formats: &plan.formats,
             writes_page: plan.writes_page,
+            pseudonyms,
         };
-        let json = report.write(&aside, &mut summary, event_rows)?;
+        let said = report.write(&aside, event_rows)?;
         if let Some(signal) = interrupted(&self.front.signal) {
             return Err(Error::Interrupted { signal });
         }
         let published = aside.publish(&our_files())?;
-        let outcome = outcome(plan, &summary, &judged, hosts, Said { json, warnings }, &published);
+        let outcome = outcome(plan, &summary, &judged, &self.judge.hosts, said, &published);
         // The program ends: to give back every text by itself would take a twentieth of the time.
         std::mem::forget((judged, around));
         Ok(outcome)
@@ -442,12 +430,7 @@ impl Stages<'_> {
             return Ok(());
         }
         let unreadable = self.front.problems.iter().filter(|p| p.is_unreadable).count();
-        let said: String = self
-            .front
-            .problems
-            .iter()
-            .map(|p| format!("{}: {}\nmailsleuth: ", crate::mail::address::printable(p.source.as_bytes()), p.what))
-            .collect();
+        let said = said(&self.front.problems);
         if unreadable > 0 && unreadable == selection.asked {
             return Err(Error::NothingReadable { said, inputs: unreadable });
         }
@@ -469,9 +452,7 @@ impl Stages<'_> {
             Some(Mta::Exim) => "Exim (--mta exim)",
             None => "Postfix or Exim",
         };
-        Err(Error::NoMailLines(format!(
-            "{said}no line of {wanted} in the input: {read}. Give the log that the mail server writes (often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog)"
-        )))
+        Err(Error::NoMailLines(format!("{said}no line of {wanted} in the input: {read}. Give {WANTED_LOG}")))
     }
 
     /// Files that the user named and that hold no line of any log: they must not pass for quiet ones.
@@ -532,28 +513,32 @@ pub(super) fn silence(allow: &[Allow], judged: &mut [Judged]) -> Vec<(Allow, u64
 
 /// All that the tables and the page are made of.
 pub(super) struct Report<'a> {
-    pub judged: &'a [Judged],
-    pub hosts: &'a HostNames,
-    pub around: &'a Around,
+    pub judged: &'a mut Vec<Judged>,
+    pub hosts: &'a mut HostNames,
+    pub around: &'a mut Around,
+    pub summary: &'a mut Summary,
     pub classifier: &'a Classifier,
     pub formats: &'a [Format],
     pub writes_page: bool,
+    pub pseudonyms: Option<&'a Pseudonyms>,
 }
 
 impl Report<'_> {
-    /// Writes tables, summary and page; fills in the summary's numbers of rows, and gives it as JSON.
-    pub fn write(
-        &self,
-        aside: &Aside,
-        summary: &mut Summary,
-        event_rows: Option<(&'static str, u64)>,
-    ) -> Result<String> {
+    /// Hides whom it shall hide, and writes tables, summary and page; fills in the summary's numbers of rows.
+    pub fn write(self, aside: &Aside, event_rows: Option<u64>) -> Result<Said> {
+        let Self { judged, hosts, around, summary, .. } = self;
+        // They are for who runs the program, not for whom the report is shown to.
+        let warnings = summary.warnings();
+        if let Some(pseudonyms) = self.pseudonyms {
+            pseudonyms.hide(judged, hosts, around, summary);
+        }
         let tables = [
-            report::findings(self.judged, self.hosts),
-            report::senders(self.judged, self.hosts),
-            report::reasons(self.judged, self.hosts, self.classifier),
+            report::findings(judged, hosts),
+            report::senders(judged, hosts),
+            report::reasons(judged, hosts, self.classifier),
         ];
         tables.par_iter().try_for_each(|table| write_table(aside, table, self.formats))?;
+        let event_rows = event_rows.map(|rows| (schema::EVENTS.name, rows));
         summary.rows = tables.iter().map(|table| (table.name(), table.rows() as u64)).chain(event_rows).collect();
         let write =
             |name: &str, text: &str| std::fs::write(aside.path().join(name), text).map_err(|e| aside.failed(name, &e));
@@ -562,15 +547,15 @@ impl Report<'_> {
         if self.writes_page {
             let page = html::page(&html::Page {
                 summary,
-                judged: self.judged,
-                hosts: self.hosts,
-                around: self.around,
+                judged,
+                hosts,
+                around,
                 classifier: self.classifier,
                 tables: self.formats.first().map(|format| format.word()),
             });
             write(html::FILE, &page)?;
         }
-        Ok(json)
+        Ok(Said { json, warnings })
     }
 }
 
@@ -701,10 +686,27 @@ impl<'c> Judge<'c> {
 
     fn verdict(&mut self, refusal: &Refusal<'_>, times: u64) -> Verdict<'c> {
         let verdict = self.classifier.classify(&mut self.scratch, refusal);
-        if verdict.category.is_unclassified() {
-            self.unclassified.add(refusal.response, times);
-        }
+        self.explained(&verdict, refusal.response, times);
         verdict
+    }
+
+    /// Counts an answer that no rule knows.
+    fn explained(&mut self, verdict: &Verdict<'_>, response: &[u8], times: u64) {
+        if verdict.category.is_unclassified() {
+            self.unclassified.add(response, times);
+        }
+    }
+
+    /// What a destination's refusal means.
+    fn answer(&mut self, mta: Mta, attempt: &Attempt) -> Verdict<'c> {
+        let permanent = attempt.action != Action::Deferred;
+        let refusal = Refusal {
+            enhanced_code: attempt.enhanced_code,
+            relay_host: &attempt.relay_host,
+            ..Refusal::told(mta, &attempt.service, permanent, &attempt.response)
+        };
+        let verdict = self.verdict(&refusal, u64::from(attempt.times));
+        if attempt.action == Action::Expired { self.expired(verdict) } else { verdict }
     }
 
     /// Of each attempt; `None` for what is no refusal.
@@ -713,33 +715,16 @@ impl<'c> Judge<'c> {
         let mut before: Option<&Attempt> = None;
         for attempt in &message.attempts {
             let is_refusal = matches!(attempt.action, Action::Deferred | Action::Bounced | Action::Expired);
-            let verdict = match before {
-                _ if !is_refusal => None,
-                // A server mostly says the same when it is tried again.
-                Some(before) if is_same_answer(before, attempt) => verdicts.last().cloned().flatten(),
-                _ => None,
-            };
-            let verdict = match verdict {
+            // A server mostly says the same when it is tried again.
+            let is_same = before.is_some_and(|before| is_same_answer(before, attempt));
+            let same = verdicts.last().filter(|_| is_same).cloned().flatten();
+            let verdict = is_refusal.then(|| match same {
                 Some(verdict) => {
-                    if verdict.category.is_unclassified() {
-                        self.unclassified.add(&attempt.response, u64::from(attempt.times));
-                    }
-                    Some(verdict)
+                    self.explained(&verdict, &attempt.response, u64::from(attempt.times));
+                    verdict
                 }
-                None => is_refusal.then(|| {
-                    let permanent = attempt.action != Action::Deferred;
-                    let refusal = Refusal {
-                        enhanced_code: attempt.enhanced_code,
-                        relay_host: &attempt.relay_host,
-                        ..Refusal::told(message.mta, &attempt.service, permanent, &attempt.response)
-                    };
-                    let verdict = self.verdict(&refusal, u64::from(attempt.times));
-                    match attempt.action {
-                        Action::Expired => self.expired(verdict),
-                        _ => verdict,
-                    }
-                }),
-            };
+                None => self.answer(message.mta, attempt),
+            });
             verdicts.push(verdict);
             before = Some(attempt);
         }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
 use indicatif::ProgressBar;
 use rayon::ThreadPool;
 
-use super::Outcome;
 use super::accept;
 use super::analyze::{Begin, Front, Judge, Report, Stages, interrupted, our_files, silence, watch};
 use super::hints::LogHints;
@@ -17,9 +18,10 @@ use super::replay::{Carry, CarryRef, LogEnd, carry, replay};
 use super::scan::scan;
 use super::sources::{Selection, select};
 use super::told::{self, Change};
+use super::{Outcome, WANTED_LOG, now_s, pool, said};
 use crate::aggregate::Around;
 use crate::archive::manifest::{FileEntry, Letter, Manifest, Part, Run, RunNote};
-use crate::archive::record::Records;
+use crate::archive::record::{Records, date_partition};
 use crate::archive::texts::{New, RUNS_KEPT, Texts};
 use crate::archive::{Archive, replace, store};
 use crate::classify::Classifier;
@@ -64,13 +66,9 @@ pub fn run(plan: &NightlyPlan, out: &mut dyn Write) -> Result<Outcome> {
     let classifier = super::rules::classifier(&plan.rules)?;
     let places = Places::open(&plan.mmdb)?;
     let archive = Archive::open(&plan.state)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads)
-        .build()
-        .map_err(|error| Error::Usage(format!("--threads {}: {error}", plan.threads)))?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed());
-    let mut night =
-        Night { plan, archive, classifier: &classifier, places: &places, pool, now, started: Instant::now() };
+    let pool = pool(plan.threads)?;
+    let (now, started) = (now_s(), Instant::now());
+    let mut night = Night { plan, archive, classifier: &classifier, places: &places, pool: &pool, now, started };
     night.show_latest()?;
     if plan.deliver != DeliverArg::Later {
         night.deliver(out)?;
@@ -78,7 +76,7 @@ pub fn run(plan: &NightlyPlan, out: &mut dyn Write) -> Result<Outcome> {
     if plan.deliver == DeliverArg::Only {
         return Ok(Outcome::default());
     }
-    let outcome = night.work();
+    let outcome = pool.install(|| night.work());
     if outcome.is_err() {
         night.archive.give_up();
     }
@@ -94,7 +92,7 @@ struct Night<'a> {
     archive: Archive,
     classifier: &'a Classifier,
     places: &'a Places,
-    pool: ThreadPool,
+    pool: &'a ThreadPool,
     /// Seconds since 1970.
     now: i64,
     started: Instant,
@@ -341,7 +339,7 @@ impl<'a> Night<'a> {
         fresh: Vec<Fresh>,
         read: Read<'a>,
         manifest: &mut Manifest,
-        signal: &std::sync::Arc<std::sync::atomic::AtomicUsize>,
+        signal: &Arc<AtomicUsize>,
         is_apart: bool,
     ) -> Result<Read<'a>> {
         let Read { judge, mut note, mut inputs, carry, hints: earlier_hints, mut reached } = read;
@@ -363,16 +361,10 @@ impl<'a> Night<'a> {
             begun.push((end.map(|end| end.last_lines).unwrap_or_default(), lines, manifest.source(&input.source.name)));
         }
         let begin = Begin { correlator, parts, inputs: begun };
-        let front = Front::new(
-            self.plan.mta,
-            &selection,
-            begin,
-            std::sync::Arc::clone(signal),
-            counter.clone(),
-            ProgressBar::hidden(),
-        );
+        let front =
+            Front::new(self.plan.mta, &selection, begin, Arc::clone(signal), counter.clone(), ProgressBar::hidden());
         let mut stages = Stages { front, judge };
-        scan(&selection.inputs, self.plan.mta, &self.pool, &counter, &mut stages);
+        scan(&selection.inputs, self.plan.mta, self.pool, &counter, &mut stages);
         if let Some(signal) = interrupted(signal) {
             return Err(Error::Interrupted { signal });
         }
@@ -489,14 +481,13 @@ impl<'a> Night<'a> {
         let filter = Filter { since: Some(Timestamp::from_seconds(first_day * SECONDS_PER_DAY)), ..Filter::default() };
         let files: Vec<&FileEntry> = window.iter().collect();
         let events = judge.events.take();
-        replay(&self.archive, &files, &filter, plan.merges_hosts, self.classifier, &self.pool, &mut judge)?;
+        replay(&self.archive, &files, &filter, plan.merges_hosts, self.classifier, &mut judge)?;
         judge.events = events;
         let history = self.history(&manifest, first_day)?;
-        let (mut judged, around) = judge.found(&plan.detection, &history, self.places);
+        let (mut judged, mut around) = judge.found(&plan.detection, &history, self.places);
         let allowed = self.allow(&mut manifest, &mut judged)?;
         judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
-        let end_day = crate::archive::record::file_path("", now.day(), None, 0, 0, "");
-        let date = end_day.split('/').nth(1).unwrap_or("date=unknown").to_string();
+        let date = date_partition(now.day());
         manifest.report = Some(date.clone());
         let mut facts = self.facts(&manifest);
         facts.alarms.extend(self.silence(&mut manifest, note.lines.mail_lines, false));
@@ -533,7 +524,7 @@ impl<'a> Night<'a> {
         facts.notes.extend(summary.gaps().iter().map(report::summary::Gap::text));
         let is_alarm = !facts.alarms.is_empty() || facts.told.iter().any(told::is_worth_a_letter);
         let letter = Letter { subject: facts.subject(), text: facts.text() };
-        self.report(&date, &judged, &judge, &around, summary, &letter)?;
+        self.report(&date, &mut judged, &mut judge, &mut around, summary, &letter)?;
         if is_alarm || plan.always {
             told::told(&mut manifest, &facts.told);
             manifest.leave(letter);
@@ -584,23 +575,25 @@ impl<'a> Night<'a> {
     fn report(
         &self,
         date: &str,
-        judged: &[Judged],
-        judge: &Judge<'_>,
-        around: &Around,
+        judged: &mut Vec<Judged>,
+        judge: &mut Judge<'_>,
+        around: &mut Around,
         mut summary: Summary,
         letter: &Letter,
     ) -> Result<()> {
         let directory = self.plan.state.join("reports").join(date);
         let aside = Aside::new(&directory)?;
-        let tables = Report {
+        let report = Report {
             judged,
-            hosts: &judge.hosts,
+            hosts: &mut judge.hosts,
             around,
+            summary: &mut summary,
             classifier: self.classifier,
             formats: &self.plan.formats,
             writes_page: self.plan.writes_page,
+            pseudonyms: None,
         };
-        tables.write(&aside, &mut summary, None)?;
+        report.write(&aside, None)?;
         std::fs::write(aside.path().join("letter.txt"), &letter.text).map_err(|e| aside.failed("letter.txt", &e))?;
         aside.publish(&our_files()).map(|_| ())
     }
@@ -622,8 +615,7 @@ impl<'a> Night<'a> {
     /// Takes away reports of days that the archive does not keep.
     fn forget_reports(&self) {
         let Some(from) = self.archive.manifest.kept_from else { return };
-        let oldest = crate::archive::record::file_path("", from, None, 0, 0, "");
-        let oldest = oldest.split('/').nth(1).unwrap_or_default().to_string();
+        let oldest = date_partition(from);
         let Ok(entries) = std::fs::read_dir(self.plan.state.join("reports")) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -741,14 +733,13 @@ fn entries(part: Part, files: Vec<PartFile>) -> impl Iterator<Item = FileEntry> 
 }
 
 fn nothing_of_mail(note: &RunNote, problems: &[Problem]) -> Error {
-    let said: String =
-        problems.iter().map(|p| format!("{}: {}\nmailsleuth: ", printable(p.source.as_bytes()), p.what)).collect();
+    let said = said(problems);
     if !problems.is_empty() && note.inputs.is_empty() {
         return Error::NothingReadable { said, inputs: problems.len() };
     }
     let files = note.inputs.len();
     Error::NoMailLines(format!(
-        "{said}no line of Postfix or Exim in the input: {files} files with {} lines were read. Name the log that the mail server writes (often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog)",
+        "{said}no line of Postfix or Exim in the input: {files} files with {} lines were read. Name {WANTED_LOG}",
         note.lines.lines
     ))
 }

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +65,6 @@ pub fn replay<'c>(
     filter: &Filter,
     merges_hosts: bool,
     classifier: &'c Classifier,
-    pool: &ThreadPool,
     judge: &mut Judge<'c>,
 ) -> Result<()> {
     let paths: Vec<PathBuf> = files.iter().map(|file| archive.path(file)).collect();
@@ -75,16 +73,14 @@ pub fn replay<'c>(
         return paths.iter().try_for_each(|path| read(archive, path, filter, judge));
     }
     let hosts = judge.hosts.0.clone();
-    let parts: Vec<Result<Judge<'c>>> = pool.install(|| {
-        paths
-            .par_iter()
-            .map(|path| {
-                let mut part = Judge::new(classifier, merges_hosts, None);
-                part.hosts.0.clone_from(&hosts);
-                read(archive, path, filter, &mut part).map(|()| part)
-            })
-            .collect()
-    });
+    let parts: Vec<Result<Judge<'c>>> = paths
+        .par_iter()
+        .map(|path| {
+            let mut part = Judge::new(classifier, merges_hosts, None);
+            part.hosts.0.clone_from(&hosts);
+            read(archive, path, filter, &mut part).map(|()| part)
+        })
+        .collect();
     for part in parts {
         judge.merge(part?);
     }

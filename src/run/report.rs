@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Outcome;
 use super::accept::accepted;
-use super::analyze::{Judge, Report, Said, our_files, outcome, silence};
+use super::analyze::{Judge, Report, our_files, outcome, silence};
+use super::pool;
 use super::replay::{Sieve, carry, files, replay};
 use crate::archive::Archive;
 use crate::archive::manifest::{Part, RunNote};
@@ -17,10 +18,10 @@ use crate::input::Problem;
 use crate::mail::address::printable;
 use crate::places::Places;
 use crate::report::events::{Events, Only};
-use crate::report::privacy::{Privacy, Pseudonyms};
+use crate::report::privacy::Pseudonyms;
 use crate::report::publish::Aside;
 use crate::report::summary::{InputSummary, Summary};
-use crate::report::{HostNames, Judged, schema};
+use crate::report::{HostNames, Judged};
 
 /// How often the archive is read anew because a run has replaced files meanwhile.
 const TRIES: usize = 3;
@@ -32,6 +33,7 @@ const TRIES: usize = 3;
 pub fn run(plan: &ReportPlan) -> Result<Outcome> {
     let classifier = super::rules::classifier(&plan.output.rules)?;
     let places = Places::open(&plan.output.mmdb)?;
+    let pool = pool(plan.output.threads)?;
     let mut tries = 0;
     loop {
         tries += 1;
@@ -41,7 +43,7 @@ pub fn run(plan: &ReportPlan) -> Result<Outcome> {
                 "{state}: no archive here yet; `mailsleuth nightly` makes it (--state)"
             )));
         };
-        match report(plan, &archive, &classifier, &places) {
+        match pool.install(|| report(plan, &archive, &classifier, &places)) {
             Err(Error::Archive { .. }) if tries < TRIES && is_newer(plan, &archive) => {}
             done => return done,
         }
@@ -55,10 +57,6 @@ fn is_newer(plan: &ReportPlan, archive: &Archive) -> bool {
 
 fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places: &Places) -> Result<Outcome> {
     let out = &plan.output;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(out.threads)
-        .build()
-        .map_err(|error| Error::Usage(format!("--threads {}: {error}", out.threads)))?;
     let aside = Aside::new(&out.out)?;
     let filter = &plan.filter;
     let whole = Filter { since: filter.since, until: filter.until, ..Filter::default() };
@@ -68,15 +66,12 @@ fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places:
         let mut judge = Judge::new(classifier, out.merges_hosts, events);
         judge.hosts.0 = open.correlator.host_names();
         let files = files(archive, filter);
-        replay(archive, &files, filter, out.merges_hosts, classifier, &pool, &mut judge)?;
+        replay(archive, &files, filter, out.merges_hosts, classifier, &mut judge)?;
         let mut correlator = open.correlator;
         correlator.finish(&mut Sieve { filter, judge: &mut judge });
         Ok(judge)
     };
-    let pseudonyms = match out.privacy {
-        Privacy::Off => None,
-        privacy => Some(Arc::new(Pseudonyms::new(privacy, &out.state, classifier)?)),
-    };
+    let pseudonyms = Pseudonyms::new(out.privacy, &out.state, classifier)?.map(Arc::new);
     let events = match out.events {
         true => Some(
             Events::create(aside.path(), &out.formats, archive.manifest.sources.clone(), pseudonyms.clone())
@@ -112,23 +107,19 @@ fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places:
     summary.mail = judge.tally;
     summary.unclassified = std::mem::take(&mut judge.unclassified);
     summary.allowed = allowed;
-    // They are for who runs the program, not for whom the report is shown to.
-    let warnings = summary.warnings();
-    if let Some(pseudonyms) = &pseudonyms {
-        pseudonyms.hide(&mut judged, &mut judge.hosts, &mut around, &mut summary);
-    }
-    let tables = Report {
-        judged: &judged,
-        hosts: &judge.hosts,
-        around: &around,
+    let report = Report {
+        judged: &mut judged,
+        hosts: &mut judge.hosts,
+        around: &mut around,
+        summary: &mut summary,
         classifier,
         formats: &out.formats,
         writes_page: out.writes_page,
+        pseudonyms: pseudonyms.as_deref(),
     };
-    let json =
-        pool.install(|| tables.write(&aside, &mut summary, event_rows.map(|rows| (schema::EVENTS.name, rows))))?;
+    let said = report.write(&aside, event_rows)?;
     let published = aside.publish(&our_files())?;
-    Ok(outcome(out, &summary, &judged, &judge.hosts, Said { json, warnings }, &published))
+    Ok(outcome(out, &summary, &judged, &judge.hosts, said, &published))
 }
 
 /// Which rows of the events table a filter takes.
@@ -161,7 +152,6 @@ fn read_notes(archive: &Archive, plan: &ReportPlan) -> Result<Summary> {
             all.lines.merge(note.lines);
             all.inputs.extend(note.inputs);
             all.problems.extend(note.problems);
-            all.has_zoneless |= note.has_zoneless;
         }
     }
     let problem = |(source, what, is_unreadable): (String, String, bool)| Problem { source, what, is_unreadable };
