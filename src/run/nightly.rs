@@ -541,7 +541,10 @@ impl<'a> Night<'a> {
     fn history(&self, manifest: &Manifest, first_day: i64) -> Result<History> {
         let mut history = History::default();
         let days = first_day - HISTORY_DAYS..first_day;
-        for file in manifest.files_of(Part::History).filter(|file| days.contains(&file.day)) {
+        // What this run read is judged itself, however old it is.
+        let earlier =
+            manifest.runs.iter().filter(|run| run.generation < manifest.generation).flat_map(|run| &run.files);
+        for file in earlier.filter(|file| file.part == Part::History && days.contains(&file.day)) {
             let path = self.archive.path(file);
             history::read(&path, &mut history).map_err(|error| self.archive.failed(&path, &error))?;
         }
