@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use jiff::tz::TimeZone;
 
 use crate::detect::{self, Severity};
@@ -93,7 +94,32 @@ pub enum Command {
     /// The categories and rules, with the answers that prove them
     #[command(after_help = RULES_EXAMPLES)]
     Rules(RulesArgs),
+    /// What a shell needs to complete this program's arguments
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// For whom
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: Shell,
+    },
+    /// The manual page of the program or of one command
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// The command; without it, the program
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+    },
 }
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  mailsleuth completions bash > /etc/bash_completion.d/mailsleuth
+  mailsleuth completions zsh > /usr/local/share/zsh/site-functions/_mailsleuth
+  mailsleuth completions fish > ~/.config/fish/completions/mailsleuth.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  mailsleuth man nightly | man -l -
+  mailsleuth man > /usr/local/share/man/man1/mailsleuth.1";
 
 const CLASSIFY_EXAMPLES: &str = "\
 Examples:

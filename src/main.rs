@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Classify(args) => {
             run::classify::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default())
         }
+        Command::Completions { shell } => Ok(run::manual::completions(shell)),
+        Command::Man { command } => run::manual::page(command.as_deref()),
         Command::Rules(args) => run::rules::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default()),
     });
     ExitCode::from(close(outcome))

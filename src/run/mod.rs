@@ -6,6 +6,7 @@ pub mod analyze;
 pub mod classify;
 mod describe;
 mod hints;
+pub mod manual;
 mod merge;
 pub mod nightly;
 mod replay;
