@@ -13,7 +13,7 @@ use crate::detect::{self, Severity};
 use crate::error::{Error, Result, did_you_mean};
 use crate::mail::identity::IdentityKind;
 use crate::mail::status::{Action, Direction, Mta, Stage};
-use crate::mail::time::Timestamp;
+use crate::mail::time::{Period, Timestamp};
 use crate::report::privacy::Privacy;
 use crate::report::tables::Format;
 use crate::report::text::Look;
@@ -302,7 +302,7 @@ impl RulesArgs {
 const ANALYZE_EXAMPLES: &str = "\
 Examples:
   mailsleuth analyze /var/log/mail.log '/var/log/mail.log.*.gz'
-  mailsleuth analyze --events --out case-17 /srv/logs/mx1 /srv/logs/mx2
+  mailsleuth analyze --since -36h --events --out case-17 /srv/logs/mx1
   ssh mx1 cat /var/log/exim4/mainlog | mailsleuth analyze -
 
 Every option can stand in the environment (MAILSLEUTH_MERGE_HOSTS=1) and in the
@@ -311,10 +311,12 @@ config file (merge_hosts = true). Status: 0 done; 1 failed, nothing written;
 
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
-    /// Files, directories (searched for mail logs), quoted globs, or - for standard input; plain or packed. Without
-    /// any: the host's usual mail logs
+    /// Files, directories, quoted globs, - for standard input; plain or packed; without any, the host's usual mail logs
     #[arg(value_name = "PATH")]
     pub paths: Vec<String>,
+
+    #[command(flatten)]
+    pub period: PeriodArgs,
 
     #[command(flatten)]
     pub showing: ShowingArgs,
@@ -324,6 +326,10 @@ pub struct AnalyzeArgs {
 
     #[command(flatten)]
     pub making: MakingArgs,
+
+    /// What was read and how long it took, on stderr
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
 
     /// Year of the first stamp, where stamps have none
     #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
@@ -336,6 +342,42 @@ pub struct AnalyzeArgs {
     /// Bar on a terminal's stderr: auto, never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
     pub progress: ProgressArg,
+}
+
+/// Which mail is taken: that which came in this time.
+#[derive(Debug, Args)]
+pub struct PeriodArgs {
+    /// From this moment on
+    #[arg(short = 'S', long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+
+    /// Up to this moment, without it
+    #[arg(short = 'U', long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+}
+
+impl PeriodArgs {
+    /// # Errors
+    /// [`Error::Usage`] for a text that is no time, and where the end is not behind the beginning.
+    pub fn period(self, zone: &TimeZone) -> Result<Period> {
+        let time = |option: &str, text: Option<String>| {
+            match text {
+            None => Ok(None),
+            Some(text) => moment(&text, zone).map(Some).ok_or_else(|| {
+                Error::Usage(format!(
+                    "{option} {text}: no such time; write 2026-11-21, 2026-11-21T06:00:00Z, today, yesterday, 7d or -36h"
+                ))
+            }),
+        }
+        };
+        let period = Period { since: time("--since", self.since)?, until: time("--until", self.until)? };
+        match (period.since, period.until) {
+            (Some(since), Some(until)) if since >= until => {
+                Err(Error::Usage(format!("--since {since} is not before --until {until}: there is no time between")))
+            }
+            _ => Ok(period),
+        }
+    }
 }
 
 /// How logs are read.
@@ -368,6 +410,10 @@ pub struct MakingArgs {
     /// One per core unless said
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
     pub threads: Option<u16>,
+
+    /// Stop rather than take more memory than 512M
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "MAILSLEUTH_MEMORY_LIMIT", hide_env = true)]
+    pub memory_limit: Option<u64>,
 
     /// csv,parquet,html unless said; also json
     #[arg(
@@ -628,6 +674,8 @@ pub struct NightlyPlan {
     pub mta: Option<Mta>,
     pub merges_hosts: bool,
     pub threads: usize,
+    /// Bytes.
+    pub memory_limit: Option<u64>,
     pub mmdb: Vec<PathBuf>,
     pub rules: Vec<PathBuf>,
     pub detection: detect::Settings,
@@ -668,6 +716,7 @@ impl NightlyArgs {
             mta: self.reading.mta.mta(),
             merges_hosts: self.making.merge_hosts,
             threads: threads(self.making.threads),
+            memory_limit: self.making.memory_limit,
             mmdb: self.making.mmdb,
             rules: self.making.rules,
             detection,
@@ -681,7 +730,7 @@ Examples:
   mailsleuth report --identity cy@example.org --since 7d --events
 
 Times: 2026-11-21, 2026-11-21T06:00:00Z, today, yesterday, 7d or -36h ago.
-Findings are those of all mail in that time. Status: as of analyze.";
+Findings are of all mail in that time.";
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
@@ -689,13 +738,8 @@ pub struct ReportArgs {
     #[arg(long, value_name = "DIR", default_value = STATE, env = "MAILSLEUTH_STATE", hide_env = true)]
     pub state: PathBuf,
 
-    /// From this moment on
-    #[arg(short = 'S', long, value_name = "TIME", allow_hyphen_values = true)]
-    pub since: Option<String>,
-
-    /// Up to this moment, without it
-    #[arg(short = 'U', long, value_name = "TIME", allow_hyphen_values = true)]
-    pub until: Option<String>,
+    #[command(flatten)]
+    pub period: PeriodArgs,
 
     /// Only this login, local user, client or sender
     #[arg(long, value_name = "NAME")]
@@ -751,8 +795,7 @@ pub struct ReportArgs {
 /// Which mail, and which rows of the tables.
 #[derive(Debug, Default, Clone)]
 pub struct Filter {
-    pub since: Option<Timestamp>,
-    pub until: Option<Timestamp>,
+    pub period: Period,
     /// All in lower case.
     pub identity: Option<String>,
     pub kind: Option<IdentityKind>,
@@ -779,17 +822,6 @@ impl ReportArgs {
     /// [`Error::Usage`] for a value that means nothing.
     pub fn plan(self, detection: detect::Settings) -> Result<ReportPlan> {
         let (zone, zone_name) = zone(self.timezone.as_deref())?;
-        let time = |option: &str, text: Option<String>| {
-            match text {
-            None => Ok(None),
-            Some(text) => moment(&text, &zone).map(Some).ok_or_else(|| {
-                Error::Usage(format!(
-                    "{option} {text}: no such time; write 2026-11-21, 2026-11-21T06:00:00Z, today, yesterday, 7d or -36h"
-                ))
-            }),
-        }
-        };
-        let (since, until) = (time("--since", self.since)?, time("--until", self.until)?);
         let lower = |text: Option<String>| text.map(|text| text.to_lowercase());
         if let Some(category) = &self.category
             && crate::classify::Category::from_id(category).is_none()
@@ -799,8 +831,7 @@ impl ReportArgs {
             )));
         }
         let filter = Filter {
-            since,
-            until,
+            period: self.period.period(&zone)?,
             identity: lower(self.identity),
             kind: one_of("--kind", self.kind, IdentityKind::ALL, IdentityKind::word)?,
             host: lower(self.host),
@@ -821,6 +852,9 @@ impl ReportArgs {
             filter,
             output: Plan {
                 paths: Vec::new(),
+                period: Period::default(),
+                memory_limit: self.making.memory_limit,
+                verbose: false,
                 out: self.showing.out,
                 formats,
                 writes_page,
@@ -985,6 +1019,10 @@ impl AcceptArgs {
 #[derive(Debug)]
 pub struct Plan {
     pub paths: Vec<String>,
+    pub period: Period,
+    /// Bytes.
+    pub memory_limit: Option<u64>,
+    pub verbose: bool,
     pub out: PathBuf,
     pub formats: Vec<Format>,
     /// Write `report.html`.
@@ -1035,6 +1073,9 @@ impl AnalyzeArgs {
         }
         Ok(Plan {
             paths,
+            period: self.period.period(&zone)?,
+            memory_limit: self.making.memory_limit,
+            verbose: self.verbose,
             out: self.showing.out,
             formats,
             writes_page,

@@ -20,6 +20,8 @@ pub enum Error {
     Locked { path: PathBuf },
     /// The archive could not be read or written: exit status 1.
     Archive { path: PathBuf, problem: String },
+    /// More memory was needed than `--memory-limit` allows: exit status 1.
+    Memory { used: String, limit: String },
     /// The reports could not be written: exit status 1.
     Output { path: PathBuf, problem: String },
 }
@@ -28,7 +30,11 @@ impl Error {
     /// The process's exit status for this error (contract.md section 1).
     pub const fn exit_status(&self) -> u8 {
         match self {
-            Self::Rules { .. } | Self::NothingReadable { .. } | Self::Output { .. } | Self::Archive { .. } => 1,
+            Self::Rules { .. }
+            | Self::NothingReadable { .. }
+            | Self::Memory { .. }
+            | Self::Output { .. }
+            | Self::Archive { .. } => 1,
             Self::Usage(_) => 2,
             Self::NoMailLines(_) => 10,
             Self::Locked { .. } => 11,
@@ -49,6 +55,11 @@ impl fmt::Display for Error {
                 write!(f, "{said}none of the {inputs} inputs could be read; nothing was written")
             }
             Self::Interrupted { signal } => write!(f, "stopped by signal {signal}; nothing was written"),
+            Self::Memory { used, limit } => write!(
+                f,
+                "{used} of memory were in use, --memory-limit allows {limit}; nothing was written. Give it more, or \
+                 fewer logs at once"
+            ),
             Self::Locked { path } => {
                 write!(f, "{}: another run works on this archive; try again when it is done", path.display())
             }

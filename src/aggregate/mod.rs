@@ -68,6 +68,10 @@ impl Profiles {
         Self { merges_hosts, ..Self::default() }
     }
 
+    pub const fn merges_hosts(&self) -> bool {
+        self.merges_hosts
+    }
+
     fn host_key(&self, host: HostId) -> Option<HostId> {
         if self.merges_hosts { None } else { Some(host) }
     }

@@ -455,7 +455,8 @@ impl Classifier {
                         }
                     }
                     Meaning::List(at, len, told) => {
-                        let told = if told != Told::Cause && in_link(template, end, len) { Told::Hint } else { told };
+                        let is_hint = !matches!(told, Told::Part | Told::Cause) && in_link(template, end, len);
+                        let told = if is_hint { Told::Hint } else { told };
                         let better = found.list.is_none_or(|(best_told, best, _)| (told, len) > (best_told, best));
                         if better && stands_free(template, end, len) {
                             found.list = Some((told, len, at));

@@ -46,6 +46,25 @@ impl Timestamp {
     }
 }
 
+/// A stretch of time, open where nothing bounds it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    pub since: Option<Timestamp>,
+    /// The first moment that is no more in it.
+    pub until: Option<Timestamp>,
+}
+
+impl Period {
+    pub fn has(&self, at: Timestamp) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
+    }
+
+    /// True where some moment from `first` to `last` is in it.
+    pub fn touches(&self, first: Timestamp, last: Timestamp) -> bool {
+        self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until)
+    }
+}
+
 /// RFC 3339 in UTC with `Z`, with six digits of a fraction only where there is one.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

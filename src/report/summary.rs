@@ -11,7 +11,7 @@ use crate::detect::Allow;
 use crate::framing::year::YearSource;
 use crate::input::Problem;
 use crate::mail::address::printable;
-use crate::mail::time::Timestamp;
+use crate::mail::time::{Period, Timestamp};
 use crate::tally::{LineTally, MailTally, Shapes};
 
 /// How many shapes of each kind are listed; the rest is counted.
@@ -153,6 +153,8 @@ impl Gap {
 
 /// All that `summary.json` and the text summary say of a run.
 pub struct Summary {
+    /// Only mail that came in this time is in the report.
+    pub period: Period,
     pub inputs: Vec<InputSummary>,
     pub passed_over: Vec<(String, String)>,
     pub problems: Vec<Problem>,
@@ -250,6 +252,8 @@ impl Summary {
             "version": env!("CARGO_PKG_VERSION"),
             "first": span.map(|(first, _)| first.to_string()),
             "last": span.map(|(_, last)| last.to_string()),
+            "since": self.period.since.map(|since| since.to_string()),
+            "until": self.period.until.map(|until| until.to_string()),
             "timezone": self.zone,
             "privacy": self.privacy.word(),
             "inputs": self.inputs.iter().map(InputSummary::to_json).collect::<Vec<_>>(),

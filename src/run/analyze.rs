@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::hints::LogHints;
+use super::memory::MemoryLimit;
 use super::scan::{Consumer, Item, LastLines, ParsedBlock, counted, repeated_item, scan};
 use super::sources::{Ordered, Selection, select};
 use super::{Outcome, WANTED_LOG, now_s, pool, said};
@@ -31,6 +32,7 @@ use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source;
 use crate::mail::status::{Action, Mta, Stage};
+use crate::mail::time::Period;
 use crate::places::Places;
 use crate::report::events::Events;
 use crate::report::history::Days;
@@ -44,12 +46,14 @@ use crate::tally::{LineTally, MailTally, Shapes};
 /// Runs the plan.
 ///
 /// # Errors
-/// [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Output`], [`Error::Interrupted`].
+/// [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Memory`], [`Error::Output`], [`Error::Interrupted`].
 pub fn run(plan: &Plan) -> Result<Outcome> {
     let signal = watch_signals(&plan.out)?;
     if plan.paths.iter().any(|p| p == "-") && source::stdin_is_terminal() {
         return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
     }
+    let began = Instant::now();
+    let memory = MemoryLimit::new(plan.memory_limit)?;
     let places = Places::open(&plan.mmdb)?;
     let aside = Aside::new(&plan.out)?;
     let read = BytesRead::default();
@@ -67,15 +71,31 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let progress = progress(plan, &selection.inputs);
     let mut stages = Stages {
         front: Front::new(plan.mta, &selection, Begin::default(), signal, read.clone(), progress),
-        judge: Judge::new(&classifier, plan.merges_hosts, events),
+        judge: Judge { period: plan.period, ..Judge::new(&classifier, plan.merges_hosts, events) },
+        memory: &memory,
     };
+    let chosen = began.elapsed();
     scan(&selection.inputs, plan.mta, &pool, &read, &mut stages);
     stages.front.progress.finish_and_clear();
     if let Some(signal) = interrupted(&stages.front.signal) {
         return Err(Error::Interrupted { signal });
     }
+    memory.check()?;
     stages.end();
-    pool.install(|| stages.publish(plan, selection, aside, &places, pseudonyms.as_deref()))
+    let read_through = began.elapsed();
+    let text_bytes: u64 = stages.front.inputs.iter().map(|input| input.bytes).sum();
+    let mut outcome = pool.install(|| stages.publish(plan, selection, aside, &places, pseudonyms.as_deref()))?;
+    if plan.verbose {
+        let s = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+        outcome.warnings.push(format!(
+            "{} to choose the files, {} to read them, {} to judge and write; {} bytes of text",
+            s(chosen),
+            s(read_through - chosen),
+            s(began.elapsed() - read_through),
+            text_bytes
+        ));
+    }
+    Ok(outcome)
 }
 
 /// How much of a line that is no log line an error shows.
@@ -142,6 +162,7 @@ pub(super) struct Begin {
 pub(super) struct Stages<'c> {
     pub front: Front,
     pub judge: Judge<'c>,
+    pub memory: &'c MemoryLimit,
 }
 
 /// What the correlator gives out, in its order, with each host's name before anything of it.
@@ -385,6 +406,7 @@ impl Stages<'_> {
             None => None,
         };
         let (mut judged, mut around) = self.judge.found(&plan.detection, &History::default(), places);
+        self.memory.check()?;
         let allowed = silence(&plan.detection.allow, &mut judged);
         judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
         let wrong_form = self.inputs_in_wrong_form(&selection);
@@ -393,6 +415,7 @@ impl Stages<'_> {
             inputs: self.front.inputs,
             passed_over: selection.passed_over,
             problems: self.front.problems,
+            period: plan.period,
             zone: plan.zone_name.clone(),
             has_zoneless: self.front.has_zoneless,
             lines: self.front.lines,
@@ -475,7 +498,7 @@ impl Stages<'_> {
 impl Consumer for Stages<'_> {
     /// While these are correlated, what the batch before gave out is judged.
     fn blocks(&mut self, blocks: Vec<ParsedBlock<'_>>) {
-        let Self { front, judge } = self;
+        let Self { front, judge, .. } = self;
         let given = std::mem::take(&mut front.given);
         rayon::join(|| blocks.into_iter().for_each(|block| front.block(block)), || judge.take(given));
         self.front.progress.set_position(self.front.read.load(Ordering::Relaxed));
@@ -486,7 +509,7 @@ impl Consumer for Stages<'_> {
     }
 
     fn is_interrupted(&self) -> bool {
-        interrupted(&self.front.signal).is_some()
+        interrupted(&self.front.signal).is_some() || self.memory.is_exceeded()
     }
 }
 
@@ -621,6 +644,8 @@ fn is_same_answer(one: &Attempt, other: &Attempt) -> bool {
 
 /// Classifies what the correlator gives out, and hands it to the profiles and the events table.
 pub(super) struct Judge<'c> {
+    /// What came at another time is passed over.
+    pub period: Period,
     classifier: &'c Classifier,
     scratch: Scratch<'c>,
     profiles: Profiles,
@@ -637,6 +662,7 @@ pub(super) struct Judge<'c> {
 impl<'c> Judge<'c> {
     pub(super) fn new(classifier: &'c Classifier, merges_hosts: bool, events: Option<Events>) -> Self {
         Self {
+            period: Period::default(),
             classifier,
             scratch: classifier.scratch(),
             profiles: Profiles::new(merges_hosts),
@@ -649,13 +675,21 @@ impl<'c> Judge<'c> {
         }
     }
 
+    /// One that has counted nothing yet, for the same hosts.
+    pub(super) fn alike(&self) -> Self {
+        let hosts = HostNames(self.hosts.0.clone());
+        let profiles = Profiles::new(self.profiles.merges_hosts());
+        Self { hosts, profiles, period: self.period, ..Self::new(self.classifier, false, None) }
+    }
+
     fn take(&mut self, given: Vec<Given>) {
         for one in given {
             match one {
                 Given::Host(name) => self.hosts.0.push(name),
-                Given::Message(message) => self.message(&message),
-                Given::Rejection(rejection) => self.rejection(&rejection),
-                Given::AuthFailure(failure) => self.auth_failure(&failure),
+                Given::Message(message) if self.period.has(message.first_seen) => self.message(&message),
+                Given::Rejection(rejection) if self.period.has(rejection.at) => self.rejection(&rejection),
+                Given::AuthFailure(failure) if self.period.has(failure.at) => self.auth_failure(&failure),
+                Given::Message(_) | Given::Rejection(_) | Given::AuthFailure(_) => {}
                 Given::Probe => self.tally.probes += 1,
                 Given::Aborted => self.tally.aborted += 1,
             }

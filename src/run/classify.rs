@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Read, Write};
 
+use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use super::describe::{Described, described};
@@ -276,19 +277,29 @@ fn unwrapped(text: &[u8]) -> Vec<u8> {
     inside
 }
 
-/// A log line that was pasted without its stamp and host, or without its tag too, with others in their place: one that
-/// then is an entry. `None` for anything else.
+/// A log line that was pasted without its stamp and host, without its tag, or without its queue id too, with others in
+/// their place: one that then is an entry. `None` for anything else.
 fn without_stamp(text: &[u8]) -> Option<Vec<u8>> {
     let is_line = |line: &Vec<u8>| {
         let raw = framing::frame(line).filter(|raw| raw.program.mta().is_some());
-        raw.is_some_and(|raw| matches!(parse::line(&raw), Parsed::Entry(_)))
+        raw.is_some_and(|raw| match parse::line(&raw) {
+            // Words that Exim's refusals begin with begin other texts too.
+            Parsed::Entry(Entry::Rejection(rejection)) => !rejection.response.is_empty(),
+            Parsed::Entry(_) => true,
+            Parsed::Ignored(_) | Parsed::Unknown => false,
+        })
     };
     if framing::frame(text).is_some() || SmtpCode::take(text).is_some() {
         return None;
     }
     let tags =
         [&b"1970-01-01T00:00:00Z localhost "[..], b"1970-01-01T00:00:00Z localhost postfix: ", b"1970-01-01 00:00:00 "];
-    tags.iter().map(|tag| [tag, text].concat()).find(is_line)
+    let delivery = text.starts_with(b"to=<").then(|| {
+        let is_local = memmem::find(text, b", relay=local, ").is_some();
+        let tag: &[u8] = if is_local { b"postfix/local[1]: 000000: " } else { b"postfix/smtp[1]: 000000: " };
+        [b"1970-01-01T00:00:00Z localhost ", tag, text].concat()
+    });
+    tags.iter().map(|tag| [tag, text].concat()).chain(delivery).find(is_line)
 }
 
 fn speaker(refusal: &Refusal<'_>, explanation: &Explanation<'_>) -> &'static str {

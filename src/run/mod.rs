@@ -7,6 +7,7 @@ pub mod classify;
 mod describe;
 mod hints;
 pub mod manual;
+mod memory;
 mod merge;
 pub mod nightly;
 mod replay;

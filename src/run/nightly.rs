@@ -14,6 +14,7 @@ use rayon::ThreadPool;
 use super::accept;
 use super::analyze::{Begin, Front, Judge, Report, Stages, interrupted, our_files, silence, watch};
 use super::hints::LogHints;
+use super::memory::MemoryLimit;
 use super::replay::{Carry, CarryRef, LogEnd, carry, replay};
 use super::scan::scan;
 use super::sources::{Selection, select};
@@ -34,7 +35,7 @@ use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source::{Found, Source, find};
 use crate::mail::address::printable;
-use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
+use crate::mail::time::{Period, SECONDS_PER_DAY, Timestamp};
 use crate::places::Places;
 use crate::report::events::Events;
 use crate::report::history::{self, Days};
@@ -63,12 +64,14 @@ const HISTORY_DAYS: i64 = 60;
 /// [`Error::Locked`], [`Error::Archive`], [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Interrupted`],
 /// [`Error::Output`].
 pub fn run(plan: &NightlyPlan, out: &mut dyn Write) -> Result<Outcome> {
+    let memory = MemoryLimit::new(plan.memory_limit)?;
     let classifier = super::rules::classifier(&plan.rules)?;
     let places = Places::open(&plan.mmdb)?;
     let archive = Archive::open(&plan.state)?;
     let pool = pool(plan.threads)?;
     let (now, started) = (now_s(), Instant::now());
-    let mut night = Night { plan, archive, classifier: &classifier, places: &places, pool: &pool, now, started };
+    let mut night =
+        Night { plan, archive, classifier: &classifier, places: &places, pool: &pool, memory: &memory, now, started };
     night.show_latest()?;
     if plan.deliver != DeliverArg::Later {
         night.deliver(out)?;
@@ -93,6 +96,7 @@ struct Night<'a> {
     classifier: &'a Classifier,
     places: &'a Places,
     pool: &'a ThreadPool,
+    memory: &'a MemoryLimit,
     /// Seconds since 1970.
     now: i64,
     started: Instant,
@@ -363,17 +367,18 @@ impl<'a> Night<'a> {
         let begin = Begin { correlator, parts, inputs: begun };
         let front =
             Front::new(self.plan.mta, &selection, begin, Arc::clone(signal), counter.clone(), ProgressBar::hidden());
-        let mut stages = Stages { front, judge };
+        let mut stages = Stages { front, judge, memory: self.memory };
         scan(&selection.inputs, self.plan.mta, self.pool, &counter, &mut stages);
         if let Some(signal) = interrupted(signal) {
             return Err(Error::Interrupted { signal });
         }
+        self.memory.check()?;
         if is_apart {
             stages.end();
         } else {
             stages.settle();
         }
-        let Stages { mut front, judge } = stages;
+        let Stages { mut front, judge, .. } = stages;
         for (at, input) in selection.inputs.iter().enumerate() {
             let known = fresh.iter().find(|fresh| fresh.source.name == input.source.name);
             let lines = known.map_or(0, |fresh| fresh.lines) + front.inputs.get(at).map_or(0, |input| input.lines);
@@ -478,13 +483,17 @@ impl<'a> Night<'a> {
             .filter(|file| file.part == Part::Records && file.day >= first_day)
             .cloned()
             .collect();
-        let filter = Filter { since: Some(Timestamp::from_seconds(first_day * SECONDS_PER_DAY)), ..Filter::default() };
+        let filter = Filter {
+            period: Period { since: Some(Timestamp::from_seconds(first_day * SECONDS_PER_DAY)), until: None },
+            ..Filter::default()
+        };
         let files: Vec<&FileEntry> = window.iter().collect();
         let events = judge.events.take();
-        replay(&self.archive, &files, &filter, plan.merges_hosts, self.classifier, &mut judge)?;
+        replay(&self.archive, &files, &filter, self.memory, &mut judge)?;
         judge.events = events;
         let history = self.history(&manifest, first_day)?;
         let (mut judged, mut around) = judge.found(&plan.detection, &history, self.places);
+        self.memory.check()?;
         let allowed = self.allow(&mut manifest, &mut judged)?;
         judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
         let date = date_partition(now.day());
@@ -507,6 +516,7 @@ impl<'a> Night<'a> {
             .map(|(entry, n)| format!("{} ({n} silenced): {}", entry.identity, entry.why))
             .collect();
         let summary = Summary {
+            period: Period::default(),
             inputs,
             passed_over: passed_over.iter().map(|(name, why)| (name.clone(), why.to_string())).collect(),
             problems: problems.clone(),

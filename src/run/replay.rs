@@ -7,11 +7,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::analyze::Judge;
+use super::memory::MemoryLimit;
 use super::scan::LastLines;
 use crate::archive::manifest::{FileEntry, Part};
 use crate::archive::record::{self, Record};
 use crate::archive::{Archive, restore_with};
-use crate::classify::Classifier;
 use crate::cli::Filter;
 use crate::correlate::{AuthFailure, Correlator, Message, Octets, Recipient, Rejection, Sink};
 use crate::error::Result;
@@ -58,26 +58,27 @@ pub fn carry(archive: &Archive, file: Option<&FileEntry>) -> Result<Carry> {
 /// Adds the records of some files to a judge, as far as the filter takes them.
 ///
 /// # Errors
-/// [`crate::error::Error::Archive`] for a file that cannot be read.
+/// [`crate::error::Error::Archive`] for a file that cannot be read; [`crate::error::Error::Memory`].
 pub fn replay<'c>(
     archive: &Archive,
     files: &[&FileEntry],
     filter: &Filter,
-    merges_hosts: bool,
-    classifier: &'c Classifier,
+    memory: &MemoryLimit,
     judge: &mut Judge<'c>,
 ) -> Result<()> {
     let paths: Vec<PathBuf> = files.iter().map(|file| archive.path(file)).collect();
     if judge.events.is_some() {
         // Rows stand in the order of the archive.
-        return paths.iter().try_for_each(|path| read(archive, path, filter, judge));
+        return paths.iter().try_for_each(|path| {
+            memory.check()?;
+            read(archive, path, filter, judge)
+        });
     }
-    let hosts = judge.hosts.0.clone();
-    let parts: Vec<Result<Judge<'c>>> = paths
-        .par_iter()
-        .map(|path| {
-            let mut part = Judge::new(classifier, merges_hosts, None);
-            part.hosts.0.clone_from(&hosts);
+    let parts: Vec<_> = paths.iter().map(|path| (path, judge.alike())).collect();
+    let parts: Vec<Result<Judge<'c>>> = parts
+        .into_par_iter()
+        .map(|(path, mut part)| {
+            memory.check()?;
             read(archive, path, filter, &mut part).map(|()| part)
         })
         .collect();
@@ -100,12 +101,10 @@ fn read(archive: &Archive, path: &std::path::Path, filter: &Filter, judge: &mut 
 /// The files of records that a filter can take something of.
 pub fn files<'a>(archive: &'a Archive, filter: &Filter) -> Vec<&'a FileEntry> {
     let files = archive.manifest.files_of(Part::Records);
-    let begins_before =
-        |file: &FileEntry, until: Timestamp| file.day.saturating_mul(SECONDS_PER_DAY) < until.seconds() + 1;
-    files
-        .filter(|file| filter.since.is_none_or(|since| file.day >= since.day()))
-        .filter(|file| filter.until.is_none_or(|until| begins_before(file, until)))
-        .collect()
+    let midnight = |day: i64| Timestamp::from_seconds(day.saturating_mul(SECONDS_PER_DAY));
+    let in_period =
+        |file: &&FileEntry| filter.period.touches(midnight(file.day), Timestamp(midnight(file.day + 1).0 - 1));
+    files.filter(in_period).collect()
 }
 
 /// Lets through what a filter takes: mail in its time, to its recipients, from its senders and clients.
@@ -117,8 +116,7 @@ pub struct Sieve<'a, 'c> {
 impl Sieve<'_, '_> {
     fn takes(&self, at: Timestamp, sender: Option<&Octets>, client: Option<&Octets>) -> bool {
         let filter = self.filter;
-        filter.since.is_none_or(|since| at >= since)
-            && filter.until.is_none_or(|until| at < until)
+        filter.period.has(at)
             && filter.sender.as_ref().is_none_or(|wanted| sender.is_some_and(|sender| is_address(sender, wanted)))
             && filter
                 .client

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Outcome;
 use super::accept::accepted;
 use super::analyze::{Judge, Report, our_files, outcome, silence};
+use super::memory::MemoryLimit;
 use super::pool;
 use super::replay::{Sieve, carry, files, replay};
 use crate::archive::Archive;
@@ -16,6 +17,7 @@ use crate::detect::History;
 use crate::error::{Error, Result};
 use crate::input::Problem;
 use crate::mail::address::printable;
+use crate::mail::time::Period;
 use crate::places::Places;
 use crate::report::events::{Events, Only};
 use crate::report::privacy::Pseudonyms;
@@ -57,16 +59,17 @@ fn is_newer(plan: &ReportPlan, archive: &Archive) -> bool {
 
 fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places: &Places) -> Result<Outcome> {
     let out = &plan.output;
+    let memory = MemoryLimit::new(out.memory_limit)?;
     let aside = Aside::new(&out.out)?;
     let filter = &plan.filter;
-    let whole = Filter { since: filter.since, until: filter.until, ..Filter::default() };
+    let whole = Filter { period: filter.period, ..Filter::default() };
     let narrows = filter.recipient.is_some() || filter.sender.is_some() || filter.client.is_some();
     let through = |filter: &Filter, events: Option<Events>| -> Result<Judge<'_>> {
         let open = carry(archive, archive.manifest.carry())?;
         let mut judge = Judge::new(classifier, out.merges_hosts, events);
         judge.hosts.0 = open.correlator.host_names();
         let files = files(archive, filter);
-        replay(archive, &files, filter, out.merges_hosts, classifier, &mut judge)?;
+        replay(archive, &files, filter, &memory, &mut judge)?;
         let mut correlator = open.correlator;
         correlator.finish(&mut Sieve { filter, judge: &mut judge });
         Ok(judge)
@@ -83,6 +86,7 @@ fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places:
     let (whole_events, narrow_events) = if narrows { (None, events) } else { (events, None) };
     let mut judge = through(&whole, whole_events)?;
     let (mut judged, mut around) = judge.found(&out.detection, &History::default(), places);
+    memory.check()?;
     let mut allow = out.detection.allow.clone();
     allow.extend(accepted(&plan.state)?);
     let allowed = silence(&allow, &mut judged);
@@ -144,9 +148,10 @@ fn read_notes(archive: &Archive, plan: &ReportPlan) -> Result<Summary> {
     for file in archive.manifest.files_of(Part::Run) {
         let path = archive.path(file);
         let note: RunNote = restore(&path).map_err(|error| archive.failed(&path, &error))?;
-        let is_in = note.inputs.iter().any(|input| {
-            plan.filter.since.is_none_or(|since| input.last.is_some_and(|last| last >= since))
-                && plan.filter.until.is_none_or(|until| input.first.is_some_and(|first| first < until))
+        let period = plan.filter.period;
+        let is_in = note.inputs.iter().any(|input| match (input.first, input.last) {
+            (Some(first), Some(last)) => period.touches(first, last),
+            _ => period == Period::default(),
         });
         if is_in {
             all.lines.merge(note.lines);
@@ -159,6 +164,7 @@ fn read_notes(archive: &Archive, plan: &ReportPlan) -> Result<Summary> {
         inputs: all.inputs.iter().map(InputSummary::of_note).collect(),
         passed_over: Vec::new(),
         problems: all.problems.into_iter().map(problem).collect(),
+        period: plan.filter.period,
         zone: plan.output.zone_name.clone(),
         has_zoneless: false,
         lines: all.lines,
