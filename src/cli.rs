@@ -13,7 +13,7 @@ use crate::detect::{self, Severity};
 use crate::error::{Error, Result, did_you_mean};
 use crate::mail::identity::IdentityKind;
 use crate::mail::status::{Action, Direction, Mta, Stage};
-use crate::mail::time::{Period, Timestamp};
+use crate::mail::time::{Period, SECONDS_PER_DAY, Timestamp};
 use crate::report::privacy::Privacy;
 use crate::report::tables::Format;
 use crate::report::text::Look;
@@ -311,7 +311,7 @@ config file (merge_hosts = true). Status: 0 done; 1 failed, nothing written;
 
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
-    /// Files, directories, quoted globs, - for standard input; plain or packed; without any, the host's usual mail logs
+    /// Files, directories, globs, -; without any, the host's usual logs
     #[arg(value_name = "PATH")]
     pub paths: Vec<String>,
 
@@ -384,7 +384,7 @@ impl PeriodArgs {
 #[derive(Debug, Args)]
 pub struct ReadingArgs {
     /// Zone of stamps that carry none, as Europe/Berlin
-    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
+    #[arg(long, value_name = "ZONE", value_parser = zone_name, env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
     pub timezone: Option<String>,
 
     /// Lines of one server only: auto, postfix, exim
@@ -581,7 +581,7 @@ pub struct NightlyArgs {
     pub always: bool,
 
     /// Mail it instead of printing it
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', env = "MAILSLEUTH_MAIL_TO", hide_env = true)]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', value_parser = mail_address, env = "MAILSLEUTH_MAIL_TO", hide_env = true)]
     pub mail_to: Vec<String>,
 
     /// Tell it now, later, or only what a run left
@@ -690,11 +690,6 @@ impl NightlyArgs {
         if named.iter().any(|path| path == "-") {
             return Err(Error::Usage("nightly reads files, not standard input: it goes on where it ended".into()));
         }
-        if let Some(address) =
-            self.mail_to.iter().find(|to| to.is_empty() || to.starts_with('-') || to.contains(char::is_whitespace))
-        {
-            return Err(Error::Usage(format!("--mail-to {address}: no mail address")));
-        }
         let (formats, writes_page) = formats(&self.making.format);
         Ok(NightlyPlan {
             paths: if named.is_empty() && self.deliver != DeliverArg::Only { usual_logs()? } else { named },
@@ -728,7 +723,6 @@ const REPORT_EXAMPLES: &str = "\
 Examples:
   mailsleuth report --since yesterday --out today
   mailsleuth report --identity cy@example.org --since 7d --events
-
 Times: 2026-11-21, 2026-11-21T06:00:00Z, today, yesterday, 7d or -36h ago.
 Findings are of all mail in that time.";
 
@@ -782,7 +776,7 @@ pub struct ReportArgs {
     pub direction: Option<String>,
 
     /// Zone of --since and --until, as Europe/Berlin
-    #[arg(long, value_name = "ZONE", env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
+    #[arg(long, value_name = "ZONE", value_parser = zone_name, env = "MAILSLEUTH_TIMEZONE", hide_env = true)]
     pub timezone: Option<String>,
 
     #[command(flatten)]
@@ -937,7 +931,7 @@ does the same for `analyze` too.";
 #[derive(Debug, Args)]
 pub struct AcceptArgs {
     /// The identity, as the reports name it
-    #[arg(value_name = "IDENTITY", required_unless_present = "list")]
+    #[arg(value_name = "IDENTITY", required_unless_present = "list", conflicts_with = "list")]
     pub identity: Option<String>,
 
     /// Kinds of findings; without it, all
@@ -988,6 +982,9 @@ impl AcceptArgs {
             return Err(Error::Usage(format!("--kinds {kind}: no such kind of findings; one of {kinds}")));
         }
         let identity = self.identity.unwrap_or_default();
+        if identity.is_empty() && !self.list {
+            return Err(Error::Usage("'' is no identity; give one as the reports name it".into()));
+        }
         let action = match (self.list, self.remove) {
             (true, _) => AcceptAction::List,
             (_, true) => AcceptAction::Remove { identity, kinds: self.kinds },
@@ -1001,6 +998,10 @@ impl AcceptArgs {
                 };
                 let until_day = crate::config::day(&until)
                     .ok_or_else(|| Error::Usage(format!("--until {until}: no such date; write it as 2027-01-31")))?;
+                let today = jiff::Timestamp::now().as_second().div_euclid(SECONDS_PER_DAY);
+                if until_day <= today {
+                    return Err(Error::Usage(format!("--until {until}: that day has come already")));
+                }
                 let why = self.why.unwrap_or_default();
                 AcceptAction::Add(detect::Allow {
                     identity,
@@ -1144,17 +1145,31 @@ impl SeverityArg {
 /// The zone of stamps that have none, and its name.
 fn zone(name: Option<&str>) -> Result<(TimeZone, String)> {
     let zone = match name {
-        Some(name) => TimeZone::get(name).map_err(|_| {
-            let zones: Vec<_> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
-            let meant = did_you_mean(name, zones.iter().map(String::as_str));
-            Error::Usage(format!(
-                "--timezone {name}: no such zone; give an IANA name such as Europe/Berlin or UTC{meant}"
-            ))
-        })?,
+        Some(name) => zone_of(name).map_err(Error::Usage)?,
         None => TimeZone::system(),
     };
     let name = name.or_else(|| zone.iana_name()).unwrap_or_default().to_string();
     Ok((zone, name))
+}
+
+fn zone_of(name: &str) -> std::result::Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| {
+        let zones: Vec<_> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+        let meant = did_you_mean(name, zones.iter().map(String::as_str));
+        format!("no such zone; give an IANA name such as Europe/Berlin or UTC{meant}")
+    })
+}
+
+/// The name of a zone that there is.
+fn zone_name(name: &str) -> std::result::Result<String, String> {
+    zone_of(name).map(|_| name.to_string())
+}
+
+/// An address that a mail program takes as one, and not as an option.
+fn mail_address(text: &str) -> std::result::Result<String, String> {
+    let is_address =
+        !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    if is_address { Ok(text.to_string()) } else { Err("no mail address".into()) }
 }
 
 /// The formats of the tables, each once, and whether the page is wanted.

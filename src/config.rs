@@ -99,7 +99,7 @@ struct AllowEntry {
     identity: String,
     #[serde(default)]
     kinds: Vec<String>,
-    until: Option<String>,
+    until: Option<Value>,
     why: String,
 }
 
@@ -141,14 +141,20 @@ fn detection(path: &Path, text: &str) -> Result<Settings> {
         if let Some(kind) = entry.kinds.iter().find(|kind| !is_kind(kind)) {
             return Err(wrong(at, &format!("allow: no kind '{kind}' of findings; README.md lists them")));
         }
+        let until = entry.until.as_ref().map(|until| match until {
+            Value::String(until) => until.clone(),
+            // Without quotes.
+            Value::Datetime(until) => until.to_string(),
+            other => other.type_str().to_string(),
+        });
         let until_day =
-            match &entry.until {
+            match &until {
                 Some(until) => Some(day(until).ok_or_else(|| {
                     wrong(at, &format!("allow: until = '{until}' is no date; write it as '2027-01-31'"))
                 })?),
                 None => None,
             };
-        let AllowEntry { identity, kinds, until, why } = entry;
+        let AllowEntry { identity, kinds, why, .. } = entry;
         settings.allow.push(Allow { identity, kinds, until_day, until, why });
     }
     Ok(settings)
@@ -190,7 +196,12 @@ fn with_defaults(mut command: Command, path: &Path, text: &str) -> Result<Comman
         let option = key.replace('_', "-");
         let takes = |sub: &Command| sub.get_arguments().any(|argument| is_option(argument, &option));
         if NOT_HERE.contains(&option.as_str()) || !command.get_subcommands().any(takes) {
-            let options = command.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long);
+            let options: Vec<&str> =
+                command.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long).collect();
+            if NOT_HERE.contains(&option.as_str()) && options.contains(&option.as_str()) {
+                return Err(wrong(line, &format!("{key} is said on the command line, not in a file: --{option}")));
+            }
+            let options = options.into_iter().filter(|option| !NOT_HERE.contains(option));
             let options: Vec<String> = options.map(|option| option.replace('-', "_")).collect();
             let meant = did_you_mean(key, options.iter().map(String::as_str).chain(OF_DETECTION.iter().copied()));
             return Err(wrong(line, &format!("unknown key {key}; the keys are the long options' names{meant}")));
@@ -213,7 +224,11 @@ fn refused_value(command: &Command) -> Option<String> {
         let error = command.clone().try_get_matches_from(["mailsleuth", name]).err()?;
         let is_about_value = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
         let said = error.to_string();
-        is_about_value.then(|| said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string())
+        is_about_value.then(|| {
+            let first = said.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            let values = said.lines().map(str::trim).find(|line| line.starts_with("[possible values: "));
+            values.map_or(first.to_string(), |values| format!("{first} {values}"))
+        })
     })
 }
 
@@ -303,11 +318,12 @@ mod tests {
     #[test]
     fn limits_and_known_senders_are_read() {
         let text = "quiet = true\nhosted = ['b.example']\n[limits.hourly-limit]\nrecipients_per_hour = 500\n\
-                    [[allow]]\nidentity = 'news@b.example'\nkinds = ['hourly-limit']\nuntil = '2027-01-31'\nwhy = 'ours'\n";
+                    [[allow]]\nidentity = 'news@b.example'\nkinds = ['hourly-limit']\nuntil = '2027-01-31'\nwhy = 'ours'\n\
+                    [[allow]]\nidentity = 'web'\nuntil = 2027-01-31\nwhy = 'ours'\n";
         assert!(parsed(text, &["analyze", "x"]).is_ok());
         let settings = detection(Path::new("my.toml"), text).unwrap();
-        assert_eq!((settings.hosted.len(), settings.allow.len()), (1, 1));
-        assert_eq!(settings.allow[0].until_day, Some(20_849));
+        assert_eq!((settings.hosted.len(), settings.allow.len()), (1, 2));
+        assert!(settings.allow.iter().all(|entry| entry.until_day == Some(20_849)));
         for (text, says) in [
             ("\n[limits.hourly]\nx = 1\n", "my.toml:3: no detector 'hourly'"),
             ("[limits.hourly-limit]\nx = 1\n", "my.toml:2: hourly-limit has no limit 'x'; it has recipients_per_hour"),
@@ -323,6 +339,7 @@ mod tests {
             ("[[allow]]\nidentity = 'a'\n", "missing field `why`"),
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nkinds = ['x']\n", "my.toml:1: allow: no kind 'x'"),
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nuntil = 'soon'\n", "until = 'soon' is no date"),
+            ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nuntil = 3\n", "until = 'integer' is no date"),
         ] {
             let error = detection(Path::new("my.toml"), text).err().map(|e| e.to_string()).unwrap_or_default();
             assert!(error.contains(says), "{text}: {error}");
@@ -337,7 +354,10 @@ mod tests {
             ("\n\nthreads = \"many\"\n", "my.toml:3: invalid value 'many' for '--threads"),
             ("format = [\"xml\"]\n", "my.toml:1: invalid value 'xml'"),
             ("quiet = 1.5\n", "my.toml:1: quiet: a text, number"),
-            ("json = true\n", "my.toml:1: unknown key json"),
+            ("json = true\n", "my.toml:1: json is said on the command line, not in a file: --json"),
+            ("alert = 'urgent'\n", "[possible values: low, medium, high, critical]"),
+            ("\ntimezone = 'Europe/Berln'\n", "my.toml:2: invalid value 'Europe/Berln' for '--timezone"),
+            ("mail_to = ['root', 'a b']\n", "my.toml:1: invalid value 'a b' for '--mail-to"),
         ] {
             let error = parsed(text, &["analyze", "x"]).err().unwrap_or_default();
             assert!(error.contains(says), "{text}: {error}");

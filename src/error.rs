@@ -22,6 +22,8 @@ pub enum Error {
     Archive { path: PathBuf, problem: String },
     /// More memory was needed than `--memory-limit` allows: exit status 1.
     Memory { used: String, limit: String },
+    /// A letter could not be mailed: exit status 1.
+    Undelivered(String),
     /// The reports could not be written: exit status 1.
     Output { path: PathBuf, problem: String },
 }
@@ -33,6 +35,7 @@ impl Error {
             Self::Rules { .. }
             | Self::NothingReadable { .. }
             | Self::Memory { .. }
+            | Self::Undelivered(_)
             | Self::Output { .. }
             | Self::Archive { .. } => 1,
             Self::Usage(_) => 2,
@@ -46,7 +49,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(problem) | Self::NoMailLines(problem) => f.write_str(problem),
+            Self::Usage(problem) | Self::NoMailLines(problem) | Self::Undelivered(problem) => f.write_str(problem),
             Self::Rules { file, problem } => write!(f, "{file}: {problem}"),
             Self::NothingReadable { said, inputs: 1 } => {
                 write!(f, "{said}the input could not be read; nothing was written")

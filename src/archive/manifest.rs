@@ -42,6 +42,12 @@ pub struct Manifest {
     pub last_mail: Option<i64>,
     /// Days before this one, since 1970, were taken away for their age or size.
     pub kept_from: Option<i64>,
+    /// By directory: what the host of lines that name none is called.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, String>,
+    /// What the last run that found something new had to say to the monitoring.
+    #[serde(default)]
+    pub metrics: String,
 }
 
 impl Default for Manifest {
@@ -60,6 +66,8 @@ impl Default for Manifest {
             silence_told: None,
             last_mail: None,
             kept_from: None,
+            hosts: BTreeMap::new(),
+            metrics: String::new(),
         }
     }
 }
@@ -114,6 +122,9 @@ pub struct Incident {
     /// UTC day since 1970 of the log's end when it was first told.
     pub since_day: i64,
     pub is_told: bool,
+    /// UTC day since 1970 of the log's end when it was last told.
+    #[serde(default)]
+    pub told_day: i64,
     /// It was told that it is over.
     pub is_resolved: bool,
 }
@@ -183,7 +194,10 @@ impl Manifest {
         /// More is not read by anybody; the reports have it.
         const BYTES: usize = 256 << 10;
         self.pending = Some(match self.pending.take().filter(|before| before.text.len() < BYTES) {
-            Some(before) => Letter { subject: letter.subject, text: format!("{}\n\n{}", before.text, letter.text) },
+            Some(before) => Letter {
+                subject: and_before(letter.subject, &before.subject),
+                text: format!("{}\n\n{}", before.text, letter.text),
+            },
             None => letter,
         });
     }
@@ -216,7 +230,8 @@ impl Manifest {
             });
         }
         let end = self.now().map_or(0, Timestamp::day);
-        let mut from = days.map_or(i64::MIN, |days| end - days + 1);
+        let too_old = days.map_or(i64::MIN, |days| end - days + 1);
+        let mut from = too_old;
         if let Some(bytes) = bytes {
             let mut by_day: BTreeMap<i64, u64> = BTreeMap::new();
             for file in self.files().filter(|file| is_of_a_day(file.part)) {
@@ -237,11 +252,21 @@ impl Manifest {
                 run.files.retain(|file| !is_of_a_day(file.part) || file.day >= from);
             }
         }
+        for run in &mut self.runs {
+            run.files.retain(|file| file.part != Part::History || file.day >= too_old);
+        }
         self.texts.tidy();
     }
 }
 
-/// True for files that age takes away. History is small, and is what later days are compared with.
+/// The subject of two letters in one.
+fn and_before(subject: String, before: &str) -> String {
+    const BYTES: usize = 150;
+    let before = before.strip_prefix("mailsleuth: ").unwrap_or(before);
+    if subject.len() + before.len() > BYTES { subject } else { format!("{subject}; before that {before}") }
+}
+
+/// True for files that age and size take away. History is small, and is what later days are compared with: only age does.
 const fn is_of_a_day(part: Part) -> bool {
     matches!(part, Part::Records | Part::Events | Part::Run)
 }

@@ -21,6 +21,7 @@ pub mod texts;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -49,12 +50,26 @@ impl Archive {
     /// Opens the archive to add to it, or begins one. What an interrupted run left is taken away.
     ///
     /// # Errors
-    /// [`Error::Locked`] while another run has it; [`Error::Archive`] where it cannot be read or is of another version.
+    /// [`Error::Locked`] while another run has it; [`Error::Archive`] where it cannot be read, is of another version, or has
+    /// lost its manifest; [`Error::Usage`] for root in another user's archive.
     pub fn open(directory: &Path) -> Result<Self> {
-        fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+        // It tells who wrote to whom.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(directory)
+            .map_err(|error| failed(directory, &error))?;
+        refuse_foreign(directory)?;
         let lock = Lock::take(directory)?;
-        let manifest = read_manifest(directory)?.unwrap_or_default();
-        let archive = Self { directory: directory.to_path_buf(), manifest, _lock: Some(lock) };
+        let manifest = read_manifest(directory)?;
+        let archive = Self {
+            directory: directory.to_path_buf(),
+            manifest: manifest.clone().unwrap_or_default(),
+            _lock: Some(lock),
+        };
+        if manifest.is_none() {
+            archive.refuse_headless()?;
+        }
         archive.repair().map_err(|error| failed(directory, &error))?;
         Ok(archive)
     }
@@ -74,6 +89,17 @@ impl Archive {
 
     pub fn path(&self, file: &FileEntry) -> PathBuf {
         self.directory.join(&file.path)
+    }
+
+    /// The error for a file of the archive that cannot be read any more.
+    pub fn damaged(&self, path: &Path, error: &io::Error) -> Error {
+        Error::Archive {
+            path: path.to_path_buf(),
+            problem: format!(
+                "{error}; the file is damaged or gone: put it back from a backup, or move {} away and let `nightly` read the logs anew",
+                self.directory.display()
+            ),
+        }
     }
 
     /// The error for something that went wrong with a file of the archive.
@@ -101,7 +127,12 @@ impl Archive {
     /// [`Error::Archive`] for what cannot be written.
     pub fn commit(&mut self, manifest: Manifest) -> Result<()> {
         let aside = self.directory.join(ASIDE);
-        let moved = self.publish(&aside).and_then(|()| self.write_manifest(&manifest));
+        // Files of ours without a manifest would be an archive that lost it.
+        let begun = match self.directory.join(MANIFEST).exists() {
+            true => Ok(()),
+            false => self.write_manifest(&self.manifest),
+        };
+        let moved = begun.and_then(|()| self.publish(&aside)).and_then(|()| self.write_manifest(&manifest));
         if let Err(error) = moved {
             // The error is what matters; what cannot be taken away now, the next run will.
             _ = self.repair();
@@ -148,12 +179,28 @@ impl Archive {
         directories.iter().try_for_each(|directory| sync_directory(directory))
     }
 
-    /// Removes every file that the manifest does not name.
+    /// An archive whose manifest is gone is not begun anew: that would take away all that is in it.
+    fn refuse_headless(&self) -> Result<()> {
+        let has_ours = |part: &str| {
+            files_below(&self.directory.join(part)).is_ok_and(|files| files.iter().any(|file| is_ours(file)))
+        };
+        match PARTS.iter().find(|part| has_ours(part)) {
+            None => Ok(()),
+            Some(part) => Err(Error::Archive {
+                path: self.directory.join(MANIFEST),
+                problem: format!(
+                    "is gone, but {part}/ holds files of an archive: put it back from a backup, or give another --state"
+                ),
+            }),
+        }
+    }
+
+    /// Removes every file of an archive that the manifest does not name; other programs' files stay.
     fn repair(&self) -> io::Result<()> {
         let named: BTreeSet<PathBuf> = self.manifest.files().map(|file| self.path(file)).collect();
         for part in PARTS {
             for file in files_below(&self.directory.join(part))? {
-                if !named.contains(&file) {
+                if !named.contains(&file) && is_ours(&file) {
                     fs::remove_file(&file)?;
                     let mut parents = file.ancestors().skip(1).take_while(|d| *d != self.directory);
                     // A directory that is not empty stays.
@@ -166,6 +213,31 @@ impl Archive {
             _ => Ok(()),
         }
     }
+}
+
+/// True for a name that files of an archive have: `g000012-1.parquet`.
+fn is_ours(file: &Path) -> bool {
+    let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let Some((number, end)) = name.strip_prefix('g').and_then(|rest| rest.split_once('.')) else { return false };
+    let (number, part) = number.split_once('-').unwrap_or((number, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    number.len() >= 6
+        && is_number(number)
+        && is_number(part)
+        && matches!(end, "records" | "parquet" | "open.parquet" | "carry" | "run")
+}
+
+/// What root writes into another user's archive, that user could not replace.
+fn refuse_foreign(directory: &Path) -> Result<()> {
+    let (Ok(directory_is), Ok(process)) = (fs::metadata(directory), fs::metadata("/proc/self")) else { return Ok(()) };
+    let owner = directory_is.uid();
+    if process.uid() != 0 || owner == 0 {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "{} belongs to the user with id {owner}: run this as that user, `sudo -u '#{owner}' mailsleuth ...`",
+        directory.display()
+    )))
 }
 
 fn failed(path: &Path, error: &io::Error) -> Error {
@@ -234,13 +306,22 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// Packs what is written into it, with a checksum over all of it.
+fn packer<W: Write>(into: W, level: i32) -> io::Result<zstd::Encoder<'static, W>> {
+    let mut packer = zstd::Encoder::new(into, level)?;
+    packer.include_checksum(true)?;
+    Ok(packer)
+}
+
 /// Writes one thing, packed, into a new file; gives its size.
 ///
 /// # Errors
 /// What writing gives.
 pub fn store(path: &Path, thing: &impl Serialize) -> io::Result<u64> {
     let bytes = postcard::to_stdvec(thing).map_err(io::Error::other)?;
-    let packed = zstd::encode_all(&*bytes, ZSTD_LEVEL)?;
+    let mut packed = packer(Vec::new(), ZSTD_LEVEL)?;
+    packed.write_all(&bytes)?;
+    let packed = packed.finish()?;
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }

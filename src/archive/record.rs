@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use zstd::stream::{read::Decoder, write::Encoder};
 
 use super::manifest::{FileEntry, Part, VERSION};
+use super::packer;
 use crate::correlate::{AuthFailure, Message, Rejection};
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
@@ -132,7 +133,7 @@ impl Records {
         *part += 1;
         let full = self.aside.join(&path);
         full.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let mut file = Encoder::new(BufWriter::new(File::create(full)?), ZSTD_LEVEL)?;
+        let mut file = packer(BufWriter::new(File::create(full)?), ZSTD_LEVEL)?;
         file.write_all(&MAGIC)?;
         file.write_all(&VERSION.to_le_bytes())?;
         Ok(OpenDay { file, path, used: self.written, bytes: 0 })

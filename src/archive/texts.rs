@@ -61,6 +61,9 @@ pub struct KnownText {
     reached: Vec<Reached>,
     /// Files in which there is nothing of it beyond what was read.
     files: Vec<Stat>,
+    /// Files that end before that.
+    #[serde(default)]
+    short: Vec<Stat>,
 }
 
 impl KnownText {
@@ -94,6 +97,9 @@ impl Texts {
         let stat = source.stat();
         if let Some(text) = stat.and_then(|stat| self.0.iter().position(|text| text.files.contains(&stat))) {
             return Ok(New::Nothing { text: Some(text) });
+        }
+        if stat.is_some_and(|stat| self.0.iter().any(|text| text.short.contains(&stat))) {
+            return Ok(New::Nothing { text: None });
         }
         let is_plain = source.is_plain()?;
         let mut text = source.open(BytesRead::default())?;
@@ -130,7 +136,10 @@ impl Texts {
         let from = last.map_or(0, |last| last.offset);
         // A copy that ends before the place that was reached holds nothing new.
         if found.is_none() && is_short.is_some() {
-            return Ok(self.nothing(is_short, stat));
+            if let (Some(known), Some(stat)) = (is_short.and_then(|at| self.0.get_mut(at)), stat) {
+                remember(&mut known.short, stat);
+            }
+            return Ok(New::Nothing { text: None });
         }
         let to = if is_plain { whole_lines(source, from, stat, now)? } else { u64::MAX };
         let is_read = if is_plain { to <= from } else { self.ends_at(source, from) };
@@ -144,10 +153,7 @@ impl Texts {
 
     fn nothing(&mut self, text: Option<usize>, stat: Option<Stat>) -> New {
         if let (Some(known), Some(stat)) = (text.and_then(|at| self.0.get_mut(at)), stat) {
-            known.files.retain(|file| (file.dev, file.ino) != (stat.dev, stat.ino));
-            known.files.push(stat);
-            let beyond = known.files.len().saturating_sub(FILES);
-            known.files.drain(..beyond);
+            remember(&mut known.files, stat);
         }
         New::Nothing { text }
     }
@@ -211,8 +217,12 @@ impl Texts {
             let whole = source.with_portion(Portion::new(0, mark.offset.min(HEAD_BYTES as u64)));
             let mut head = Vec::new();
             whole.open(BytesRead::default())?.read_to_end(&mut head)?;
-            let new =
-                known.take().unwrap_or(KnownText { head: Print::of(&head), reached: Vec::new(), files: Vec::new() });
+            let new = known.take().unwrap_or_else(|| KnownText {
+                head: Print::of(&head),
+                reached: Vec::new(),
+                files: Vec::new(),
+                short: Vec::new(),
+            });
             known = Some(KnownText { head: Print::of(&head), ..new });
         }
         let Some(mut known) = known else { return Ok(()) };
@@ -249,6 +259,14 @@ impl Texts {
         }
         self.0.retain(|known| !known.reached.is_empty());
     }
+}
+
+/// Notes a file, in place of an earlier state of it; the oldest of too many go.
+fn remember(files: &mut Vec<Stat>, stat: Stat) {
+    files.retain(|file| (file.dev, file.ino) != (stat.dev, stat.ino));
+    files.push(stat);
+    let beyond = files.len().saturating_sub(FILES);
+    files.drain(..beyond);
 }
 
 /// The end of the last whole line of a plain file behind `from`; its very end where nobody writes to it any more.

@@ -156,6 +156,7 @@ enum Meaning {
 /// Words beside which the name of a list is the cause of the refusal.
 const BLOCKING: &[&str] = &[
     "block",
+    "is on the ",
     "listed",
     "blacklist",
     "rbl",
@@ -614,6 +615,11 @@ impl Classifier {
         // A greylisting product may be called like a list; nothing is listed.
         let named = named.filter(|list| category.id() != "greylisted" || list.category() == category);
         let list = part.or(asked).or(named);
+        let zone = zone.or_else(|| match category.id() {
+            "dnsbl-ip" | "dnsbl-domain" | "dnsbl-url" if list.is_none() => named_zone(words),
+            _ => None,
+        });
+        let list = list.or_else(|| self.lists.of_zone(zone.as_deref()?));
         if let Some(list) = list.filter(|_| category.id() == "dnsbl-ip") {
             category = list.category();
         }
@@ -774,6 +780,18 @@ fn zone(raw: &[u8]) -> Option<String> {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
     let numbers = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     (name && !numbers).then(|| text.to_owned())
+}
+
+/// The first name in an answer that is called as the zones of lists are: `rbl.example.net`, `cbl-plus.dnsbl.example`.
+fn named_zone(words: &[u8]) -> Option<String> {
+    const PARTS: [&str; 5] = ["rbl", "dnsbl", "blacklist", "blocklist", "blackhole"];
+    const WHOLE: [&str; 7] = ["bl", "sbl", "xbl", "pbl", "dul", "zen", "dnsbls"];
+    let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"<>()[]{};,\"'=".contains(byte);
+    words.split(is_end).filter(|word| word.contains(&b'.') && !word.contains(&b'@')).find_map(|word| {
+        let zone = zone(word)?;
+        let is_of_list = |label: &str| WHOLE.contains(&label) || PARTS.iter().any(|part| label.contains(part));
+        zone.split('.').any(is_of_list).then_some(zone)
+    })
 }
 
 /// The finder of all fixed texts, what each means, and the rules that demand none.

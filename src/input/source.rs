@@ -1,5 +1,6 @@
 //! Which files the arguments name.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -232,6 +233,8 @@ pub struct Found {
     pub problems: Vec<Problem>,
     /// Files in searched directories that another file there stands for, with the reason.
     pub passed_over: Vec<(String, &'static str)>,
+    /// By directory: what the host of lines that name none was called before.
+    pub hosts: BTreeMap<String, String>,
 }
 
 /// The inputs that `arguments` name: files, directories (searched), globs, `-`. Each file once, in the order found.

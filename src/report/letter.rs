@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::text::{Out, many, wrapped};
 use crate::mail::address::printable;
-use crate::mail::time::Timestamp;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
 /// How many incidents, changes and problems are told; the reports have all.
 const SHOWN: usize = 20;
@@ -35,6 +35,8 @@ impl Standing {
 #[derive(Debug, Clone)]
 pub struct Told {
     pub standing: Standing,
+    /// Somebody should read it tonight; that something is over can wait for the next letter.
+    pub is_news: bool,
     pub severity: &'static str,
     pub kind: String,
     pub identity_kind: String,
@@ -156,8 +158,8 @@ impl Facts {
 
     /// The command that shows more, whole and on lines of its own.
     fn command(&self, out: &mut Out, told: &Told) -> std::fmt::Result {
-        let since = told.first_seen.to_string();
-        let since = since.split('T').next().unwrap_or_default();
+        // Whole days of UTC, in which zone ever it is typed.
+        let since = Timestamp::from_seconds(told.first_seen.day() * SECONDS_PER_DAY);
         writeln!(out, "         More:")?;
         writeln!(out, "           mailsleuth report{} --since {since} --events \\", self.options)?;
         writeln!(out, "             --identity {}", quoted(&told.identity))
@@ -181,6 +183,20 @@ impl Facts {
         }
         if self.reports.is_empty() { Ok(()) } else { wrapped(out, &format!("All of it: {}", self.reports), 0, 2) }
     }
+}
+
+/// The letter that tells of a night run that failed.
+pub fn failure(said: &str) -> String {
+    let mut out = Out::plain();
+    // Writing into a String cannot fail.
+    _ = wrapped(&mut out, &format!("The night run failed: {}", printable(said.as_bytes())), 0, 2);
+    _ = wrapped(
+        &mut out,
+        "The next run that succeeds reads what this one did not, while the logs are still there.",
+        0,
+        0,
+    );
+    out.text
 }
 
 fn list(out: &mut Out, heading: &str, texts: &[String]) -> std::fmt::Result {
@@ -220,6 +236,7 @@ mod tests {
     fn a_subject_has_counts_only() {
         let told = Told {
             standing: Standing::New,
+            is_news: true,
             severity: "high",
             kind: "hourly-limit".into(),
             identity_kind: "sasl".into(),

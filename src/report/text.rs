@@ -328,7 +328,7 @@ fn more(out: &mut Out, all: usize, what: &str) -> std::fmt::Result {
     if all > SHOWN { writeln!(out, "... {} more {what} in the tables", all - SHOWN) } else { Ok(()) }
 }
 
-pub(super) fn many(count: u64, what: &str) -> String {
+pub fn many(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

@@ -6,13 +6,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
+use super::{Outcome, now_s};
 use crate::archive::Archive;
+use crate::archive::manifest::Silenced;
 use crate::archive::replace;
 use crate::cli::{AcceptAction, AcceptPlan};
 use crate::detect::Allow;
 use crate::error::{Error, Result};
 use crate::mail::address::printable;
+use crate::mail::time::SECONDS_PER_DAY;
 
 const FILE: &str = "accepted.json";
 
@@ -63,19 +65,32 @@ pub fn run(plan: &AcceptPlan) -> Result<Outcome> {
         AcceptAction::Add(entry) => {
             entries.retain(|known| !is_same(known, &entry.identity) || known.kinds != entry.kinds);
             entries.push(entry.clone());
-            // From now on it is measured by what it does now.
+            // From now on it is measured by what it did when it was last looked at.
             let mut manifest = archive.manifest.clone();
-            let is_about = |kind: &str| entry.kinds.is_empty() || entry.kinds.iter().any(|k| k == kind);
-            manifest
-                .silenced
-                .retain(|known| !(known.identity.eq_ignore_ascii_case(&entry.identity) && is_about(&known.kind)));
-            manifest
-                .incidents
-                .retain(|known| !(known.identity.eq_ignore_ascii_case(&entry.identity) && is_about(&known.kind)));
+            let is_about = |identity: &str, kind: &str| {
+                identity.eq_ignore_ascii_case(&entry.identity)
+                    && (entry.kinds.is_empty() || entry.kinds.iter().any(|k| k == kind))
+            };
+            manifest.silenced.retain(|known| !is_about(&known.identity, &known.kind));
+            let (accepted, others) = std::mem::take(&mut manifest.incidents)
+                .into_iter()
+                .partition::<Vec<_>, _>(|known| is_about(&known.identity, &known.kind));
+            manifest.incidents = others;
+            let note = match accepted.is_empty() {
+                true => "Nothing was found about it so far: is it written as the reports write it?\n",
+                false => "",
+            };
+            manifest.silenced.extend(accepted.into_iter().map(|known| Silenced {
+                identity: known.identity,
+                kind: known.kind,
+                severity: known.severity,
+                recipients: known.recipients,
+                messages: known.messages,
+            }));
             if manifest != archive.manifest {
                 archive.commit_manifest(manifest)?;
             }
-            list(std::slice::from_ref(entry))
+            format!("{}{note}", list(std::slice::from_ref(entry)))
         }
         AcceptAction::Remove { identity, kinds } => {
             let before = entries.len();
@@ -85,7 +100,13 @@ pub fn run(plan: &AcceptPlan) -> Result<Outcome> {
                     "{identity}: is not accepted; `mailsleuth accept --list` shows who is"
                 )));
             }
-            format!("{} is told of again\n", printable(identity.as_bytes()))
+            let left: Vec<Allow> = entries.iter().filter(|known| is_same(known, identity)).cloned().collect();
+            let identity = printable(identity.as_bytes());
+            if left.is_empty() {
+                format!("{identity} is told of again\n")
+            } else {
+                format!("{identity} is told of again, but for what is still accepted:\n{}", list(&left))
+            }
         }
     };
     let stored: Vec<Entry> = entries
@@ -105,11 +126,14 @@ fn is_same(entry: &Allow, identity: &str) -> bool {
 }
 
 fn list(entries: &[Allow]) -> String {
+    let today = now_s().div_euclid(SECONDS_PER_DAY);
     let one = |entry: &Allow| {
+        let is_over = entry.until_day.is_some_and(|day| day <= today);
+        let over = if is_over { " (over)" } else { "" };
         let kinds = if entry.kinds.is_empty() { "everything".to_string() } else { entry.kinds.join(", ") };
         let until = entry.until.as_ref().map_or(String::new(), |until| format!(" until {until}"));
         let (identity, why) = (printable(entry.identity.as_bytes()), printable(entry.why.as_bytes()));
-        format!("{identity}: {kinds}{until}: {why}\n")
+        format!("{identity}: {kinds}{until}{over}: {why}\n")
     };
     if entries.is_empty() { "nobody is accepted\n".into() } else { entries.iter().map(one).collect() }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -39,20 +40,22 @@ use crate::mail::time::{Period, SECONDS_PER_DAY, Timestamp};
 use crate::places::Places;
 use crate::report::events::Events;
 use crate::report::history::{self, Days};
-use crate::report::letter::Facts;
+use crate::report::letter::{Facts, Standing, failure};
 use crate::report::parted::{PartFile, Parted};
 use crate::report::privacy::Privacy;
-use crate::report::prom::Metrics;
+use crate::report::prom::{self, Metrics};
 use crate::report::publish::Aside;
 use crate::report::schema::{EVENTS, HISTORY};
 use crate::report::summary::{InputSummary, Summary};
 use crate::report::{self, Judged};
-use crate::tally::{LineTally, MailTally};
+use crate::tally::LineTally;
 
 /// Hosts' clocks, and daemons that write out of order, differ by this much: what is older than a log's end by more is late.
 const LATE_S: i64 = 60;
 /// How much of a file is looked at for the hosts in it.
 const LOOKED_AT_BYTES: u64 = 64 << 10;
+/// In the state directory: what a run said that failed and could not tell it.
+const FAILED: &str = "failed.txt";
 /// A log that brought mail lines the last time is silent if it brings none for so long.
 const SILENT_S: i64 = 20 * 3_600;
 /// Days of history that are compared with.
@@ -64,30 +67,73 @@ const HISTORY_DAYS: i64 = 60;
 /// [`Error::Locked`], [`Error::Archive`], [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Interrupted`],
 /// [`Error::Output`].
 pub fn run(plan: &NightlyPlan, out: &mut dyn Write) -> Result<Outcome> {
+    if plan.deliver == DeliverArg::Only {
+        tell_failure(plan, out)?;
+    }
+    let done = night(plan, out);
+    if plan.deliver == DeliverArg::Later
+        && let Err(error) = &done
+        && !matches!(error, Error::Locked { .. } | Error::Interrupted { .. })
+    {
+        // The error itself is told on stderr.
+        _ = replace(&plan.state.join(FAILED), error.to_string().as_bytes());
+    }
+    done
+}
+
+/// A night, and the letters before and after it.
+fn night(plan: &NightlyPlan, out: &mut dyn Write) -> Result<Outcome> {
     let memory = MemoryLimit::new(plan.memory_limit)?;
     let classifier = super::rules::classifier(&plan.rules)?;
     let places = Places::open(&plan.mmdb)?;
     let archive = Archive::open(&plan.state)?;
     let pool = pool(plan.threads)?;
     let (now, started) = (now_s(), Instant::now());
-    let mut night =
-        Night { plan, archive, classifier: &classifier, places: &places, pool: &pool, memory: &memory, now, started };
+    let mut night = Night {
+        plan,
+        archive,
+        classifier: &classifier,
+        places: &places,
+        pool: &pool,
+        memory: &memory,
+        now,
+        started,
+        unwritten: None,
+    };
     night.show_latest()?;
-    if plan.deliver != DeliverArg::Later {
-        night.deliver(out)?;
-    }
+    let undelivered = if plan.deliver == DeliverArg::Later { None } else { night.deliver(out).err() };
     if plan.deliver == DeliverArg::Only {
-        return Ok(Outcome::default());
+        return undelivered.map_or(Ok(Outcome::default()), Err);
     }
+    // What cannot be told is no reason to read nothing: logs are rotated away.
     let outcome = pool.install(|| night.work());
     if outcome.is_err() {
         night.archive.give_up();
     }
     let outcome = outcome?;
-    if plan.deliver == DeliverArg::Now {
+    if plan.deliver == DeliverArg::Now && undelivered.is_none() {
         night.deliver(out)?;
     }
-    Ok(outcome)
+    undelivered.or(night.unwritten).map_or(Ok(outcome), Err)
+}
+
+/// Tells that the last run with `--deliver later` failed: what it said, or what systemd says of it in the environment of
+/// the unit that it starts then (systemd.exec(5), `MONITOR_SERVICE_RESULT`).
+fn tell_failure(plan: &NightlyPlan, out: &mut dyn Write) -> Result<()> {
+    let path = plan.state.join(FAILED);
+    let by_systemd = || {
+        let result = std::env::var("MONITOR_SERVICE_RESULT").ok().filter(|result| result != "success")?;
+        Some(format!("systemd ended it: {result}. `journalctl -u mailsleuth` has more."))
+    };
+    let Some(said) = std::fs::read_to_string(&path).ok().or_else(by_systemd) else { return Ok(()) };
+    let letter = Letter { subject: "mailsleuth: the night run failed".into(), text: failure(&said) };
+    tell(plan, &letter, out)?;
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Output { path, problem: error.to_string() })
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Night<'a> {
@@ -100,6 +146,8 @@ struct Night<'a> {
     /// Seconds since 1970.
     now: i64,
     started: Instant,
+    /// The metrics that could not be written: told when all else is done.
+    unwritten: Option<Error>,
 }
 
 /// A file with something new in it.
@@ -136,18 +184,20 @@ impl<'a> Night<'a> {
         let found = find(&self.plan.paths);
         let mut problems = found.problems.clone();
         let mut manifest = self.archive.manifest.clone();
-        let mut notes = Vec::new();
+        let (mut notes, mut alarms) = (Vec::new(), Vec::new());
         let looked = self.look(&mut manifest.texts, &found.sources, &mut problems);
         let mut fresh = self.logs_among(looked.fresh);
         if fresh.is_empty() {
             return self.nothing_new(manifest, &found, problems);
         }
         let mut late = Vec::new();
-        let (of_late, last) = self.late(&fresh, &manifest)?;
+        let mut before = carry(&self.archive, manifest.carry())?;
+        let (of_late, last) = self.late(&fresh, &manifest, &before);
         if !of_late.is_empty() {
             match last.filter(|generation| is_all_there(&manifest.texts, *generation, &looked.there, &fresh)) {
                 Some(generation) => {
                     manifest.go_back_to(generation);
+                    before = carry(&self.archive, manifest.carry())?;
                     notes.push("A file came late: the days since then were read again.".into());
                     problems.clone_from(&found.problems);
                     fresh = self.logs_among(self.look(&mut manifest.texts, &found.sources, &mut problems).fresh);
@@ -155,7 +205,7 @@ impl<'a> Night<'a> {
                 None => {
                     let names: Vec<_> =
                         of_late.iter().filter_map(|at| fresh.get(*at)).map(|f| f.source.name.clone()).collect();
-                    notes.push(format!(
+                    alarms.push(format!(
                         "{} came late, and what was read since is no longer there: read by itself; a message at its edges may count in two pieces.",
                         names.join(", ")
                     ));
@@ -167,7 +217,6 @@ impl<'a> Night<'a> {
                 }
             }
         }
-        let before = carry(&self.archive, manifest.carry())?;
         let since = manifest.now();
         manifest.generation += 1;
         let generation = manifest.generation;
@@ -259,6 +308,7 @@ impl<'a> Night<'a> {
             hints,
             problems,
             notes,
+            alarms,
             since,
             passed_over: &found.passed_over,
         })
@@ -280,49 +330,56 @@ impl<'a> Night<'a> {
         looked
     }
 
+    /// The files put in order, with hosts called as they were.
+    fn chosen(&self, fresh: &[Fresh], manifest: &Manifest, read: &BytesRead) -> Selection {
+        let sources = fresh.iter().map(|fresh| fresh.source.clone()).collect();
+        let found = Found { sources, hosts: manifest.hosts.clone(), ..Found::default() };
+        select(found, &self.plan.zone, None, self.now, read)
+    }
+
     /// Those of the files that are logs, each once: other files of a searched directory would be news every night.
     fn logs_among(&self, mut fresh: Vec<Fresh>) -> Vec<Fresh> {
-        let sources = fresh.iter().map(|fresh| fresh.source.clone()).collect();
-        let all = Found { sources, ..Found::default() };
-        let selection = select(all, &self.plan.zone, None, self.now, &BytesRead::default());
+        let selection = self.chosen(&fresh, &self.archive.manifest, &BytesRead::default());
         fresh.retain(|fresh| selection.inputs.iter().any(|input| input.source.name == fresh.source.name));
         fresh
     }
 
     /// Which of the files are older than what was read of their hosts before, and the last run whose end is before all of
     /// them, where there is one: 0 is before all runs.
-    fn late(&self, fresh: &[Fresh], manifest: &Manifest) -> Result<(Vec<usize>, Option<u64>)> {
-        let Some(last) = manifest.runs.last() else { return Ok((Vec::new(), None)) };
+    fn late(&self, fresh: &[Fresh], manifest: &Manifest, before: &Carry) -> (Vec<usize>, Option<u64>) {
+        let Some(last) = manifest.runs.last() else { return (Vec::new(), None) };
         let mut late = Vec::new();
         let mut begins: Vec<(String, Timestamp)> = Vec::new();
         for (at, file) in fresh.iter().enumerate() {
-            let of_file = self.begins(&file.source);
+            let of_file = self.begins(file, manifest, before);
             if of_file.iter().any(|(host, first)| last.now.get(host).is_some_and(|now| is_before(*first, *now))) {
                 late.push(at);
                 begins.extend(of_file);
             }
         }
         if late.is_empty() {
-            return Ok((late, None));
+            return (late, None);
         }
         let is_clear =
             |run: &Run| begins.iter().all(|(host, first)| run.now.get(host).is_none_or(|now| !is_before(*first, *now)));
         let has_state = |run: &Run| run.files.iter().any(|file| file.part == Part::Carry);
-        let before = manifest.runs.iter().rev().find(|run| is_clear(run));
-        Ok((
-            late,
-            match before {
-                Some(run) => has_state(run).then_some(run.generation),
-                None => manifest.kept_from.is_none().then_some(0),
-            },
-        ))
+        let clear = manifest.runs.iter().rev().find(|run| is_clear(run));
+        let generation = match clear {
+            Some(run) => has_state(run).then_some(run.generation),
+            None => manifest.kept_from.is_none().then_some(0),
+        };
+        (late, generation)
     }
 
-    /// The first moment of each host at a file's beginning.
-    fn begins(&self, source: &Source) -> Vec<(String, Timestamp)> {
-        let alone = Found { sources: vec![source.clone()], ..Found::default() };
-        let selection = select(alone, &self.plan.zone, None, self.now, &BytesRead::default());
-        let Some(input) = selection.inputs.first() else { return Vec::new() };
+    /// The first moment of each host at the beginning of what is new in a file. Where it goes on in the hour that a clock
+    /// set back makes twice, the lines before it tell which of the two it is.
+    fn begins(&self, file: &Fresh, manifest: &Manifest, before: &Carry) -> Vec<(String, Timestamp)> {
+        let mut selection = self.chosen(std::slice::from_ref(file), manifest, &BytesRead::default());
+        let Some(input) = selection.inputs.first_mut() else { return Vec::new() };
+        if file.text.is_some() {
+            let end = before.logs.iter().find(|(set_name, _)| *set_name == input.set_name);
+            input.resumed = end.map(|(_, end)| end.pass);
+        }
         let Ok(text) = input.open(&BytesRead::default()) else { return Vec::new() };
         let mut head = Vec::new();
         // What is damaged is told when it is read.
@@ -349,9 +406,8 @@ impl<'a> Night<'a> {
         let Read { judge, mut note, mut inputs, carry, hints: earlier_hints, mut reached } = read;
         let Carry { correlator, parts, logs } = carry;
         let counter = BytesRead::default();
-        let sources = fresh.iter().map(|fresh| fresh.source.clone()).collect();
-        let selected = Found { sources, ..Found::default() };
-        let mut selection: Selection = select(selected, &self.plan.zone, None, self.now, &counter);
+        let mut selection = self.chosen(&fresh, manifest, &counter);
+        manifest.hosts.clone_from(&selection.hosts);
         let mut logs: BTreeMap<String, LogEnd> = logs.into_iter().collect();
         let mut begun = Vec::new();
         let mut seen_sets = Vec::new();
@@ -432,7 +488,7 @@ impl<'a> Night<'a> {
         if manifest != self.archive.manifest {
             self.archive.commit_manifest(manifest)?;
         }
-        self.metrics(&LineTally::default(), problems.len(), None)?;
+        self.metrics(&LineTally::default(), problems.len());
         Ok(outcome(&problems))
     }
 
@@ -471,7 +527,8 @@ impl<'a> Night<'a> {
 
     /// Judges the days that are looked at, writes the night's reports and makes it all the archive.
     fn conclude(&mut self, night: Concluded<'_, 'a>) -> Result<Outcome> {
-        let Concluded { mut manifest, mut judge, note, inputs, hints, problems, notes, since, passed_over } = night;
+        let Concluded { mut manifest, mut judge, note, inputs, hints, problems, notes, alarms, since, passed_over } =
+            night;
         let plan = self.plan;
         let now = manifest.now().unwrap_or(Timestamp(0));
         let first_day = now.day() - plan.window_days + 1;
@@ -499,8 +556,13 @@ impl<'a> Night<'a> {
         let date = date_partition(now.day());
         manifest.report = Some(date.clone());
         let mut facts = self.facts(&manifest);
+        facts.alarms = alarms;
         facts.alarms.extend(self.silence(&mut manifest, note.lines.mail_lines, false));
         facts.told = told::standing(&mut manifest, &judged, &judge.hosts, since, now, plan.alert);
+        if note.lines.mail_lines == 0 {
+            // Nothing is over because nothing was logged.
+            facts.told.retain(|told| told.standing != Standing::Resolved);
+        }
         let changes = told::changes(&mut manifest, &judged, &around, &judge.hosts, since);
         facts.changes = changes.iter().map(Change::text).collect();
         facts.lines = note.lines.lines;
@@ -532,18 +594,19 @@ impl<'a> Night<'a> {
         };
         facts.span = summary.span();
         facts.notes.extend(summary.gaps().iter().map(report::summary::Gap::text));
-        let is_alarm = !facts.alarms.is_empty() || facts.told.iter().any(told::is_worth_a_letter);
+        let is_alarm = !facts.alarms.is_empty() || facts.told.iter().any(|told| told.is_news);
         let letter = Letter { subject: facts.subject(), text: facts.text() };
         self.report(&date, &mut judged, &mut judge, &mut around, summary, &letter)?;
         if is_alarm || plan.always {
-            told::told(&mut manifest, &facts.told);
+            told::told(&mut manifest, &facts.told, now);
             manifest.leave(letter);
         }
+        manifest.metrics = prom::found(&judged, &judge.tally);
         manifest.tidy(RUNS_KEPT, plan.keep_days, plan.max_bytes);
         self.archive.commit(manifest)?;
         self.show_latest()?;
         self.forget_reports();
-        self.metrics(&note.lines, problems.len(), Some((&judged, &judge.tally)))?;
+        self.metrics(&note.lines, problems.len());
         Ok(outcome(&problems))
     }
 
@@ -556,7 +619,7 @@ impl<'a> Night<'a> {
             manifest.runs.iter().filter(|run| run.generation < manifest.generation).flat_map(|run| &run.files);
         for file in earlier.filter(|file| file.part == Part::History && days.contains(&file.day)) {
             let path = self.archive.path(file);
-            history::read(&path, &mut history).map_err(|error| self.archive.failed(&path, &error))?;
+            history::read(&path, &mut history).map_err(|error| self.archive.damaged(&path, &error))?;
         }
         Ok(history)
     }
@@ -614,7 +677,12 @@ impl<'a> Night<'a> {
     /// `latest` leads to the reports that belong to the archive as it is.
     fn show_latest(&self) -> Result<()> {
         let Some(report) = &self.archive.manifest.report else { return Ok(()) };
-        let latest = self.plan.state.join("reports").join("latest");
+        let reports = self.plan.state.join("reports");
+        let latest = reports.join("latest");
+        if !reports.join(report).is_dir() {
+            // Somebody took them away; the next ones come.
+            return Ok(());
+        }
         if std::fs::read_link(&latest).is_ok_and(|to| to == Path::new(report)) {
             return Ok(());
         }
@@ -625,22 +693,30 @@ impl<'a> Night<'a> {
         switched.map_err(|error| Error::Output { path: latest, problem: error.to_string() })
     }
 
-    /// Takes away reports of days that the archive does not keep.
+    /// Takes away reports of days that the archive does not keep, and what killed runs left unfinished. What cannot be
+    /// removed now is tried again the next night.
     fn forget_reports(&self) {
-        let Some(from) = self.archive.manifest.kept_from else { return };
-        let oldest = date_partition(from);
+        let oldest = self.archive.manifest.kept_from.map(date_partition);
         let Ok(entries) = std::fs::read_dir(self.plan.state.join("reports")) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("date=") && name < oldest {
-                // What cannot be removed now is tried again the next night.
+            if !name.starts_with("date=") {
+                continue;
+            }
+            if oldest.as_ref().is_some_and(|oldest| name < *oldest) {
                 _ = std::fs::remove_dir_all(entry.path());
+                continue;
+            }
+            for unfinished in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+                if unfinished.file_name().to_string_lossy().starts_with(".writing-") {
+                    _ = std::fs::remove_dir_all(unfinished.path());
+                }
             }
         }
     }
 
-    fn metrics(&self, lines: &LineTally, problems: usize, found: Option<(&[Judged], &MailTally)>) -> Result<()> {
-        let Some(path) = &self.plan.prom else { return Ok(()) };
+    fn metrics(&mut self, lines: &LineTally, problems: usize) {
+        let Some(path) = &self.plan.prom else { return };
         let metrics = Metrics {
             at: self.now,
             seconds: self.started.elapsed().as_secs_f64(),
@@ -648,51 +724,60 @@ impl<'a> Night<'a> {
             lines,
             problems,
             archive_bytes: self.archive.manifest.bytes(),
-            found,
+            found: &self.archive.manifest.metrics,
         };
-        replace(path, metrics.text().as_bytes())
-            .map_err(|e| Error::Output { path: path.clone(), problem: e.to_string() })
+        // The collector is another user; there is nothing but counts in it.
+        let readable = std::fs::Permissions::from_mode(0o644);
+        let written = replace(path, metrics.text().as_bytes()).and_then(|()| std::fs::set_permissions(path, readable));
+        self.unwritten = written.err().map(|e| Error::Output { path: path.clone(), problem: e.to_string() });
     }
 
     /// Tells what is to be told, and notes that it was: it is told twice rather than never.
     fn deliver(&mut self, out: &mut dyn Write) -> Result<()> {
         let Some(letter) = self.archive.manifest.pending.clone() else { return Ok(()) };
-        if self.plan.mail_to.is_empty() {
-            match out.write_all(letter.text.as_bytes()).and_then(|()| out.flush()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    return Err(Error::Output { path: PathBuf::from("-"), problem: error.to_string() });
-                }
-                _ => {}
-            }
-        } else {
-            self.mail(&letter)?;
-        }
+        tell(self.plan, &letter, out)?;
         let manifest = Manifest { pending: None, ..self.archive.manifest.clone() };
         self.archive.commit_manifest(manifest)
     }
+}
 
-    fn mail(&self, letter: &Letter) -> Result<()> {
-        let sendmail = &self.plan.sendmail;
-        let failed = |problem: String| Error::Output { path: sendmail.clone(), problem };
-        let head = format!(
-            "To: {}\nSubject: {}\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n",
-            self.plan.mail_to.join(", "),
-            letter.subject
-        );
-        let mut child = Command::new(sendmail)
-            .args(["-i", "--"])
-            .args(&self.plan.mail_to)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| failed(format!("cannot be started: {error}")))?;
-        let written = child.stdin.take().map_or(Ok(()), |mut stdin| {
-            stdin.write_all(head.as_bytes())?;
-            stdin.write_all(letter.text.as_bytes())
-        });
-        let status = child.wait().map_err(|error| failed(error.to_string()))?;
-        written.map_err(|error| failed(error.to_string()))?;
-        if status.success() { Ok(()) } else { Err(failed(format!("it failed ({status}); the next run tries again"))) }
+/// Prints or mails a letter.
+fn tell(plan: &NightlyPlan, letter: &Letter, out: &mut dyn Write) -> Result<()> {
+    if !plan.mail_to.is_empty() {
+        return mail(plan, letter);
+    }
+    match out.write_all(letter.text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::Output { path: PathBuf::from("-"), problem: error.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn mail(plan: &NightlyPlan, letter: &Letter) -> Result<()> {
+    let sendmail = plan.sendmail.display();
+    let failed = |problem: String| Error::Undelivered(format!("{sendmail}: {problem}; the next run tries again"));
+    let head = format!(
+        "To: {}\nSubject: {}\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n",
+        plan.mail_to.join(", "),
+        letter.subject
+    );
+    let mut child = Command::new(&plan.sendmail)
+        .args(["-i", "--"])
+        .args(&plan.mail_to)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|error| failed(format!("the mail program cannot be started: {error}")))?;
+    let written = child.stdin.take().map_or(Ok(()), |mut stdin| {
+        stdin.write_all(head.as_bytes())?;
+        stdin.write_all(letter.text.as_bytes())
+    });
+    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    match written {
+        Ok(()) if status.success() => Ok(()),
+        Ok(()) => Err(failed(format!("the mail program failed ({status})"))),
+        Err(error) => Err(failed(format!("the mail program did not take the letter: {error}"))),
     }
 }
 
@@ -705,6 +790,7 @@ struct Concluded<'n, 'c> {
     hints: LogHints,
     problems: Vec<Problem>,
     notes: Vec<String>,
+    alarms: Vec<String>,
     /// The end of the archive before this run.
     since: Option<Timestamp>,
     passed_over: &'n [(String, &'static str)],

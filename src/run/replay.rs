@@ -52,7 +52,7 @@ pub fn carry(archive: &Archive, file: Option<&FileEntry>) -> Result<Carry> {
     let Some(file) = file else { return Ok(Carry::default()) };
     let path = archive.path(file);
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    restore_with(&path, |bytes| postcard::from_bytes(bytes).map_err(invalid)).map_err(|e| archive.failed(&path, &e))
+    restore_with(&path, |bytes| postcard::from_bytes(bytes).map_err(invalid)).map_err(|e| archive.damaged(&path, &e))
 }
 
 /// Adds the records of some files to a judge, as far as the filter takes them.
@@ -95,7 +95,7 @@ fn read(archive: &Archive, path: &std::path::Path, filter: &Filter, judge: &mut 
         Record::Rejection(rejection) => sieve.rejection(rejection),
         Record::AuthFailure(failure) => sieve.auth_failure(failure),
     });
-    read.map_err(|error| archive.failed(path, &error))
+    read.map_err(|error| archive.damaged(path, &error))
 }
 
 /// The files of records that a filter can take something of.

@@ -147,7 +147,7 @@ fn read_notes(archive: &Archive, plan: &ReportPlan) -> Result<Summary> {
     let mut all = RunNote::default();
     for file in archive.manifest.files_of(Part::Run) {
         let path = archive.path(file);
-        let note: RunNote = restore(&path).map_err(|error| archive.failed(&path, &error))?;
+        let note: RunNote = restore(&path).map_err(|error| archive.damaged(&path, &error))?;
         let period = plan.filter.period;
         let is_in = note.inputs.iter().any(|input| match (input.first, input.last) {
             (Some(first), Some(last)) => period.touches(first, last),

@@ -2,7 +2,7 @@
 //! files of other things put aside, the year's reference found.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read};
 use std::sync::{Mutex, PoisonError};
 
@@ -123,6 +123,8 @@ pub struct Selection {
     pub passed_over: Vec<(String, String)>,
     /// Inputs that were asked for, readable or not.
     pub asked: usize,
+    /// By directory: what the host of lines that name none is called.
+    pub hosts: BTreeMap<String, String>,
 }
 
 struct Looked {
@@ -157,8 +159,9 @@ pub fn select(found: Found, zone: &TimeZone, year: Option<i16>, now: i64, read: 
         }
     }
     let looked = without_duplicates(looked, &mut passed_over);
-    let inputs = in_order(looked, zone, year, now);
-    Selection { inputs, problems, passed_over, asked }
+    let mut hosts = found.hosts;
+    let inputs = in_order(looked, &mut hosts, zone, year, now);
+    Selection { inputs, problems, passed_over, asked, hosts }
 }
 
 /// True for a file whose name says that it is a mail log, whatever its first lines are.
@@ -328,13 +331,20 @@ type RotationSet = Vec<(Rotation, Looked, String)>;
 
 /// Puts files in the order of their first stamps. For stamps without a year a rotation set is walked from its newest
 /// file backwards: an older file begins no later than the next newer one.
-fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -> Vec<Ordered> {
-    let labels = host_labels(&looked);
+fn in_order(
+    looked: Vec<Looked>,
+    hosts: &mut BTreeMap<String, String>,
+    zone: &TimeZone,
+    year: Option<i16>,
+    now: i64,
+) -> Vec<Ordered> {
+    let homes = homes(&looked);
+    let labels = host_labels(&looked, &homes, hosts);
     // By directory and stem: each file with its place in the set and the host of its lines.
     let mut sets: BTreeMap<(String, String), RotationSet> = BTreeMap::new();
-    for (file, label) in looked.into_iter().zip(labels) {
+    for ((file, home), label) in looked.into_iter().zip(homes).zip(labels) {
         let (stem, rotation) = rotation(file.source.file_name());
-        let key = (file.source.directory().to_string(), stem);
+        let key = (home, stem);
         sets.entry(key).or_default().push((rotation, file, label));
     }
     let lone = sets.values().filter(|set| set.len() == 1).flatten().filter_map(|(_, file, _)| file.first_stamp);
@@ -547,34 +557,71 @@ fn reference(rotation: &Rotation, file: &Looked, now: i64) -> (i64, YearSource) 
     }
 }
 
-/// What to call the host of lines that name none: nothing when such lines come from one directory, else the part of
-/// the path that tells the directories apart.
-fn host_labels(looked: &[Looked]) -> Vec<String> {
-    let parts = |file: &Looked| -> Vec<String> { file.source.directory().split('/').map(str::to_string).collect() };
-    let hostless: Vec<Vec<String>> =
-        looked.iter().filter(|f| f.has_hostless && !f.source.is_stream).map(parts).collect();
-    let Some(first) = hostless.first() else { return vec![String::new(); looked.len()] };
-    if hostless.iter().all(|other| other == first) {
-        return vec![String::new(); looked.len()];
-    }
-    let shared = |from_end: bool| -> usize {
-        (0..first.len())
-            .take_while(|n| {
-                hostless.iter().all(|other| {
-                    let at = |p: &[String]| if from_end { p.iter().rev().nth(*n).cloned() } else { p.get(*n).cloned() };
-                    at(other).is_some() && at(other) == at(first)
-                })
+/// What to call the host of lines that name none, for each file; adds the directories of such lines to `known`, where they
+/// are called what they are called there. Nothing when such lines come from one directory, else the part of the path that
+/// tells the directories apart.
+fn host_labels(looked: &[Looked], homes: &[String], known: &mut BTreeMap<String, String>) -> Vec<String> {
+    let hostless: BTreeSet<&str> = (looked.iter().zip(homes))
+        .filter(|(file, _)| file.has_hostless && !file.source.is_stream)
+        .map(|(_, home)| home.as_str())
+        .collect();
+    if !hostless.iter().all(|home| known.contains_key(*home)) {
+        let all: BTreeSet<&str> = hostless.iter().copied().chain(known.keys().map(String::as_str)).collect();
+        let told_apart = told_apart(&all);
+        let new: Vec<(String, String)> = (hostless.iter().filter(|home| !known.contains_key(**home)))
+            .map(|home| {
+                let label = told_apart.get(home).cloned().unwrap_or_default();
+                let is_taken = known.values().any(|taken| *taken == label);
+                (home.to_string(), if is_taken { home.to_string() } else { label })
             })
-            .count()
+            .collect();
+        known.extend(new);
+    }
+    homes.iter().map(|home| known.get(home).cloned().unwrap_or_default()).collect()
+}
+
+/// The part of each path that tells it from the others; nothing for one alone.
+fn told_apart<'a>(paths: &BTreeSet<&'a str>) -> BTreeMap<&'a str, String> {
+    let split: Vec<(&str, Vec<&str>)> = paths.iter().map(|path| (*path, path.split('/').collect())).collect();
+    let Some((_, first)) = split.first().filter(|_| split.len() > 1) else { return BTreeMap::new() };
+    let shared = |at: fn(&[&'a str], usize) -> Option<&'a str>| -> usize {
+        let is_shared =
+            |n: &usize| at(first, *n).is_some() && split.iter().all(|(_, other)| at(other, *n) == at(first, *n));
+        (0..first.len()).take_while(is_shared).count()
     };
-    let (front, back) = (shared(false), shared(true));
+    let front = shared(|parts, n| parts.get(n).copied());
+    let back = shared(|parts, n| parts.iter().rev().nth(n).copied());
+    split
+        .iter()
+        .map(|(path, parts)| {
+            let end = parts.len().saturating_sub(back).max(front);
+            (*path, parts.get(front..end).map(|part| part.join("/")).unwrap_or_default())
+        })
+        .collect()
+}
+
+/// The directory of each file's host: that of the log for a directory below it that only has what was rotated out of it
+/// (logrotate(8), `olddir`).
+fn homes(looked: &[Looked]) -> Vec<String> {
+    let mut current: BTreeSet<(&str, String)> = BTreeSet::new();
+    let mut rotated: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for file in looked {
+        let (stem, rotation) = rotation(file.source.file_name());
+        match rotation {
+            Rotation::Current => _ = current.insert((file.source.directory(), stem)),
+            _ => _ = rotated.entry(file.source.directory()).or_default().insert(stem),
+        }
+    }
+    let home = |directory: &str| {
+        let parent = directory.rsplit_once('/').map(|(parent, _)| parent)?;
+        let stems = rotated.get(directory)?;
+        let has_current = current.iter().any(|(of, _)| *of == directory);
+        let is_of_parent = stems.iter().any(|stem| current.contains(&(parent, stem.clone())));
+        (!has_current && is_of_parent).then(|| parent.to_string())
+    };
     looked
         .iter()
-        .map(|file| {
-            let parts = parts(file);
-            let end = parts.len().saturating_sub(back).max(front);
-            parts.get(front..end).map(|p| p.join("/")).unwrap_or_default()
-        })
+        .map(|file| home(file.source.directory()).unwrap_or_else(|| file.source.directory().to_string()))
         .collect()
 }
 

@@ -9,6 +9,7 @@ use crate::detect::{Finding, Severity};
 use crate::mail::address::printable;
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 use crate::report::letter::{Standing, Told};
+use crate::report::text::many;
 use crate::report::{HostNames, Judged, worst_first};
 
 /// A finding is worse with so many times the recipients.
@@ -47,6 +48,7 @@ pub fn standing(
         let is_active = since.is_none_or(|since| finding.last_seen >= since);
         let severity = finding.severity;
         let known = manifest.incidents.get_mut(at);
+        let told_day = known.as_ref().map_or(i64::MIN, |known| known.told_day);
         let standing = match &known {
             // What comes again is new.
             Some(known) if known.is_resolved => is_active.then_some(Standing::New),
@@ -73,6 +75,7 @@ pub fn standing(
             messages: finding.messages,
             since_day: now.day(),
             is_told: false,
+            told_day: 0,
             is_resolved: false,
         };
         match known {
@@ -82,7 +85,13 @@ pub fn standing(
             None => manifest.incidents.push(kept),
         }
         if let Some(standing) = standing.filter(|_| severity >= alert) {
-            all.push(Told { standing, ..told });
+            let is_news = match standing {
+                Standing::New | Standing::Worse => true,
+                // Once a day, however often the logs are read.
+                Standing::Ongoing(_) => told_day < now.day(),
+                Standing::Resolved => false,
+            };
+            all.push(Told { standing, is_news, ..told });
         }
     }
     let mut is_found = is_found.into_iter();
@@ -116,6 +125,7 @@ fn key(told: &Told) -> (String, String, String) {
 fn described(one: &Judged, finding: &Finding, hosts: &HostNames) -> Told {
     Told {
         standing: Standing::New,
+        is_news: true,
         severity: finding.severity.word(),
         kind: finding.kind.to_string(),
         identity_kind: one.profile.kind.word().to_string(),
@@ -131,6 +141,7 @@ fn described(one: &Judged, finding: &Finding, hosts: &HostNames) -> Told {
 fn resolved(incident: &Incident) -> Told {
     Told {
         standing: Standing::Resolved,
+        is_news: false,
         severity: Severity::from_word(&incident.severity).map_or("", Severity::word),
         kind: incident.kind.clone(),
         identity_kind: incident.identity_kind.clone(),
@@ -163,13 +174,8 @@ fn by_pattern(incidents: &[Incident]) -> HashMap<Pattern, usize> {
     incidents.iter().enumerate().map(|(at, incident)| (incident.pattern(), at)).collect()
 }
 
-/// True for what somebody should read tonight: that something is over can wait for the next letter.
-pub fn is_worth_a_letter(told: &Told) -> bool {
-    told.standing != Standing::Resolved
-}
-
-/// Notes that a letter was written: what it told is known from now on.
-pub fn told(manifest: &mut Manifest, letter: &[Told]) {
+/// Notes that a letter was written on the day of `now`: what it told is known from then on.
+pub fn told(manifest: &mut Manifest, letter: &[Told], now: Timestamp) {
     let known_at = by_pattern(&manifest.incidents);
     for told in letter {
         let at = known_at.get(&told.pattern());
@@ -177,7 +183,7 @@ pub fn told(manifest: &mut Manifest, letter: &[Told]) {
         match told.standing {
             Standing::Resolved => incident.is_resolved = true,
             Standing::New | Standing::Worse | Standing::Ongoing(_) => {
-                (incident.is_told, incident.is_resolved) = (true, false);
+                (incident.is_told, incident.is_resolved, incident.told_day) = (true, false, now.day());
                 incident.severity = told.severity.to_string();
                 incident.recipients = told.recipients;
             }
@@ -187,7 +193,8 @@ pub fn told(manifest: &mut Manifest, letter: &[Told]) {
 
 /// True for a finding of a known sender that is much worse than when it was first silenced. Notes how it was then.
 pub fn is_much_worse(manifest: &mut Manifest, identity: &str, finding: &Finding) -> bool {
-    let known = manifest.silenced.iter().find(|known| known.identity == identity && known.kind == finding.kind);
+    let is_this = |known: &&Silenced| known.identity.eq_ignore_ascii_case(identity) && known.kind == finding.kind;
+    let known = manifest.silenced.iter().find(is_this);
     let Some(known) = known else {
         manifest.silenced.push(Silenced {
             identity: identity.to_string(),
@@ -212,30 +219,29 @@ pub struct Change {
     answers: u64,
     share: f64,
     lists: Vec<String>,
-    /// Whose mail rose in the day before, from how many recipients to how many.
-    rose: Vec<(String, u64, u64)>,
+    /// Whose mail rose in the day before, from how many recipients to how many; `None` where that is not known.
+    rose: Option<Vec<(String, u64, u64)>>,
 }
 
 impl Change {
     pub fn text(&self) -> String {
         let on = if self.host.is_empty() { "this host".to_string() } else { self.host.clone() };
         let lists = if self.lists.is_empty() { String::new() } else { format!(", naming {}", self.lists.join(", ")) };
-        let rose: Vec<_> = self
-            .rose
-            .iter()
-            .map(|(name, before, after)| format!("{name} ({before} to {after} recipients a day)"))
-            .collect();
-        let rose = if rose.is_empty() {
-            "Nobody's mail rose before it.".to_string()
-        } else {
-            format!("Before it rose the mail of {}.", rose.join(", "))
+        let one = |(name, before, after): &(String, u64, u64)| format!("{name} ({before} to {after} recipients a day)");
+        let rose = match &self.rose {
+            None => String::new(),
+            Some(rose) if rose.is_empty() => " Nobody's mail rose before it.".to_string(),
+            Some(rose) => {
+                format!(" Before it rose the mail of {}.", rose.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
         };
+        let share = self.share * 100.0;
+        let share = if share < 1.0 { "under 1".to_string() } else { format!("{share:.0}") };
         format!(
-            "{} refuses mail of {on} for its reputation or rate since {}: {} answers, {:.0} % of its answers{lists}. {rose}",
+            "{} refuses mail of {on} for its reputation or rate since {}: {}, {share} % of what it said{lists}.{rose}",
             self.receiver,
             self.at,
-            self.answers,
-            self.share * 100.0
+            many(self.answers, "answer"),
         )
     }
 }
@@ -266,16 +272,19 @@ pub fn changes(
             answers,
             share: share(answers, total.delivered + answers),
             lists: seen.lists.keys().map(|list| printable(list.as_bytes()).into_owned()).collect(),
-            rose: Vec::new(),
+            rose: None,
         };
         changes.push((change, *host));
     }
     changes.sort_by_key(|(change, _)| std::cmp::Reverse(change.answers));
     // Whose mail rose is looked up for those that are shown.
     let shown = changes.into_iter().enumerate();
+    let begins = judged.iter().map(|one| one.profile.first_seen).min();
+    // Nothing rose beside days of which nothing is known.
+    let is_covered = |at: Timestamp| begins.is_some_and(|begins| begins <= at.plus_seconds(-2 * SECONDS_PER_DAY));
     shown
         .map(|(at, (change, host))| match at {
-            ..CHANGES => Change { rose: rose(judged, host, change.at), ..change },
+            ..CHANGES if is_covered(change.at) => Change { rose: Some(rose(judged, host, change.at)), ..change },
             _ => change,
         })
         .collect()
