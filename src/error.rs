@@ -22,6 +22,8 @@ pub enum Error {
     Archive { path: PathBuf, problem: String },
     /// More memory was needed than `--memory-limit` allows: exit status 1.
     Memory { used: String, limit: String },
+    /// A partial could not be read: exit status 1.
+    Partial { path: PathBuf, problem: String },
     /// The reports could not be written: exit status 1.
     Output { path: PathBuf, problem: String },
 }
@@ -34,7 +36,8 @@ impl Error {
             | Self::NothingReadable { .. }
             | Self::Memory { .. }
             | Self::Output { .. }
-            | Self::Archive { .. } => 1,
+            | Self::Archive { .. }
+            | Self::Partial { .. } => 1,
             Self::Usage(_) => 2,
             Self::NoMailLines(_) => 10,
             Self::Locked { .. } => 11,
@@ -64,6 +67,13 @@ impl fmt::Display for Error {
                 write!(f, "{}: another run works on this archive; try again when it is done", path.display())
             }
             Self::Archive { path, problem } => write!(f, "{}: the archive: {problem}", path.display()),
+            Self::Partial { path, problem } => {
+                write!(
+                    f,
+                    "{}: no partial that can be merged: {problem}; make it again with `mailsleuth map`",
+                    path.display()
+                )
+            }
             Self::Output { path, problem } => write!(f, "{}: cannot write: {problem}", path.display()),
         }
     }

@@ -49,6 +49,8 @@ pub struct Ordered {
     pub log: String,
     /// Its rotation set, by a name that stays from run to run.
     pub set_name: String,
+    /// Some of its first lines name no host.
+    pub has_hostless: bool,
     /// Where the log stood at the end of an earlier run.
     pub resumed: Option<Pass>,
     zone: TimeZone,
@@ -329,7 +331,8 @@ type RotationSet = Vec<(Rotation, Looked, String)>;
 /// Puts files in the order of their first stamps. For stamps without a year a rotation set is walked from its newest
 /// file backwards: an older file begins no later than the next newer one.
 fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -> Vec<Ordered> {
-    let labels = host_labels(&looked);
+    let labels =
+        host_labels(looked.iter().map(|file| (file.source.directory(), file.has_hostless && !file.source.is_stream)));
     // By directory and stem: each file with its place in the set and the host of its lines.
     let mut sets: BTreeMap<(String, String), RotationSet> = BTreeMap::new();
     for (file, label) in looked.into_iter().zip(labels) {
@@ -379,53 +382,60 @@ fn in_order(looked: Vec<Looked>, zone: &TimeZone, year: Option<i16>, now: i64) -
                 is_known_log,
                 log: log.clone(),
                 set_name: set_name.clone(),
+                has_hostless: file.has_hostless,
                 resumed: None,
                 zone: zone.clone(),
                 begun: Mutex::new(file.begun),
             };
-            // A clock that was set back does not undo a rotation.
-            let is_seam =
-                |older: &Timestamp| (0..ROTATION_SEAM_S).contains(&older.seconds_since(first.unwrap_or(*older)));
-            let place = older.filter(is_seam).or(first);
+            let place = in_seam(older, first);
             older = place;
-            placed.push(Placed { first: place.unwrap_or(Timestamp(i64::MAX)), last: None, rotation, input });
+            placed.push(Placed {
+                first: place.unwrap_or(Timestamp(i64::MAX)),
+                last: None,
+                rotation,
+                name: input.source.name.clone(),
+                set,
+                input,
+            });
         }
     }
     placed.sort_by(Placed::by_content_and_name);
-    settle_ties(&mut placed);
+    settle_ties(&mut placed, Ordered::last);
     placed.into_iter().map(|placed| placed.input).collect()
 }
 
-struct Placed {
+struct Placed<T> {
     first: Timestamp,
     /// Known only where files begin alike.
     last: Option<Timestamp>,
     rotation: Rotation,
-    input: Ordered,
+    name: String,
+    set: usize,
+    input: T,
 }
 
-impl Placed {
+impl<T> Placed<T> {
     /// By the first moment; then the one that ends first; older by its name first.
     fn by_content_and_name(&self, other: &Self) -> Ordering {
         let by_content = self.first.cmp(&other.first).then_with(|| self.last.cmp(&other.last));
-        let by_name = || natural(&self.input.source.name, &other.input.source.name);
+        let by_name = || natural(&self.name, &other.name);
         by_content.then_with(|| other.rotation.cmp(&self.rotation)).then_with(by_name)
     }
 }
 
 /// Files that begin with the same moment, cut within a second or within an hour without a line: their ends tell, where
 /// their names do not.
-fn settle_ties(placed: &mut [Placed]) {
+fn settle_ties<T>(placed: &mut [Placed<T>], last: impl Fn(&T) -> Option<Timestamp>) {
     for group in placed.chunk_by_mut(|a, b| a.first == b.first) {
         let is_named = group.windows(2).all(|w| match w {
-            [a, b] => a.input.set == b.input.set && a.rotation != b.rotation,
+            [a, b] => a.set == b.set && a.rotation != b.rotation,
             _ => true,
         });
         if group.len() < 2 || is_named || group.iter().any(|file| file.first.0 == i64::MAX) {
             continue;
         }
         for file in group.iter_mut() {
-            file.last = file.input.last();
+            file.last = last(&file.input);
         }
         group.sort_by(Placed::by_content_and_name);
     }
@@ -549,33 +559,115 @@ fn reference(rotation: &Rotation, file: &Looked, now: i64) -> (i64, YearSource) 
 
 /// What to call the host of lines that name none: nothing when such lines come from one directory, else the part of
 /// the path that tells the directories apart.
-fn host_labels(looked: &[Looked]) -> Vec<String> {
-    let parts = |file: &Looked| -> Vec<String> { file.source.directory().split('/').map(str::to_string).collect() };
-    let hostless: Vec<Vec<String>> =
-        looked.iter().filter(|f| f.has_hostless && !f.source.is_stream).map(parts).collect();
-    let Some(first) = hostless.first() else { return vec![String::new(); looked.len()] };
+fn host_labels<'a>(files: impl Iterator<Item = (&'a str, bool)>) -> Vec<String> {
+    let files: Vec<(Vec<&str>, bool)> =
+        files.map(|(directory, is_hostless)| (directory.split('/').collect(), is_hostless)).collect();
+    let hostless: Vec<&Vec<&str>> =
+        files.iter().filter(|(_, is_hostless)| *is_hostless).map(|(parts, _)| parts).collect();
+    let Some(first) = hostless.first() else { return vec![String::new(); files.len()] };
     if hostless.iter().all(|other| other == first) {
-        return vec![String::new(); looked.len()];
+        return vec![String::new(); files.len()];
     }
     let shared = |from_end: bool| -> usize {
         (0..first.len())
             .take_while(|n| {
                 hostless.iter().all(|other| {
-                    let at = |p: &[String]| if from_end { p.iter().rev().nth(*n).cloned() } else { p.get(*n).cloned() };
+                    let at =
+                        |p: &[&'a str]| if from_end { p.iter().rev().nth(*n).copied() } else { p.get(*n).copied() };
                     at(other).is_some() && at(other) == at(first)
                 })
             })
             .count()
     };
     let (front, back) = (shared(false), shared(true));
-    looked
+    files
         .iter()
-        .map(|file| {
-            let parts = parts(file);
+        .map(|(parts, _)| {
             let end = parts.len().saturating_sub(back).max(front);
             parts.get(front..end).map(|p| p.join("/")).unwrap_or_default()
         })
         .collect()
+}
+
+/// True where the files of one set follow one another and no other can stand between them: `mail.log.2` and `mail.log.1`,
+/// or those of two days.
+pub fn is_next(older: &Ordered, newer: &Ordered) -> bool {
+    let (older_rotation, newer_rotation) = (rotation(older.source.file_name()).1, rotation(newer.source.file_name()).1);
+    let is_next = match (older_rotation, newer_rotation) {
+        (Rotation::Number(older), Rotation::Number(newer)) => older == newer + 1,
+        (Rotation::Number(older), Rotation::Current) => older <= 1,
+        (Rotation::Date(older), Rotation::Date(newer)) => older.0 + 1 == newer.0,
+        _ => false,
+    };
+    older.set == newer.set && is_next
+}
+
+/// An input that was read before, for its place among others.
+pub struct Known<'a> {
+    pub name: &'a str,
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    /// Lines of it have no host, and it lies in a directory that may stand for one.
+    pub is_hostless: bool,
+}
+
+/// Where an input belongs.
+pub struct Arranged {
+    /// Its number among those that were given.
+    pub number: usize,
+    pub set: usize,
+    pub log: String,
+    /// The host of lines that name none.
+    pub label: String,
+}
+
+/// Inputs that were read before, in the order in which they would be read.
+pub fn arrange(known: &[Known<'_>]) -> Vec<Arranged> {
+    let parts = |name: &str| {
+        let (directory, file) = name.rsplit_once('/').unwrap_or(("", name));
+        (directory.to_string(), rotation(file))
+    };
+    let labels =
+        host_labels(known.iter().map(|one| (one.name.rsplit_once('/').map_or("", |(d, _)| d), one.is_hostless)));
+    let mut sets: BTreeMap<(String, String), Vec<(Rotation, usize)>> = BTreeMap::new();
+    for (number, one) in known.iter().enumerate() {
+        let (directory, (stem, rotation)) = parts(one.name);
+        sets.entry((directory, stem)).or_default().push((rotation, number));
+    }
+    let mut placed = Vec::new();
+    for (set, ((directory, stem), mut files)) in sets.into_iter().enumerate() {
+        let log = if files.len() > 1 { format!("{directory}/{stem}") } else { directory };
+        let name_of = |number: usize| known.get(number).map_or("", |one| one.name);
+        files.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| name_of(a.1).cmp(name_of(b.1))));
+        let mut older = None;
+        for (rotation, number) in files.into_iter().rev() {
+            let Some(one) = known.get(number) else { continue };
+            let place = in_seam(older, one.first);
+            older = place;
+            placed.push(Placed {
+                first: place.unwrap_or(Timestamp(i64::MAX)),
+                last: None,
+                rotation,
+                name: one.name.to_string(),
+                set,
+                input: Arranged {
+                    number,
+                    set,
+                    log: log.clone(),
+                    label: labels.get(number).cloned().unwrap_or_default(),
+                },
+            });
+        }
+    }
+    placed.sort_by(Placed::by_content_and_name);
+    settle_ties(&mut placed, |input| known.get(input.number).and_then(|one| one.last));
+    placed.into_iter().map(|placed| placed.input).collect()
+}
+
+/// A clock that was set back does not undo a rotation: a file that begins a little before the older one begins with it.
+fn in_seam(older: Option<Timestamp>, first: Option<Timestamp>) -> Option<Timestamp> {
+    let is_seam = |older: &Timestamp| (0..ROTATION_SEAM_S).contains(&older.seconds_since(first.unwrap_or(*older)));
+    older.filter(is_seam).or(first)
 }
 
 #[cfg(test)]
