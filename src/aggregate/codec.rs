@@ -51,7 +51,7 @@ pub mod uses {
 
     pub fn serialize<S: Serializer>(map: &HashMap<u64, Uses>, serializer: S) -> Result<S::Ok, S::Error> {
         let (known, new) = known_hashes(map.iter().map(|(hash, uses)| (*hash, *uses)));
-        let mut before = 0;
+        let mut before = last_moment().seconds();
         let uses: Vec<(i64, u32)> = (known.iter().chain(&new))
             .map(|(_, uses)| {
                 let apart = i64::from(uses.first_s) - before;
@@ -67,7 +67,7 @@ pub mod uses {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<u64, Uses>, D::Error> {
         let (places, new, uses) = <(Vec<u64>, Vec<[u8; 8]>, Vec<(i64, u32)>)>::deserialize(deserializer)?;
-        let mut before: i64 = 0;
+        let mut before: i64 = last_moment().seconds();
         let uses = uses.into_iter().map(|(apart, times)| {
             before = before.wrapping_add(apart);
             Uses { first_s: u32::try_from(before.max(0)).unwrap_or(u32::MAX), times }

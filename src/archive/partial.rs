@@ -32,7 +32,7 @@ const MANIFEST: &str = "manifest.json";
 const STATE: &str = "state.zst";
 const SEAM: &str = "seam.zst";
 /// Written once, read once: the smaller the better.
-const ZSTD_LEVEL: i32 = 9;
+const ZSTD_LEVEL: i32 = 6;
 
 /// What a partial is of: shown to people, and compared before anything is merged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -385,12 +385,15 @@ impl Written {
         }
     }
 
-    pub fn append(&mut self, mut other: Self) {
-        if self.0.is_empty() {
-            *self = other;
-        } else {
-            self.0.append(&mut other.0);
-        }
+    /// Takes all lines out of the other.
+    pub fn take_from(&mut self, other: &mut Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// Empties it, and keeps its memory where that is not more than `kept` bytes.
+    pub fn clear(&mut self, kept: usize) {
+        self.0.clear();
+        self.0.shrink_to(kept);
     }
 
     /// How many, and the lines packed: column by column, the texts message by message.

@@ -85,6 +85,20 @@ struct Group {
     is_used: bool,
 }
 
+impl Group {
+    /// As new, but for its memory where that is little.
+    fn reset(&mut self) {
+        /// Most groups are smaller.
+        const KEPT_BYTES: usize = 8 << 10;
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.clear(KEPT_BYTES);
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        keys.shrink_to(8);
+        *self = Self { lines, keys, ..Self::default() };
+    }
+}
+
 /// What a line belongs to, as far as it was looked at.
 struct Belongs {
     group: Option<usize>,
@@ -354,10 +368,9 @@ impl Seams {
     fn group_of(&mut self, line: &mut Belongs) -> usize {
         *line.group.get_or_insert_with(|| {
             let number = self.free.pop().unwrap_or(self.groups.len());
-            let group = Group { is_used: true, ..Group::default() };
             match self.groups.get_mut(number) {
-                Some(free) => *free = group,
-                None => self.groups.push(group),
+                Some(free) => free.is_used = true,
+                None => self.groups.push(Group { is_used: true, ..Group::default() }),
             }
             number
         })
@@ -403,7 +416,8 @@ impl Seams {
         }
         let is_cut = self.groups.get(many).is_some_and(|group| group.is_cut);
         let Some(group) = self.groups.get_mut(many) else { return };
-        group.lines.append(less.lines);
+        let mut less = less;
+        group.lines.take_from(&mut less.lines);
         group.keys.extend(less.keys);
         group.open += less.open;
         group.doubts += less.doubts;
@@ -419,7 +433,7 @@ impl Seams {
         if let Some(group) = self.groups.get_mut(number) {
             group.is_cut = true;
             group.given.clear();
-            self.seam.append(std::mem::take(&mut group.lines));
+            self.seam.take_from(&mut group.lines);
         }
     }
 
@@ -429,8 +443,11 @@ impl Seams {
         if group.doubts > 0 {
             self.cut(number);
         }
-        let group = self.groups.get_mut(number).map(std::mem::take).unwrap_or_default();
-        out.extend(group.given);
+        if let Some(group) = self.groups.get_mut(number) {
+            out.append(&mut group.given);
+            // Its memory is for the next one.
+            group.reset();
+        }
         self.free.push(number);
     }
 
