@@ -769,6 +769,10 @@ pub struct MapArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
     pub threads: Option<u16>,
 
+    /// Stop rather than take more memory than 512M
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "MAILSLEUTH_MEMORY_LIMIT", hide_env = true)]
+    pub memory_limit: Option<u64>,
+
     /// No warnings, errors only
     #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
     pub quiet: bool,
@@ -790,6 +794,8 @@ pub struct MapPlan {
     pub mta: Option<Mta>,
     pub rules: Vec<PathBuf>,
     pub threads: usize,
+    /// Bytes.
+    pub memory_limit: Option<u64>,
     pub quiet: bool,
     pub progress: bool,
 }
@@ -809,6 +815,7 @@ impl MapArgs {
             mta: self.reading.mta.mta(),
             rules: self.rules,
             threads: threads(self.threads),
+            memory_limit: self.memory_limit,
             quiet: self.quiet,
             progress: self.progress == ProgressArg::Auto && !self.quiet,
         })
@@ -874,6 +881,9 @@ fn output(showing: ShowingArgs, making: MakingArgs, state: PathBuf, detection: d
         zone_name: String::new(),
         year: None,
         mta: None,
+        period: Period::default(),
+        memory_limit: making.memory_limit,
+        verbose: false,
         merges_hosts: making.merge_hosts,
         fail_on: showing.fail_on.map(SeverityArg::severity),
         threads: threads(making.threads),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::analyze::{Begin, Front, Given, Judge, Stages, interrupted, progress, watch};
+use super::memory::MemoryLimit;
 use super::scan::{LastLines, scan};
 use super::seam::{Seams, Seen};
 use super::sources::{Ordered, Selection, is_next, select};
@@ -48,6 +49,7 @@ pub fn run(plan: &MapPlan) -> Result<Outcome> {
     if plan.paths.iter().any(|p| p == "-") && source::stdin_is_terminal() {
         return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
     }
+    let memory = MemoryLimit::new(plan.memory_limit)?;
     let aside = Aside::new(&plan.out)?;
     let read = BytesRead::default();
     let pool = pool(plan.threads)?;
@@ -63,6 +65,7 @@ pub fn run(plan: &MapPlan) -> Result<Outcome> {
     let mut stages = Stages {
         front: Front::new(plan.mta, &selection, Begin::default(), signal, read.clone(), bar),
         judge: Judge::new(&classifier, false, None),
+        memory: &memory,
     };
     stages.front.cuts = Some(Box::new(Cuts::new(&selection.inputs)));
     scan(&selection.inputs, plan.mta, &pool, &read, &mut stages);
@@ -70,6 +73,7 @@ pub fn run(plan: &MapPlan) -> Result<Outcome> {
     if let Some(signal) = interrupted(&stages.front.signal) {
         return Err(Error::Interrupted { signal });
     }
+    memory.check()?;
     stages.refuse_nothing(plan.mta, &selection)?;
     stages.end_pieces();
     let (state, seam) = state_of(stages, &selection, plan);
@@ -86,7 +90,7 @@ pub fn run(plan: &MapPlan) -> Result<Outcome> {
 
 /// All of a partial but the seam, and that.
 fn state_of(stages: Stages<'_>, selection: &Selection, plan: &MapPlan) -> (State<InputIn>, Written) {
-    let Stages { mut front, judge } = stages;
+    let Stages { mut front, judge, .. } = stages;
     let cuts = front.cuts.take().unwrap_or_default();
     let own_of = |name: &Octets| {
         let inputs = selection.inputs.iter().enumerate();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::analyze::{Judge, Report, our_files, outcome, silence};
 use super::map::InputIn;
+use super::memory::MemoryLimit;
 use super::scan::{Item, LastLines, counted, repeated_item};
 use super::seam::{Use, use_of};
 use super::sources::{Arranged, Known, arrange};
@@ -36,8 +37,10 @@ pub fn run(plan: &MergePlan) -> Result<Outcome> {
     let classifier = super::rules::classifier(&plan.output.rules)?;
     let places = Places::open(&plan.output.mmdb)?;
     let pool = pool(plan.output.threads)?;
+    let memory = MemoryLimit::new(plan.output.memory_limit)?;
     let (partials, warnings) = read(plan, &classifier)?;
-    pool.install(|| merge(plan, partials, &classifier, &places, warnings))
+    memory.check()?;
+    pool.install(|| merge(plan, partials, &classifier, &places, &memory, warnings))
 }
 
 /// Reads the partials, each once.
@@ -173,6 +176,7 @@ fn merge(
     mut partials: Vec<Partial<InputIn>>,
     classifier: &Classifier,
     places: &Places,
+    memory: &MemoryLimit,
     mut said: Vec<String>,
 ) -> Result<Outcome> {
     let out = &plan.output;
@@ -187,6 +191,7 @@ fn merge(
     let (mut problems, mut passed_over, mut zones) = (Vec::new(), Vec::new(), BTreeSet::new());
     let mut has_zoneless = false;
     for (at, partial) in partials.into_iter().enumerate() {
+        memory.check()?;
         let state = partial.state;
         let numbers = seam.hosts.get(at).cloned().unwrap_or_default();
         let renamed = seam.renamed.get(at).cloned().unwrap_or_default();
@@ -212,6 +217,7 @@ fn merge(
     let Inputs { summaries, is_named, .. } = seam.inputs;
     problems.extend(super::analyze::in_wrong_form(summaries.iter().zip(is_named)));
     let mut summary = Summary {
+        period: out.period,
         inputs: summaries,
         passed_over,
         problems,
