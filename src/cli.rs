@@ -82,6 +82,12 @@ pub enum Command {
     /// What is new in the logs, into the archive; tells what needs a person
     #[command(after_help = NIGHTLY_EXAMPLES)]
     Nightly(NightlyArgs),
+    /// A piece of a log in, a small partial out, for `merge`
+    #[command(after_help = MAP_EXAMPLES)]
+    Map(MapArgs),
+    /// The tables of `analyze`, from the partials that `map` made
+    #[command(after_help = MERGE_EXAMPLES)]
+    Merge(MergeArgs),
     /// The tables of `analyze`, from the archive that `nightly` keeps
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
@@ -716,6 +722,175 @@ impl NightlyArgs {
             rules: self.making.rules,
             detection,
         })
+    }
+}
+
+const MAP_EXAMPLES: &str = "\
+Examples:
+  mailsleuth map --host mx1 --out parts/mx1 /var/log/mail.log.1
+  ssh mx2 cat /var/log/mail.log | mailsleuth map --host mx2 --out parts/mx2 -
+
+One run for the files of a host that hold the same hours (mainlog and
+rejectlog); pieces of one log may be mapped one by one, in any order. Status: 0
+done; 1 failed, nothing written; 2 usage; 3 done, but an input was damaged; 10
+no mail log line.";
+
+#[derive(Debug, Args)]
+pub struct MapArgs {
+    /// As for `analyze`
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+
+    /// The host of lines that name none
+    #[arg(long, value_name = "NAME", env = "MAILSLEUTH_HOST", hide_env = true)]
+    pub host: Option<String>,
+
+    /// Where the partial goes
+    #[arg(short, long, value_name = "DIR", default_value = "mailsleuth-partial")]
+    pub out: PathBuf,
+
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
+    /// Year of the first stamp, where stamps have none
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
+    pub year: Option<i16>,
+
+    /// Rules of your own, before the built-in ones
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
+    pub rules: Vec<PathBuf>,
+
+    /// One per core unless said
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
+    pub threads: Option<u16>,
+
+    /// Stop rather than take more memory than 512M
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "MAILSLEUTH_MEMORY_LIMIT", hide_env = true)]
+    pub memory_limit: Option<u64>,
+
+    /// No warnings, errors only
+    #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub quiet: bool,
+
+    /// Bar on a terminal's stderr: auto, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
+    pub progress: ProgressArg,
+}
+
+/// What one run of `map` does.
+#[derive(Debug)]
+pub struct MapPlan {
+    pub paths: Vec<String>,
+    pub host: Option<String>,
+    pub out: PathBuf,
+    pub zone: TimeZone,
+    pub zone_name: String,
+    pub year: Option<i16>,
+    pub mta: Option<Mta>,
+    pub rules: Vec<PathBuf>,
+    pub threads: usize,
+    /// Bytes.
+    pub memory_limit: Option<u64>,
+    pub quiet: bool,
+    pub progress: bool,
+}
+
+impl MapArgs {
+    /// # Errors
+    /// [`Error::Usage`] for a zone that does not exist; [`Error::NoMailLines`] when there is nothing to read.
+    pub fn plan(self) -> Result<MapPlan> {
+        let (zone, zone_name) = zone(self.reading.timezone.as_deref())?;
+        Ok(MapPlan {
+            paths: if self.paths.is_empty() { usual_logs()? } else { self.paths },
+            host: self.host,
+            out: self.out,
+            zone,
+            zone_name,
+            year: self.year,
+            mta: self.reading.mta.mta(),
+            rules: self.rules,
+            threads: threads(self.threads),
+            memory_limit: self.memory_limit,
+            quiet: self.quiet,
+            progress: self.progress == ProgressArg::Auto && !self.quiet,
+        })
+    }
+}
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  mailsleuth merge --out today parts/*
+  mailsleuth merge --privacy all --out shown parts/mx1 parts/mx2
+
+The tables are those of one `analyze` over all the logs, in whatever order the
+partials are given; --events are not in them. A partial that is given twice
+counts once. Status: as of analyze; 1 where a partial is missing or damaged, 2
+where partials are of other rules or versions.";
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Partials: directories that `map` wrote
+    #[arg(value_name = "DIR", required = true)]
+    pub partials: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub showing: ShowingArgs,
+
+    #[command(flatten)]
+    pub making: MakingArgs,
+
+    /// Keeps the key of --privacy
+    #[arg(long, value_name = "DIR", env = "MAILSLEUTH_STATE", hide_env = true)]
+    pub state: Option<PathBuf>,
+}
+
+/// What one run of `merge` does: where it writes is said as for `analyze`.
+#[derive(Debug)]
+pub struct MergePlan {
+    pub partials: Vec<PathBuf>,
+    pub output: Plan,
+}
+
+impl MergeArgs {
+    /// # Errors
+    /// [`Error::Usage`] for what partials do not have.
+    pub fn plan(self, detection: detect::Settings) -> Result<MergePlan> {
+        if self.showing.events {
+            return Err(Error::Usage("partials hold counts, not every event: use analyze --events on the host".into()));
+        }
+        let state = self.state.unwrap_or_else(usual_state);
+        Ok(MergePlan { partials: self.partials, output: output(self.showing, self.making, state, detection) })
+    }
+}
+
+/// A plan that only says where reports go and how they are made.
+fn output(showing: ShowingArgs, making: MakingArgs, state: PathBuf, detection: detect::Settings) -> Plan {
+    let (formats, writes_page) = formats(&making.format);
+    Plan {
+        paths: Vec::new(),
+        out: showing.out,
+        formats,
+        writes_page,
+        events: showing.events,
+        zone: TimeZone::UTC,
+        zone_name: String::new(),
+        year: None,
+        mta: None,
+        period: Period::default(),
+        memory_limit: making.memory_limit,
+        verbose: false,
+        merges_hosts: making.merge_hosts,
+        fail_on: showing.fail_on.map(SeverityArg::severity),
+        threads: threads(making.threads),
+        mmdb: making.mmdb,
+        rules: making.rules,
+        detection,
+        privacy: showing.privacy.privacy(),
+        state,
+        quiet: showing.quiet,
+        progress: false,
+        look: look(showing.color),
+        json: showing.json,
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Error {
     Memory { used: String, limit: String },
     /// A letter could not be mailed: exit status 1.
     Undelivered(String),
+    /// A partial could not be read: exit status 1.
+    Partial { path: PathBuf, problem: String },
     /// The reports could not be written: exit status 1.
     Output { path: PathBuf, problem: String },
 }
@@ -37,7 +39,8 @@ impl Error {
             | Self::Memory { .. }
             | Self::Undelivered(_)
             | Self::Output { .. }
-            | Self::Archive { .. } => 1,
+            | Self::Archive { .. }
+            | Self::Partial { .. } => 1,
             Self::Usage(_) => 2,
             Self::NoMailLines(_) => 10,
             Self::Locked { .. } => 11,
@@ -67,6 +70,13 @@ impl fmt::Display for Error {
                 write!(f, "{}: another run works on this archive; try again when it is done", path.display())
             }
             Self::Archive { path, problem } => write!(f, "{}: the archive: {problem}", path.display()),
+            Self::Partial { path, problem } => {
+                write!(
+                    f,
+                    "{}: no partial that can be merged: {problem}; make it again with `mailsleuth map`",
+                    path.display()
+                )
+            }
             Self::Output { path, problem } => write!(f, "{}: cannot write: {problem}", path.display()),
         }
     }

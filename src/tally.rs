@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 /// How many samples are kept of one shape, and of how many shapes.
 const SAMPLE_BYTES: usize = 240;
-const SHAPES: usize = 200;
+const SHAPES: usize = 1_000;
 
 /// What became of every line: `lines = entries + ignored + unknown + unframed`, always.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -45,38 +47,83 @@ impl LineTally {
     }
 }
 
-/// Texts reduced to their shape (digits, ids and addresses replaced), each with its count and its first sample, so that
-/// what no rule or parser knows can be shown and mended. Holds a bounded number of shapes; the rest is counted.
+/// Texts reduced to their shape (digits, ids and addresses replaced), each with its count and the least of its samples, so
+/// that what no rule or parser knows can be shown and mended. Holds a bounded number of shapes, those with the lowest hashes:
+/// the same ones in whatever order they come. The rest is counted.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Shapes {
-    shapes: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    /// By the shape's hash: the shape, its count and sample.
+    shapes: BTreeMap<u64, Shape>,
     /// Texts of further shapes, once the table is full.
     beyond: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Shape {
+    shape: Vec<u8>,
+    count: u64,
+    sample: Vec<u8>,
+}
+
+/// As files hold it: each shape with its count and sample.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    shapes: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    beyond: u64,
+}
+
+impl From<Stored> for Shapes {
+    fn from(stored: Stored) -> Self {
+        let mut shapes = Self { shapes: BTreeMap::new(), beyond: stored.beyond };
+        for (shape, (count, sample)) in stored.shapes {
+            shapes.keep(xxh3_64(&shape), Shape { shape, count, sample });
+        }
+        shapes
+    }
+}
+
+impl From<Shapes> for Stored {
+    fn from(shapes: Shapes) -> Self {
+        let entry = |one: Shape| (one.shape, (one.count, one.sample));
+        Self { shapes: shapes.shapes.into_values().map(entry).collect(), beyond: shapes.beyond }
+    }
 }
 
 impl Shapes {
     pub fn add(&mut self, text: &[u8], count: u64) {
         let text = text.get(..SAMPLE_BYTES).unwrap_or(text);
         let shape = shape(text);
-        if let Some(known) = self.shapes.get_mut(&shape) {
-            known.0 += count;
-        } else if self.shapes.len() < SHAPES {
-            self.shapes.insert(shape, (count, text.to_vec()));
-        } else {
-            self.beyond += count;
+        let hash = xxh3_64(&shape);
+        let is_beyond = self.is_beyond(hash);
+        match self.shapes.get_mut(&hash) {
+            Some(known) => known.saw(count, text),
+            None if is_beyond => self.beyond += count,
+            None => self.keep(hash, Shape { shape, count, sample: text.to_vec() }),
         }
     }
 
     pub fn merge(&mut self, other: Self) {
         self.beyond += other.beyond;
-        for (shape, (count, sample)) in other.shapes {
-            if let Some(known) = self.shapes.get_mut(&shape) {
-                known.0 += count;
-            } else if self.shapes.len() < SHAPES {
-                self.shapes.insert(shape, (count, sample));
-            } else {
-                self.beyond += count;
+        for (hash, one) in other.shapes {
+            match self.shapes.get_mut(&hash) {
+                Some(known) => known.saw(one.count, &one.sample),
+                None => self.keep(hash, one),
             }
+        }
+    }
+
+    /// True for a shape that is not among the kept ones and cannot come among them any more.
+    fn is_beyond(&self, hash: u64) -> bool {
+        self.shapes.len() >= SHAPES && self.shapes.last_key_value().is_some_and(|(last, _)| hash > *last)
+    }
+
+    fn keep(&mut self, hash: u64, one: Shape) {
+        self.shapes.insert(hash, one);
+        if self.shapes.len() > SHAPES
+            && let Some((_, last)) = self.shapes.pop_last()
+        {
+            self.beyond += last.count;
         }
     }
 
@@ -91,14 +138,23 @@ impl Shapes {
 
     /// All texts, those beyond the table too.
     pub fn total(&self) -> u64 {
-        self.shapes.values().map(|(count, _)| count).sum::<u64>() + self.beyond
+        self.shapes.values().map(|one| one.count).sum::<u64>() + self.beyond
     }
 
-    /// Shape, count and first sample, most frequent first.
+    /// Shape, count and sample, most frequent first.
     pub fn by_count(&self) -> Vec<(&[u8], u64, &[u8])> {
-        let mut rows: Vec<_> = self.shapes.iter().map(|(s, (n, sample))| (&s[..], *n, &sample[..])).collect();
+        let mut rows: Vec<_> = self.shapes.values().map(|one| (&one.shape[..], one.count, &one.sample[..])).collect();
         rows.sort_by_key(|&(shape, count, _)| (std::cmp::Reverse(count), shape));
         rows
+    }
+}
+
+impl Shape {
+    fn saw(&mut self, count: u64, sample: &[u8]) {
+        self.count += count;
+        if sample < &*self.sample {
+            self.sample = sample.to_vec();
+        }
     }
 }
 
@@ -217,9 +273,15 @@ mod tests {
     #[test]
     fn texts_of_further_shapes_are_counted() {
         let mut shapes = Shapes::default();
-        for (a, b) in (b'a'..=b'z').flat_map(|a| (b'a'..=b'z').map(move |b| (a, b))).take(2 * SHAPES) {
-            shapes.add(&[a, b], 1);
-        }
+        let letters = || b'a'..=b'z';
+        let texts = || {
+            letters().flat_map(move |a| letters().flat_map(move |b| letters().map(move |c| [a, b, c]))).take(2 * SHAPES)
+        };
+        texts().for_each(|text| shapes.add(&text, 1));
         assert_eq!((shapes.by_count().len(), shapes.total()), (SHAPES, 2 * SHAPES as u64));
+        let mut backward = Shapes::default();
+        let all: Vec<_> = texts().collect();
+        all.iter().rev().for_each(|text| backward.add(text, 1));
+        assert_eq!(backward.by_count(), shapes.by_count());
     }
 }

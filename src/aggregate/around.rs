@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::codec;
 use super::distinct::{Distinct, Earliest, FirstTimes};
 use super::hours::Overview;
 use super::profile::add_all;
@@ -25,7 +27,7 @@ use crate::mail::time::Timestamp;
 const LOGINS: usize = 1_024;
 
 /// How often one login was tried in vain.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Tries {
     pub failures: u64,
     pub first: Timestamp,
@@ -41,7 +43,7 @@ impl Tries {
 }
 
 /// What one client did at the door of one host.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Visits {
     /// Recipients refused as unknown, with the first time of each.
     pub unknown: FirstTimes,
@@ -109,7 +111,7 @@ impl Visits {
 }
 
 /// What one receiving organisation did with the mail of one host in one hour.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct ReceiverHour {
     pub delivered: u64,
     /// Answers that put a recipient off.
@@ -133,7 +135,7 @@ impl ReceiverHour {
 }
 
 /// One receiving organisation, as one host sees it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Receiver {
     /// By hour since 1970, UTC.
     pub hours: BTreeMap<i64, ReceiverHour>,
@@ -184,7 +186,7 @@ fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
 }
 
 /// A bounce that this host wrote to somebody elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Notice {
     pub at: Timestamp,
     pub queue_id: QueueId,
@@ -195,25 +197,30 @@ pub struct Notice {
 }
 
 /// Everything of it, of all hosts. Parts merge in any order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Around {
     /// Domains with mailboxes or logins here, in lower case.
     pub hosted: BTreeSet<Octets>,
+    #[serde(with = "codec::by_key")]
     pub(super) visits: HashMap<(Option<HostId>, IpAddr), (HostId, Visits)>,
     pub receivers: BTreeMap<(HostId, Octets), Receiver>,
     /// Who wrote to whom from outside, as [`reply_key`].
+    #[serde(with = "codec::hashes")]
     replies: HashSet<u64>,
     /// Messages from outside that did not get to all recipients: what a notice about one of them says, a stranger reads.
+    #[serde(with = "codec::keys")]
     pub bounced_inbound: HashSet<(HostId, QueueId)>,
     pub notices: BTreeMap<HostId, Vec<Notice>>,
     /// Logins tried in vain by clients that did too little to be told of; only at the end.
+    #[serde(skip)]
     pub few_tries: Vec<(IpAddr, Octets, Tries)>,
     pub overview: Overview,
 }
 
-/// One number for "`from` has written to `to`", by the hashes of the addresses.
+/// One number for "`from` has written to `to`", by the hashes of the addresses. It is as short as it may be: of a million
+/// pairs that wrote, one other in a million is taken for one of them, and there are as many of these numbers as mails.
 const fn reply_key(from: u64, to: u64) -> u64 {
-    from.rotate_left(17) ^ to.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    (from.rotate_left(17) ^ to.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 24
 }
 
 impl Around {
@@ -343,7 +350,9 @@ impl Around {
     }
 
     fn visits_of(&mut self, key: Option<HostId>, host: HostId, ip: IpAddr) -> &mut Visits {
-        &mut self.visits.entry((key, ip)).or_insert_with(|| (host, Visits::default())).1
+        let (first, visits) = self.visits.entry((key, ip)).or_insert_with(|| (host, Visits::default()));
+        *first = (*first).min(host);
+        visits
     }
 
     pub(super) fn rejection(&mut self, rejection: &Rejection, verdict: Option<&Verdict<'_>>, host: Option<HostId>) {
@@ -374,6 +383,34 @@ impl Around {
         self.visits_of(host, failure.host, ip).tried(login, tries);
     }
 
+    /// The same with other numbers for hosts.
+    pub(super) fn renumbered(
+        self,
+        number: impl Fn(HostId) -> HostId,
+        key_of: impl Fn(Option<HostId>) -> Option<HostId>,
+    ) -> Self {
+        let mut renumbered = Self {
+            hosted: self.hosted,
+            replies: self.replies,
+            overview: self.overview,
+            few_tries: self.few_tries,
+            bounced_inbound: self.bounced_inbound.into_iter().map(|(host, id)| (number(host), id)).collect(),
+            ..Self::default()
+        };
+        let mut visits: Vec<_> = self.visits.into_iter().collect();
+        visits.sort_unstable_by_key(|(key, _)| *key);
+        for ((host, ip), (of, visits)) in visits {
+            renumbered.visits_of(key_of(host), number(of), ip).merge(visits);
+        }
+        for ((host, name), receiver) in self.receivers {
+            renumbered.receivers.entry((number(host), name)).or_default().merge(receiver);
+        }
+        for (host, notices) in self.notices {
+            renumbered.notices.entry(number(host)).or_default().extend(notices);
+        }
+        renumbered
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         self.overview.merge(other.overview);
         self.hosted.extend(other.hosted);
@@ -394,43 +431,12 @@ impl Around {
 /// The organisation that an attempt went to: the end of the relay's name that one owner has, else the recipient's domain.
 pub(super) fn receiver(attempt: &Attempt, recipient: &[u8]) -> Octets {
     let name = if attempt.relay_host.is_empty() { address::split(recipient).1 } else { &attempt.relay_host };
-    Octets::lowered(organisation(name))
-}
-
-/// Labels under which countries register names (`co.uk`, `com.br`, `ne.jp`).
-const REGISTRIES: &[&[u8]] = &[
-    b"ac", b"co", b"com", b"ed", b"edu", b"go", b"gob", b"gouv", b"gov", b"gv", b"ltd", b"me", b"mil", b"ne", b"net",
-    b"nhs", b"nom", b"or", b"org", b"plc", b"sch",
-];
-
-/// The last two labels of a host name, three where the second-last is one under which a country registers.
-pub(super) fn organisation(host: &[u8]) -> &[u8] {
-    let host = host.strip_suffix(b".").unwrap_or(host);
-    let mut dots = memchr::memrchr_iter(b'.', host);
-    let (Some(top), Some(second)) = (dots.next(), dots.next()) else { return host };
-    let label = host.get(second + 1..top).unwrap_or_default();
-    let is_registry = REGISTRIES.iter().any(|name| label.eq_ignore_ascii_case(name)) && host.len() - top - 1 == 2;
-    let cut = if is_registry { dots.next() } else { Some(second) };
-    cut.and_then(|at| host.get(at + 1..)).unwrap_or(host)
+    Octets::lowered(address::organisation(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_organisation_is_what_one_owner_has() {
-        for (host, expected) in [
-            ("gmail-smtp-in.l.google.com", "google.com"),
-            ("mx1.post.a.co.uk", "a.co.uk"),
-            ("a.co.uk", "a.co.uk"),
-            ("mx.gmx.de.", "gmx.de"),
-            ("mx01.t-online.de", "t-online.de"),
-            ("localhost", "localhost"),
-        ] {
-            assert_eq!(organisation(host.as_bytes()), expected.as_bytes(), "{host}");
-        }
-    }
 
     #[test]
     fn a_domain_under_a_hosted_one_is_hosted() {

@@ -1,14 +1,17 @@
 //! Sets that are only counted, and samples that do not depend on the order in which things came.
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::codec;
+use crate::mail::dictionary::{Met, forget_id};
 use crate::mail::time::Timestamp;
 
 /// How many different things there were, by 64-bit hashes: exact but for a hash collision. XXH3 has one definition
 /// everywhere, so that sets of different runs and machines merge.
-#[derive(Debug, Default, Clone)]
-pub struct Distinct(HashSet<u64>);
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Distinct(#[serde(with = "codec::texts")] HashSet<u64>);
 
 impl Distinct {
     /// True when it was not there yet.
@@ -32,14 +35,14 @@ impl Distinct {
 }
 
 /// Different things: when each came first, and how often it came.
-#[derive(Debug, Default, Clone)]
-pub struct FirstTimes(HashMap<u64, Uses>);
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct FirstTimes(#[serde(with = "codec::uses")] HashMap<u64, Uses>);
 
 /// How one thing was used: 16 bytes with its hash, as there is one for each recipient of each identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uses {
     /// Seconds since 1970 of the first time.
-    first_s: u32,
+    pub first_s: u32,
     pub times: u32,
 }
 
@@ -115,7 +118,41 @@ impl<T: Ord, const KEPT: usize> Default for Earliest<T, KEPT> {
     }
 }
 
+/// Each thing before its moment: a dictionary knows the moments of ids.
+impl<T: Ord + Serialize, const KEPT: usize> Serialize for Earliest<T, KEPT> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Kept<'a, T>(&'a (Timestamp, T));
+        impl<T: Serialize> Serialize for Kept<'_, T> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                forget_id();
+                (&self.0.1, Met(self.0.0)).serialize(serializer)
+            }
+        }
+        (self.count, self.kept.iter().map(Kept).collect::<Vec<_>>()).serialize(serializer)
+    }
+}
+
+impl<'de, T: Ord + Deserialize<'de>, const KEPT: usize> Deserialize<'de> for Earliest<T, KEPT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Kept<T>(Timestamp, T);
+        impl<'de, T: Deserialize<'de>> Deserialize<'de> for Kept<T> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                forget_id();
+                let (thing, at) = <(T, Met)>::deserialize(deserializer)?;
+                Ok(Self(at.0, thing))
+            }
+        }
+        let (count, kept) = <(u64, Vec<Kept<T>>)>::deserialize(deserializer)?;
+        Ok(Self { kept: kept.into_iter().map(|Kept(at, thing)| (at, thing)).collect(), count })
+    }
+}
+
 impl<T: Ord + Clone, const KEPT: usize> Earliest<T, KEPT> {
+    /// The moments of the kept ones, seconds since 1970.
+    pub fn seconds(&self) -> Vec<i64> {
+        self.kept.iter().map(|(at, _)| at.seconds()).collect()
+    }
+
     pub fn add(&mut self, at: Timestamp, thing: T) {
         self.count += 1;
         self.keep(at, thing);

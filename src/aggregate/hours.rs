@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::around::organisation;
+use super::codec;
 use crate::classify::Verdict;
 use crate::correlate::{Message, Octets, RecipientState, Rejection};
 use crate::mail::address;
@@ -49,7 +50,7 @@ impl Outcome {
 }
 
 /// Recipients by what became of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcomes([u32; Outcome::ALL.len()]);
 
 impl Outcomes {
@@ -98,8 +99,8 @@ impl Outcomes {
 }
 
 /// Outcomes by the hour (since 1970, UTC) in which the recipients were asked for.
-#[derive(Debug, Default, Clone)]
-pub struct Hours(HashMap<i64, Outcomes>);
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Hours(#[serde(with = "codec::by_key")] HashMap<i64, Outcomes>);
 
 impl Hours {
     pub(super) fn add(&mut self, at: Timestamp, outcomes: Outcomes) {
@@ -123,8 +124,20 @@ impl Hours {
 }
 
 /// Outcomes by the organisation that the recipients' mail goes to.
-#[derive(Debug, Default, Clone)]
-pub struct Receivers(HashMap<u64, (Octets, Outcomes)>);
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Receivers(#[serde(with = "codec::hashed")] HashMap<u64, (Octets, Outcomes)>);
+
+impl codec::Hashed for (Octets, Outcomes) {
+    type Order = Octets;
+
+    fn hash(&self) -> u64 {
+        xxh3_64(&self.0)
+    }
+
+    fn order(&self) -> Octets {
+        self.0.clone()
+    }
+}
 
 impl Receivers {
     /// Adds the recipients of a message: each to whoever runs the last server that it was tried at, its domain where there
@@ -146,7 +159,7 @@ impl Receivers {
             let host = tried.unwrap_or_else(|| address::split(&recipient.address).1);
             let mut outcomes = Outcomes::default();
             outcomes.add(outcome, 1);
-            self.add(&Octets::lowered(organisation(host)), outcomes);
+            self.add(&Octets::lowered(address::organisation(host)), outcomes);
         }
     }
 
@@ -185,10 +198,11 @@ impl Receivers {
 }
 
 /// All that happened, whoever it was.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Overview {
     pub hours: Hours,
     /// Answers by hour since 1970, whether this host gave them, and family of the reason.
+    #[serde(with = "codec::families")]
     pub families: BTreeMap<(i64, bool, &'static str), u64>,
 }
 

@@ -2,6 +2,7 @@
 //! whole, in any order. Nobody is judged here.
 
 pub mod around;
+mod codec;
 pub mod distinct;
 pub mod hours;
 pub mod network;
@@ -13,6 +14,7 @@ pub mod window;
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 pub use self::around::{Around, Notice, Receiver, ReceiverHour, Tries, Visits};
 pub use self::hours::{Hours, Outcome, Outcomes, Overview, Receivers};
@@ -42,10 +44,22 @@ pub fn share(part: u64, whole: u64) -> f64 {
 }
 
 /// How often logins failed, per client.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct Failures(BTreeMap<Octets, FailureCount>);
 
-#[derive(Debug, Clone, Copy)]
+impl Failures {
+    fn merge(&mut self, other: Self) {
+        for (client, count) in other.0 {
+            let known = self.0.entry(client).or_insert(FailureCount { failures: 0, ..count });
+            known.failures += count.failures;
+            known.host = known.host.min(count.host);
+            known.first = known.first.min(count.first);
+            known.last = known.last.max(count.last);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct FailureCount {
     host: HostId,
     failures: u64,
@@ -54,8 +68,9 @@ struct FailureCount {
 }
 
 /// Profiles of all identities.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Profiles {
+    #[serde(with = "codec::by_key")]
     by_identity: HashMap<(IdentityKind, Octets, Option<HostId>), SenderProfile>,
     failures: BTreeMap<(Option<HostId>, Octets), Failures>,
     around: Around,
@@ -70,6 +85,15 @@ impl Profiles {
 
     pub const fn merges_hosts(&self) -> bool {
         self.merges_hosts
+    }
+
+    /// How many identities.
+    pub fn len(&self) -> usize {
+        self.by_identity.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_identity.is_empty()
     }
 
     fn host_key(&self, host: HostId) -> Option<HostId> {
@@ -108,20 +132,52 @@ impl Profiles {
             last: failure.at,
         });
         count.failures += u64::from(failure.times);
+        count.host = count.host.min(failure.host);
         count.first = count.first.min(failure.at);
         count.last = count.last.max(failure.at);
+    }
+
+    /// Adds those of another run, whose hosts are numbered in its own way: `hosts` has this run's number of each of them,
+    /// `names` the old and new names under which hosts stand for themselves.
+    pub fn merge_of(&mut self, other: Self, hosts: &[HostId], names: &[(HostId, Octets, Octets)]) {
+        let number = |host: HostId| hosts.get(host.0 as usize).copied().unwrap_or(host);
+        let is_one = self.merges_hosts;
+        let key_of = |host: Option<HostId>| host.filter(|_| !is_one).map(number);
+        self.around.merge(other.around.renumbered(number, key_of));
+        let mut failures: Vec<_> = other.failures.into_iter().collect();
+        failures.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for ((host, login), clients) in failures {
+            let known = self.failures.entry((key_of(host), login)).or_default();
+            known.merge(Failures(
+                clients
+                    .0
+                    .into_iter()
+                    .map(|(ip, count)| (ip, FailureCount { host: number(count.host), ..count }))
+                    .collect(),
+            ));
+        }
+        let mut theirs: Vec<_> = other.by_identity.into_iter().collect();
+        theirs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for ((kind, mut name, host), mut profile) in theirs {
+            let renamed =
+                names.iter().find(|(of, old, _)| kind == IdentityKind::Null && Some(*of) == host && *old == name);
+            if let Some((_, _, new)) = renamed {
+                name.clone_from(new);
+                profile.name.clone_from(new);
+            }
+            profile.hosts = profile.hosts.into_iter().map(number).collect();
+            let key = (kind, name, key_of(host));
+            match self.by_identity.get_mut(&key) {
+                Some(known) => known.merge(profile),
+                None => _ = self.by_identity.insert(key, profile),
+            }
+        }
     }
 
     pub fn merge(&mut self, other: Self) {
         self.around.merge(other.around);
         for (key, clients) in other.failures {
-            let known = self.failures.entry(key).or_default();
-            for (client, count) in clients.0 {
-                let known = known.0.entry(client).or_insert(FailureCount { failures: 0, ..count });
-                known.failures += count.failures;
-                known.first = known.first.min(count.first);
-                known.last = known.last.max(count.last);
-            }
+            self.failures.entry(key).or_default().merge(clients);
         }
         let mut theirs: Vec<_> = other.by_identity.into_iter().collect();
         theirs.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use serde::{Deserialize, Serialize};
+
 use super::distinct::Distinct;
 use super::{Answer, QueueIds};
 use crate::mail::queue_id::QueueId;
@@ -16,7 +18,7 @@ pub const NETWORKS: usize = 4_096;
 const IPS: usize = 256;
 
 /// How one address was used.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct IpUse {
     pub first: Timestamp,
     pub last: Timestamp,
@@ -24,7 +26,7 @@ pub struct IpUse {
 }
 
 /// What came in one hour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HourUse {
     pub messages: u32,
     pub recipients: u32,
@@ -53,7 +55,7 @@ impl std::iter::Sum for HourUse {
 }
 
 /// How an identity used one /24, /48, or the host itself ([`LOCAL`]).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NetworkUse {
     pub first: Timestamp,
     pub last: Timestamp,

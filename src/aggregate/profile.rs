@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::around::{Visits, receiver};
+use super::codec::{self, Hashed, moments, moments_of};
 use super::distinct::{Distinct, Earliest, FirstTimes};
 use super::hours::{Hours, Outcomes, Receivers};
 use super::network::{LOCAL, NETWORKS, NetworkUse};
 use super::reason::{Reason, ReasonKey, most_frequent, reason_key};
-use super::trouble::{Answer, Trouble, TroubleKind, is_unauthorized};
+use super::trouble::{Answer, Trouble, TroubleKind, is_unauthorized, trouble_hash};
 use super::window::Minutes;
 use super::{QueueIds, share};
 use crate::classify::{Category, Verdict};
@@ -30,7 +32,7 @@ pub const SIZE_STEPS: f64 = 256.0;
 const RECEIVERS: usize = 256;
 
 /// How one envelope sender was used.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SenderUse {
     pub address: Octets,
     pub messages: u64,
@@ -51,8 +53,74 @@ pub struct Pair {
     pub queue_ids: QueueIds,
 }
 
+/// As it is written: the mails' times only where the ids' do not tell them.
+#[derive(Serialize, Deserialize)]
+struct WrittenPair<N, Q> {
+    sender: N,
+    recipient: N,
+    undelivered: u64,
+    queue_ids: Q,
+    times: Option<Vec<i64>>,
+}
+
+impl Serialize for Pair {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        WrittenPair {
+            sender: &self.sender,
+            recipient: &self.recipient,
+            undelivered: self.undelivered,
+            queue_ids: &self.queue_ids,
+            times: moments(&self.times, &self.queue_ids.seconds()),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pair {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = WrittenPair::<Octets, QueueIds>::deserialize(deserializer)?;
+        let WrittenPair { sender, recipient, undelivered, queue_ids, times } = written;
+        let times = moments_of(times, || queue_ids.seconds());
+        Ok(Self { sender, recipient, times, undelivered, queue_ids })
+    }
+}
+
+impl Hashed for Pair {
+    type Order = (i64, Octets, Octets);
+
+    fn hash(&self) -> u64 {
+        pair_hash(&self.sender, &self.recipient)
+    }
+
+    /// By time, so that moments and ids of one mail stand together.
+    fn order(&self) -> Self::Order {
+        (self.times.iter().copied().min().unwrap_or(0), self.sender.clone(), self.recipient.clone())
+    }
+}
+
+fn pair_hash(sender: &[u8], recipient: &[u8]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(sender);
+    hash.update(b"\0");
+    hash.update(recipient);
+    hash.digest()
+}
+
+/// Envelope senders, found by the hashes of their addresses.
+mod senders {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(senders: &BTreeMap<u64, SenderUse>, serializer: S) -> Result<S::Ok, S::Error> {
+        senders.values().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u64, SenderUse>, D::Error> {
+        Ok(Vec::<SenderUse>::deserialize(deserializer)?.into_iter().map(|one| (xxh3_64(&one.address), one)).collect())
+    }
+}
+
 /// Refusals because a sender domain's SPF, DKIM or DMARC does not stand for this host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Unauthorized {
     /// Who refused: the receivers' organisations.
     pub receivers: BTreeSet<Octets>,
@@ -82,10 +150,13 @@ impl Unauthorized {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SenderProfile {
     pub kind: IdentityKind,
     pub name: Octets,
+    /// Kept for our own users only. In front of all that names the same recipients again: it is written in this order.
+    #[serde(with = "codec::hashed")]
+    pub(super) pairs: HashMap<u64, Pair>,
     pub hosts: BTreeSet<HostId>,
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
@@ -118,6 +189,7 @@ pub struct SenderProfile {
     pub(super) invalid_samples: Earliest<Octets, 10>,
     pub envelope_senders: Distinct,
     pub envelope_sender_domains: Distinct,
+    #[serde(with = "senders")]
     pub(super) senders: BTreeMap<u64, SenderUse>,
     pub client_ips: BTreeSet<IpAddr>,
     /// Where the mail came from. Kept for our own users only.
@@ -135,15 +207,16 @@ pub struct SenderProfile {
     /// What became of them, by hour of arrival, and by who received them. Kept for our own users only.
     pub hours: Hours,
     pub receivers: Receivers,
-    pub(super) pairs: HashMap<u64, Pair>,
+    #[serde(with = "codec::hashed")]
     pub(super) troubles: HashMap<u64, Trouble>,
     /// By sender domain.
     pub unauthorized: BTreeMap<Octets, Unauthorized>,
     pub reasons: BTreeMap<ReasonKey, Reason>,
     /// Messages that were looked at so far; tells one from another.
+    #[serde(skip)]
     turn: u64,
-    pub queue_ids: QueueIds,
     /// What a client tried that no message of it shows; only at the end, for clients that did.
+    #[serde(skip)]
     pub visits: Option<Box<Visits>>,
     /// It wrote no mail and was refused none: it is here because of what else is known of it.
     pub is_mute: bool,
@@ -197,7 +270,6 @@ impl SenderProfile {
             unauthorized: BTreeMap::new(),
             reasons: BTreeMap::new(),
             turn: 0,
-            queue_ids: QueueIds::default(),
             visits: None,
             is_mute: false,
             is_host: false,
@@ -315,6 +387,9 @@ impl SenderProfile {
     fn sender(&mut self, sender: &[u8], at: Timestamp, queue_id: QueueId) {
         self.envelope_senders.add(sender);
         self.envelope_sender_domains.add(address::split(sender).1);
+        if !self.is_our_user() {
+            return;
+        }
         let mut queue_ids = QueueIds::default();
         queue_ids.add(at, queue_id);
         self.keep_sender(
@@ -360,7 +435,6 @@ impl SenderProfile {
         if is_first_hop {
             self.messages += 1;
             self.bytes += message.size.unwrap_or(0);
-            self.queue_ids.add(message.first_seen, message.queue_id);
             if message.sender.is_some() {
                 self.sender(sender, message.first_seen, message.queue_id);
             }
@@ -398,8 +472,10 @@ impl SenderProfile {
             *count += 1;
             asked += 1;
             self.recipient(recipient.asked_for(), message.first_seen);
-            let arrived = matches!(recipient.state, RecipientState::Delivered | RecipientState::Open);
-            self.pair(message, recipient.asked_for(), !arrived);
+            if self.is_our_user() {
+                let arrived = matches!(recipient.state, RecipientState::Delivered | RecipientState::Open);
+                self.pair(message, recipient.asked_for(), !arrived);
+            }
         }
         self.recipients += asked;
         self.asked.add(message.first_seen, asked);
@@ -426,11 +502,7 @@ impl SenderProfile {
 
     fn pair(&mut self, message: &Message, recipient: &Octets, is_undelivered: bool) {
         let sender = message.sender.clone().unwrap_or_default();
-        let mut hash = Xxh3::new();
-        hash.update(&sender);
-        hash.update(b"\0");
-        hash.update(recipient);
-        let pair = self.pairs.entry(hash.digest()).or_insert_with(|| Pair {
+        let pair = self.pairs.entry(pair_hash(&sender, recipient)).or_insert_with(|| Pair {
             sender,
             recipient: recipient.clone(),
             times: Vec::with_capacity(1),
@@ -497,10 +569,8 @@ impl SenderProfile {
         queue_id: Option<QueueId>,
     ) {
         let name = if kind == TroubleKind::NoDomain { address::split(recipient).1 } else { recipient };
-        let mut hash = Xxh3::new();
-        hash.update(&[kind as u8]);
-        hash.update(name);
-        let trouble = self.troubles.entry(hash.digest()).or_insert_with(|| Trouble::new(kind, name, answered));
+        let trouble =
+            self.troubles.entry(trouble_hash(kind, name)).or_insert_with(|| Trouble::new(kind, name, answered));
         trouble.mail(arrived, answered, queue_id);
     }
 
@@ -638,7 +708,6 @@ impl SenderProfile {
         }
         add_all(&mut self.unauthorized, other.unauthorized, Unauthorized::merge);
         add_all(&mut self.reasons, other.reasons, Reason::merge);
-        self.queue_ids.merge(other.queue_ids);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::distinct::Distinct;
 use crate::classify::{Category, Verdict};
 use crate::correlate::Octets;
@@ -10,7 +12,7 @@ use crate::mail::status::{Action, Direction, EnhancedCode, SmtpCode};
 use crate::mail::time::Timestamp;
 
 /// What a row of `reasons` is about (contract.md section 2).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ReasonKey {
     pub direction: Direction,
     pub action: Action,
@@ -23,7 +25,7 @@ pub struct ReasonKey {
 pub type Codes = (Option<SmtpCode>, Option<EnhancedCode>);
 
 /// How often a reason came up, and for whom.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reason {
     /// True when this host said it.
     pub by_us: bool,
@@ -31,6 +33,7 @@ pub struct Reason {
     pub attempts: u64,
     pub messages: u64,
     /// The turn of the message that was counted last.
+    #[serde(skip)]
     turn: u64,
     pub recipients: Distinct,
     pub first: Timestamp,

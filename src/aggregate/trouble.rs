@@ -1,6 +1,10 @@
 //! What answers mean for detection, and recipients to whom mail goes on and on without getting there.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::Xxh3;
+
 use super::QueueIds;
+use super::codec::{Hashed, moments, moments_of};
 use crate::classify::Verdict;
 use crate::correlate::Octets;
 use crate::mail::queue_id::QueueId;
@@ -63,7 +67,7 @@ pub fn is_unauthorized(verdict: &Verdict<'_>) -> bool {
 }
 
 /// Why mail to somebody is mail for nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TroubleKind {
     /// No such recipient.
     Dead,
@@ -134,4 +138,56 @@ impl Trouble {
         self.mails.extend(other.mails);
         self.queue_ids.merge(other.queue_ids);
     }
+}
+
+/// As it is written: the mails' times only where the ids' do not tell them.
+#[derive(Serialize, Deserialize)]
+struct Written<N, Q> {
+    kind: TroubleKind,
+    name: N,
+    first_answer: Timestamp,
+    queue_ids: Q,
+    mails: Option<Vec<i64>>,
+}
+
+impl Serialize for Trouble {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Written {
+            kind: self.kind,
+            name: &self.name,
+            first_answer: self.first_answer,
+            queue_ids: &self.queue_ids,
+            mails: moments(&self.mails, &self.queue_ids.seconds()),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Trouble {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Written::<Octets, QueueIds>::deserialize(deserializer)?;
+        let Written { kind, name, first_answer, queue_ids, mails } = written;
+        let mails = moments_of(mails, || queue_ids.seconds());
+        Ok(Self { kind, name, first_answer, mails, queue_ids })
+    }
+}
+
+impl Hashed for Trouble {
+    type Order = (Octets, TroubleKind);
+
+    fn hash(&self) -> u64 {
+        trouble_hash(self.kind, &self.name)
+    }
+
+    fn order(&self) -> (Octets, TroubleKind) {
+        (self.name.clone(), self.kind)
+    }
+}
+
+/// What a kind of trouble with a recipient, or domain, is found by.
+pub fn trouble_hash(kind: TroubleKind, name: &[u8]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(&[kind as u8]);
+    hash.update(name);
+    hash.digest()
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+use super::codec;
 use crate::mail::time::Timestamp;
 
 /// Counts by UTC minute. Merges by adding.
-#[derive(Debug, Default, Clone)]
-pub struct Minutes(BTreeMap<i64, u64>);
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Minutes(#[serde(with = "codec::counts")] BTreeMap<i64, u64>);
 
 /// The busiest window of a given width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,7 @@
 
 pub mod lock;
 pub mod manifest;
+pub mod partial;
 pub mod record;
 pub mod texts;
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::mail::status::{EnhancedCode, SmtpCode};
 
 const FILE: &str = "attributes.toml";
-const TEXT: &str = include_str!("../rules/attributes.toml");
+pub(super) const TEXT: &str = include_str!("../rules/attributes.toml");
 
 /// Bytes of an answer in which a code is sought.
 const MOST_BYTES: usize = super::text::MOST_BYTES;

@@ -14,11 +14,12 @@ use std::sync::OnceLock;
 
 use regex_automata::util::syntax;
 use serde::Deserialize;
+use xxhash_rust::xxh3::Xxh3;
 
-use super::literal;
 use super::rule::{Rule, Sample, SampleEntries, Step, When, WhenEntry, nearest};
 use super::tables::Providers;
 use super::taxonomy::{Category, Taxonomy};
+use super::{attributes, literal, tables, taxonomy};
 use crate::error::{Error, Result};
 
 /// The built-in rule files. A new file is its name here.
@@ -46,6 +47,17 @@ const FILES: &[(&str, &str)] = &[
     ("broad.toml", include_str!("../rules/broad.toml")),
     ("last.toml", include_str!("../rules/last.toml")),
 ];
+
+/// What tells the built-in rules with these of a user's from any others: a hash of every file that decides.
+pub(super) fn fingerprint(extra: &[(&str, &str)]) -> String {
+    let tables = [taxonomy::TEXT, tables::LISTS_TEXT, tables::PROVIDERS_TEXT, attributes::TEXT];
+    let mut hash = Xxh3::new();
+    for text in extra.iter().chain(FILES).map(|(_, text)| *text).chain(tables) {
+        hash.update(&(text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    format!("{:032x}", hash.digest128())
+}
 
 /// All rules, in the files' order: first a user's (`extra`: file name and text), then the built-in ones that no rule of
 /// the user replaces by having the same id.

@@ -40,7 +40,7 @@ use self::memory::Memory;
 use self::rule::{Context, Sample};
 pub use self::rule::{Rule, Step};
 pub use self::tables::{List, ListKind, Lists, Provider, Providers};
-pub use self::taxonomy::{Category, Party, Polarity, Taxonomy};
+pub use self::taxonomy::{Category, Party, Polarity, Taxonomy, family};
 use self::template::Reducer;
 use crate::error::{Error, Result};
 use crate::mail::status::{EnhancedCode, Mta, SmtpCode, Stage};
@@ -118,6 +118,7 @@ pub struct Verdict<'c> {
 #[derive(Debug)]
 pub struct Classifier {
     id: u64,
+    fingerprint: String,
     taxonomy: &'static Taxonomy,
     lists: &'static Lists,
     providers: Providers,
@@ -288,8 +289,10 @@ impl Classifier {
         let reducer = Reducer::new(patterns.iter().copied(), zones.chain(hosts.map(String::as_str)));
         let (needles, meanings, always) = prefilter(&rules, lists, &providers)?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let fingerprint = load::fingerprint(extra);
         Ok(Self {
             id,
+            fingerprint,
             taxonomy,
             lists,
             providers,
@@ -303,6 +306,11 @@ impl Classifier {
             meanings,
             always,
         })
+    }
+
+    /// What tells this set of rules from any other.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Memory for one thread.

@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::mail::status::EnhancedCode;
 
 const LISTS_FILE: &str = "lists.toml";
-const LISTS_TEXT: &str = include_str!("../rules/lists.toml");
+pub(super) const LISTS_TEXT: &str = include_str!("../rules/lists.toml");
 const PROVIDERS_FILE: &str = "providers.toml";
-const PROVIDERS_TEXT: &str = include_str!("../rules/providers.toml");
+pub(super) const PROVIDERS_TEXT: &str = include_str!("../rules/providers.toml");
 
 /// What a list lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::code::{CodeMeaning, CodePattern, meaning};
 use crate::error::{Error, Result};
 use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
 
 const FILE: &str = "taxonomy.toml";
-const TEXT: &str = include_str!("../rules/taxonomy.toml");
+pub(super) const TEXT: &str = include_str!("../rules/taxonomy.toml");
 
 /// Id of the category for what neither text nor code explains.
 const UNCLASSIFIED: &str = "unclassified";
@@ -69,6 +69,26 @@ impl Category {
 
     fn entry(self) -> Option<&'static Entry> {
         BUILT_IN.as_ref().ok()?.entries.get(usize::from(self.0))
+    }
+}
+
+/// The family of this name, as categories have it. `None` if there is none.
+pub fn family(name: &str) -> Option<&'static str> {
+    let entries = BUILT_IN.as_ref().ok()?.entries.iter();
+    if name.is_empty() { Some("") } else { entries.map(|entry| entry.family.as_str()).find(|family| *family == name) }
+}
+
+/// By its id: numbers change with the taxonomy.
+impl Serialize for Category {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.id())
+    }
+}
+
+impl<'de> Deserialize<'de> for Category {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let id = String::deserialize(deserializer)?;
+        Self::from_id(&id).ok_or_else(|| serde::de::Error::custom("no category of this taxonomy"))
     }
 }
 

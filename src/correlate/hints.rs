@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Octets};
+use super::{Context, Octets, Place};
 use crate::mail::time::Timestamp;
 
 /// Hints of one kind that are kept at one time.
@@ -28,6 +28,9 @@ struct Hint {
     /// What a later line is compared with: a client's address.
     about: Octets,
     says: Octets,
+    /// The line that gave it, in this run.
+    #[serde(skip)]
+    place: Place,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -38,6 +41,9 @@ pub struct Hints {
     listings: VecDeque<Hint>,
     /// Directories that Exim was called from.
     calls: VecDeque<Hint>,
+    /// Lines whose hints were taken since this was emptied.
+    #[serde(skip)]
+    pub taken: Vec<Place>,
 }
 
 impl Hints {
@@ -49,7 +55,9 @@ impl Hints {
     pub fn login_of(&mut self, context: Context, ip: &[u8]) -> Option<Octets> {
         let is_of = |hint: &Hint| *hint.about == *ip && context.at.seconds_since(hint.at).abs() <= LOGIN_S;
         let at = self.logins.iter().position(is_of)?;
-        self.logins.remove(at).map(|hint| hint.says)
+        let hint = self.logins.remove(at)?;
+        self.taken.push(hint.place);
+        Some(hint.says)
     }
 
     pub fn listed(&mut self, context: Context, ip: &[u8], list: &[u8]) {
@@ -57,9 +65,11 @@ impl Hints {
     }
 
     /// The first list that named this client lately.
-    pub fn list_of(&self, context: Context, ip: &[u8]) -> Option<Octets> {
+    pub fn list_of(&mut self, context: Context, ip: &[u8]) -> Option<Octets> {
         let is_of = |hint: &&Hint| *hint.about == *ip && context.at.seconds_since(hint.at).abs() <= LISTING_S;
-        self.listings.iter().find(is_of).map(|hint| hint.says.clone())
+        let hint = self.listings.iter().find(is_of)?;
+        self.taken.push(hint.place);
+        Some(hint.says.clone())
     }
 
     pub fn called(&mut self, context: Context, directory: &[u8]) {
@@ -71,15 +81,19 @@ impl Hints {
     pub fn directory_of(&mut self, context: Context, user: &[u8]) -> Option<Octets> {
         let calls = &mut self.calls;
         if let Some(pid) = context.pid
-            && let Some(known) = calls.iter().rev().find(|call| call.pid == Some(pid))
+            && let Some(known) =
+                calls.iter().rev().find(|call| call.pid == Some(pid) && context.at.seconds_since(call.at) <= SESSION_S)
         {
+            self.taken.push(known.place);
             return Some(known.says.clone());
         }
         let is_near = |call: &Hint| (0..=CALL_S).contains(&context.at.seconds_since(call.at));
         let is_users = |call: &Hint| call.says.split(|b| *b == b'/').any(|name| name == user);
         let at =
             calls.iter().position(|call| is_near(call) && is_users(call)).or_else(|| calls.iter().position(is_near))?;
-        calls.remove(at).map(|call| call.says)
+        let call = calls.remove(at)?;
+        self.taken.push(call.place);
+        Some(call.says)
     }
 }
 
@@ -88,5 +102,11 @@ fn push(hints: &mut VecDeque<Hint>, context: Context, keep_s: i64, about: &[u8],
         hints.pop_front();
     }
     let cut = |text: &[u8]| Octets::from(text.get(..TEXT_BYTES).unwrap_or(text));
-    hints.push_back(Hint { at: context.at, pid: context.pid, about: cut(about), says: cut(says) });
+    hints.push_back(Hint {
+        at: context.at,
+        pid: context.pid,
+        about: cut(about),
+        says: cut(says),
+        place: context.place,
+    });
 }

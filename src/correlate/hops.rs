@@ -7,13 +7,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::queue::OpenMessage;
-use super::{Context, Correlator, Host, HostId, Origin, is_own_network};
+use super::{Context, Correlator, Host, HostId, Octets, Origin, is_own_network};
+use crate::mail::address;
 use crate::mail::queue_id::QueueId;
 use crate::mail::time::Timestamp;
 use crate::parse::Delivery;
 
 /// The second hop's first line is at most this much older than the first hop's answer that names it.
 const HOP_S: i64 = 3_600;
+
+/// The second hop's first line comes at most this long after the answer that names it.
+const AHEAD_S: i64 = 60;
 
 /// A filter that names no next id hands the mail back within this time.
 const FILTER_S: i64 = 30;
@@ -47,7 +51,8 @@ impl Correlator {
         let child_host = if self.continues(here, context, delivery, next) {
             Some(here)
         } else {
-            self.named_host(delivery).filter(|host| *host != here && self.continues(*host, context, delivery, next))
+            self.named_host(here, delivery)
+                .filter(|host| *host != here && self.continues(*host, context, delivery, next))
         };
         let Some(parent) = self.hosts.get_mut(here.0 as usize) else { return };
         let Some(message) = parent.messages.get_mut(&delivery.queue_id) else { return };
@@ -65,10 +70,12 @@ impl Correlator {
                     self.hosts.get_mut(child_host.0 as usize).and_then(|h| h.messages.get_mut(&next))
                 {
                     child.inherited = Some(origin);
+                    self.linked.push((child_host, next));
                 }
             }
             None if delivery.relay_ip.is_empty() || is_own_network(delivery.relay_ip) => {
                 let parent_recipient = Some((delivery.queue_id, recipient));
+                parent.announced.push(next);
                 parent.links.insert(next, PendingLink { at: context.at, origin, parent: parent_recipient });
             }
             None => {}
@@ -91,20 +98,37 @@ impl Correlator {
         let is_known = child.inherited.as_ref() == Some(parent.origin());
         match host == context.host {
             true => is_near && (is_known || child.may_continue()),
-            false => is_same_id && (is_known || (child.inherited.is_none() && child.origin().sasl_username.is_none())),
+            false => {
+                let name = self.hosts.get(host.0 as usize).map_or(&b""[..], |h| &h.name);
+                let is_near = child.client().is_some_and(|client| is_of_site(name, &client.name, &client.ip));
+                is_same_id
+                    && is_near
+                    && (is_known || (child.inherited.is_none() && child.origin().sasl_username.is_none()))
+            }
         }
     }
 
     /// The host of our logs that a delivery's relay is: by its whole name, or in our own network by the first label. A
     /// stranger's server may be called anything.
-    fn named_host(&self, delivery: &Delivery<'_>) -> Option<HostId> {
+    fn named_host(&self, here: HostId, delivery: &Delivery<'_>) -> Option<HostId> {
         let relay = delivery.relay_host;
-        if self.hosts.len() < 2 || relay.is_empty() {
+        let own_name = self.hosts.get(here.0 as usize).map(|host| &*host.name)?;
+        if self.hosts.len() < 2 || !is_of_site(own_name, relay, delivery.relay_ip) {
             return None;
         }
         let label = relay.split(|b| *b == b'.').next().filter(|_| is_own_network(delivery.relay_ip));
         self.by_name.get(relay).or_else(|| self.by_name.get(label?)).copied()
     }
+}
+
+/// True for a machine that may be another host of the site that `own_name` belongs to: in the own network, and not this
+/// machine itself, or of the same organisation by its name.
+pub fn is_of_site(own_name: &[u8], name: &[u8], ip: &[u8]) -> bool {
+    let is_neighbour = is_own_network(ip) && !super::is_loopback(ip);
+    let has_name = |name: &[u8]| name.contains(&b'.') && address::ip(name).is_none();
+    let organisation = |name| Octets::lowered(address::organisation(name));
+    !name.is_empty()
+        && (is_neighbour || (has_name(own_name) && has_name(name) && organisation(own_name) == organisation(name)))
 }
 
 impl Host {
@@ -121,6 +145,7 @@ impl Host {
 
     /// Makes `child` a later hop of `parent`'s mail.
     fn adopt(&mut self, parent: QueueId, child: QueueId, origin: Origin) {
+        self.linked.extend([parent, child]);
         let Some(message) = self.messages.get_mut(&child) else { return };
         let is_new = message.inherited.replace(origin).is_none();
         message.parent = Some(parent);
@@ -133,14 +158,17 @@ impl Host {
     pub(super) fn link_origin(&mut self, context: Context, child: QueueId, origin: Origin) {
         match self.messages.get_mut(&child) {
             Some(message) => message.adopt(origin),
-            None => _ = self.links.insert(child, PendingLink { at: context.at, origin, parent: None }),
+            None => {
+                self.announced.push(child);
+                self.links.insert(child, PendingLink { at: context.at, origin, parent: None });
+            }
         }
     }
 
     /// A new entry may be the second hop that a line before it announced.
     pub(super) fn take_pending_link(&mut self, context: Context, id: QueueId) {
         let Some(link) = self.links.remove(&id) else { return };
-        if context.at.seconds_since(link.at) > HOP_S {
+        if context.at.seconds_since(link.at) > AHEAD_S {
             return;
         }
         let Some((parent, recipient)) = link.parent else {
@@ -209,6 +237,7 @@ impl Host {
     /// all recipients of that run. The others wait on.
     pub(super) fn take_awaited(&mut self, context: Context, hash: u64) {
         let Some(runs) = self.awaited.remove(&hash) else { return };
+        self.linked.extend(runs.iter().map(|run| run.parent));
         let Some(first) = runs.first().map(|run| (run.pid, run.at)) else { return };
         let (now, later): (Vec<_>, Vec<_>) =
             runs.into_iter().partition(|run| (run.pid, run.at.seconds()) == (first.0, first.1.seconds()));

@@ -31,6 +31,7 @@ use crate::mail::time::Timestamp;
 use crate::parse::{self, Entry};
 use answers::Answers;
 use hints::Hints;
+pub use hops::is_of_site;
 use queue::OpenMessage;
 use session::Sessions;
 use twins::Twins;
@@ -60,7 +61,7 @@ impl Instance {
 }
 
 /// Where a line stands: the number of its source, and the line's number in the decompressed text, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     pub source: u32,
     pub line: u64,
@@ -76,6 +77,10 @@ pub struct Context {
     pub pid: Option<u32>,
     /// How many equal lines it stands for.
     pub times: u32,
+    /// It came by syslog, not in a log of the mail server's own.
+    pub is_syslog: bool,
+    /// What it says of a session counts there; false for a line that is read again for its message alone.
+    pub is_of_session: bool,
     pub place: Place,
 }
 
@@ -273,9 +278,22 @@ pub trait Sink {
     fn rejection(&mut self, rejection: Rejection);
     fn auth_failure(&mut self, failure: AuthFailure);
     /// A queue entry that was no mail: an address probe.
-    fn probe(&mut self);
+    fn probe(&mut self, host: HostId, queue_id: QueueId);
     /// A queue entry that was begun and never queued.
-    fn aborted(&mut self);
+    fn aborted(&mut self, host: HostId, queue_id: QueueId);
+}
+
+/// What the last entry had to do with, beside the queue entry that it names.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Queue entries that it was linked with, or might have been.
+    pub entries: Vec<(HostId, QueueId)>,
+    /// Queue entries of the same host that it said will come.
+    pub announced: Vec<QueueId>,
+    /// Lines whose hints it took.
+    pub hints: Vec<Place>,
+    /// It is a refusal that waits for the end of its session.
+    pub is_waiting: bool,
 }
 
 /// One host's state.
@@ -302,6 +320,14 @@ struct Host {
     set_aside: HashMap<(Instance, QueueId), Box<OpenMessage>>,
     answers: Answers,
     hints: Hints,
+    /// When it began in this run.
+    #[serde(skip)]
+    began: Option<Timestamp>,
+    /// See [`Touched`].
+    #[serde(skip)]
+    linked: Vec<QueueId>,
+    #[serde(skip)]
+    announced: Vec<QueueId>,
 }
 
 /// Entries in, messages and refusals out. Feed each host's entries in the order of its log. What is open can be stored, to
@@ -312,6 +338,9 @@ pub struct Correlator {
     hosts: Vec<Host>,
     #[serde(skip)]
     by_name: HashMap<Octets, HostId>,
+    /// Queue entries of other hosts that the last entry was linked with.
+    #[serde(skip)]
+    linked: Vec<(HostId, QueueId)>,
 }
 
 /// What of it is stored.
@@ -324,7 +353,7 @@ impl From<Stored> for Correlator {
     fn from(stored: Stored) -> Self {
         let number = |at: usize| HostId(u32::try_from(at).unwrap_or(u32::MAX));
         let by_name = stored.hosts.iter().enumerate().map(|(at, host)| (host.name.clone(), number(at))).collect();
-        Self { hosts: stored.hosts, by_name }
+        Self { hosts: stored.hosts, by_name, linked: Vec::new() }
     }
 }
 
@@ -340,25 +369,98 @@ impl Correlator {
             return *id;
         }
         let id = HostId(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX));
-        let start = Timestamp(i64::MIN);
-        self.hosts.push(Host {
-            name: name.into(),
-            now: start,
-            swept: start,
-            ahead: None,
-            ended: VecDeque::new(),
-            sessions: Sessions::default(),
-            messages: HashMap::new(),
-            by_message_id: HashMap::new(),
-            links: HashMap::new(),
-            awaited: HashMap::new(),
-            twins: Twins::default(),
-            set_aside: HashMap::new(),
-            answers: Answers::default(),
-            hints: Hints::default(),
-        });
+        self.hosts.push(Host::new(name));
         self.by_name.insert(name.into(), id);
         id
+    }
+
+    /// Takes from a host all that is known of it: its log goes on elsewhere. Nothing is given out.
+    pub fn cut(&mut self, id: HostId) {
+        if let Some(host) = self.hosts.get_mut(id.0 as usize) {
+            let name = std::mem::take(&mut host.name);
+            *host = Host::new(&name);
+            host.twins.forget();
+        }
+    }
+
+    pub fn now_of(&self, id: HostId) -> Timestamp {
+        self.hosts.get(id.0 as usize).map_or(Timestamp(i64::MIN), |host| host.now)
+    }
+
+    /// True while the entry is at hand: more lines of it may come.
+    pub fn is_open(&self, id: HostId, queue_id: QueueId) -> bool {
+        self.hosts.get(id.0 as usize).is_some_and(|host| {
+            host.messages.contains_key(&queue_id)
+                || (!host.set_aside.is_empty() && host.set_aside.keys().any(|(_, other)| *other == queue_id))
+        })
+    }
+
+    /// What the last entry, one of this host, had to do with.
+    pub fn touched(&mut self, id: HostId, touched: &mut Touched) {
+        let Some(host) = self.hosts.get_mut(id.0 as usize) else { return };
+        touched.entries.clear();
+        touched.entries.extend(host.linked.drain(..).map(|queue_id| (id, queue_id)));
+        touched.entries.append(&mut self.linked);
+        touched.announced.clear();
+        touched.announced.append(&mut host.announced);
+        touched.hints.clear();
+        touched.hints.append(&mut host.hints.taken);
+        touched.is_waiting = host.sessions.has_waiting;
+    }
+
+    /// Evidence that this host's Exim writes refusals twice; `None` where it depends on what was before.
+    pub fn evidence(&self, id: HostId) -> Option<i8> {
+        self.hosts.get(id.0 as usize)?.twins.evidence()
+    }
+
+    pub fn set_evidence(&mut self, id: HostId, evidence: i8) {
+        if let Some(host) = self.hosts.get_mut(id.0 as usize) {
+            host.twins.set_evidence(evidence);
+        }
+    }
+
+    /// The same as the last refusal or failed login found it, and for the next one.
+    pub fn used_evidence(&self, id: HostId) -> Option<i8> {
+        self.hosts.get(id.0 as usize)?.twins.used
+    }
+
+    pub fn give_evidence(&mut self, id: HostId, evidence: i8) {
+        if let Some(host) = self.hosts.get_mut(id.0 as usize) {
+            host.twins.given = Some(evidence);
+        }
+    }
+
+    /// A line of a session names its client and login.
+    pub fn login(&mut self, context: Context, client: parse::Client<'_>, login: Option<&[u8]>, sink: &mut dyn Sink) {
+        if let Some(host) = self.hosts.get_mut(context.host.0 as usize) {
+            host.advance(context, sink);
+            host.sessions.login(context, client, login, sink);
+        }
+    }
+
+    /// Moves a host's time on without an entry.
+    pub fn advance(&mut self, id: HostId, now: Timestamp, sink: &mut dyn Sink) {
+        if let Some(host) = self.hosts.get_mut(id.0 as usize).filter(|host| now > host.now) {
+            host.move_to(now, sink);
+        }
+    }
+
+    /// Nothing of what this process did before belongs to what it does now.
+    pub fn forget_session(&mut self, context: Context, client: parse::Client<'_>, sink: &mut dyn Sink) {
+        if let Some(host) = self.hosts.get_mut(context.host.0 as usize) {
+            host.sessions.forget(context, client, sink);
+        }
+    }
+
+    pub fn forget_answers(&mut self, context: Context) {
+        if let Some(host) = self.hosts.get_mut(context.host.0 as usize) {
+            host.answers.forget(context);
+        }
+    }
+
+    /// The number of a host that was named before.
+    pub fn known_host(&self, name: &[u8]) -> Option<HostId> {
+        self.by_name.get(name).or_else(|| self.by_name.get(&*name.to_ascii_lowercase())).copied()
     }
 
     /// The latest believed moment of a host's log; `None` before its first line.
@@ -375,7 +477,12 @@ impl Correlator {
     /// Takes one entry.
     pub fn take(&mut self, context: Context, entry: &Entry<'_>, sink: &mut dyn Sink) {
         let Some(host) = self.hosts.get_mut(context.host.0 as usize) else { return };
+        self.linked.clear();
+        host.begin();
         host.advance(context, sink);
+        if let Some(id) = entry.queue_id() {
+            host.forget(id, sink);
+        }
         if !host.set_aside.is_empty()
             && let Some(id) = entry.queue_id()
         {
@@ -414,6 +521,47 @@ impl Correlator {
 }
 
 impl Host {
+    fn new(name: &[u8]) -> Self {
+        let start = Timestamp(i64::MIN);
+        Self {
+            name: name.into(),
+            now: start,
+            swept: start,
+            ahead: None,
+            ended: VecDeque::new(),
+            sessions: Sessions::default(),
+            messages: HashMap::new(),
+            by_message_id: HashMap::new(),
+            links: HashMap::new(),
+            awaited: HashMap::new(),
+            twins: Twins::default(),
+            set_aside: HashMap::new(),
+            answers: Answers::default(),
+            hints: Hints::default(),
+            began: None,
+            linked: Vec::new(),
+            announced: Vec::new(),
+        }
+    }
+
+    /// Nothing is touched by the entry that comes yet.
+    fn begin(&mut self) {
+        self.linked.clear();
+        self.announced.clear();
+        self.hints.taken.clear();
+        self.sessions.has_waiting = false;
+    }
+
+    /// Gives out a message of which nothing was heard for so long that this must be another's line.
+    fn forget(&mut self, id: QueueId, sink: &mut dyn Sink) {
+        let began = *self.began.get_or_insert(self.now);
+        if self.now.seconds_since(began) > FORGET_S
+            && self.messages.get(&id).is_some_and(|m| self.now.seconds_since(m.last_seen()) > FORGET_S)
+        {
+            self.give_out(id, sink);
+        }
+    }
+
     /// Puts the message that an instance knows by this id in the place of another instance's.
     fn turn_to(&mut self, instance: Instance, id: QueueId) {
         let Some(message) = self.set_aside.remove(&(instance, id)) else { return };
@@ -433,12 +581,15 @@ impl Host {
 
     /// Moves the host's time on and gives out what has been ended for long enough.
     fn advance(&mut self, context: Context, sink: &mut dyn Sink) {
-        if context.at <= self.now || !self.is_believed(context.at) {
-            return;
+        if context.at > self.now && self.is_believed(context.at) {
+            self.move_to(context.at, sink);
         }
-        self.now = context.at;
+    }
+
+    fn move_to(&mut self, now: Timestamp, sink: &mut dyn Sink) {
+        self.now = now;
         while let Some(&(ended, id)) = self.ended.front() {
-            if context.at.seconds_since(ended) <= LINGER_S {
+            if now.seconds_since(ended) <= LINGER_S {
                 break;
             }
             self.ended.pop_front();
@@ -448,30 +599,30 @@ impl Host {
             if waits && children.iter().any(|child| self.messages.contains_key(child)) {
                 if let Some(message) = self.messages.get_mut(&id) {
                     message.children = children;
-                    message.end(context.at);
-                    self.ended.push_back((context.at, id));
+                    message.end(now);
+                    self.ended.push_back((now, id));
                 }
                 continue;
             }
             self.give_out(id, sink);
         }
-        if context.at.seconds_since(self.swept) > SWEEP_EVERY_S {
-            self.swept = context.at;
-            self.sessions.sweep(context.at, sink);
+        if now.seconds_since(self.swept) > SWEEP_EVERY_S {
+            self.swept = now;
+            self.sessions.sweep(now, sink);
             self.give_out_aside(
-                |message| message.ended().is_some() || context.at.seconds_since(message.last_seen()) > FORGET_S,
+                |message| message.ended().is_some() || now.seconds_since(message.last_seen()) > FORGET_S,
                 sink,
             );
-            self.answers.sweep(context.at);
-            self.links.retain(|_, link| context.at.seconds_since(link.at) <= SWEEP_EVERY_S);
+            self.answers.sweep(now);
+            self.links.retain(|_, link| now.seconds_since(link.at) <= SWEEP_EVERY_S);
             self.awaited.retain(|_, runs| {
-                runs.retain(|run| context.at.seconds_since(run.at) <= SWEEP_EVERY_S);
+                runs.retain(|run| now.seconds_since(run.at) <= SWEEP_EVERY_S);
                 !runs.is_empty()
             });
             let mut forgotten: Vec<_> = self
                 .messages
                 .iter()
-                .filter(|(_, m)| context.at.seconds_since(m.last_seen()) > FORGET_S)
+                .filter(|(_, m)| now.seconds_since(m.last_seen()) > FORGET_S)
                 .map(|(id, m)| (m.first_seen(), *id))
                 .collect();
             forgotten.sort_unstable();
@@ -558,7 +709,7 @@ impl Host {
                 self.end_old_life(context, *child, sink);
                 self.message(context, *child).notice_about(*parent);
             }
-            Entry::Rejection(_) | Entry::AuthFailure(_) if self.twins.is_second(context, &self.name, entry) => {}
+            Entry::Rejection(_) | Entry::AuthFailure(_) if self.twins.is_second(context, entry) => {}
             Entry::Rejection(rejection) => self.rejection(context, rejection, sink),
             Entry::AuthFailure(failure) => self.auth_failure(context, failure, sink),
             Entry::Connected { client } => self.sessions.connected(context, *client, sink),
@@ -646,12 +797,14 @@ impl Host {
             self.give_out(id, sink);
         }
         self.message(context, id).arrived(context, arrival);
-        if let Some(client) = arrival.client {
+        if let Some(client) = arrival.client.filter(|_| context.is_of_session) {
             self.sessions.login(context, client, arrival.sasl_username, sink);
             if let Some(hold) = self.sessions.take_hold(context) {
                 self.message(context, id).held(hold);
             }
-        } else if let (Mta::Exim, Some(user), None) = (context.mta, arrival.local_user, arrival.parent) {
+        } else if let (Mta::Exim, None, Some(user), None) =
+            (context.mta, arrival.client, arrival.local_user, arrival.parent)
+        {
             let directory = self.hints.directory_of(context, user);
             self.message(context, id).called_from(directory);
         }

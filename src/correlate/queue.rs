@@ -172,9 +172,7 @@ impl OpenMessage {
 
     /// True when an arrival now must be another message's: the id is used again.
     pub fn is_another(&self, context: Context) -> bool {
-        self.has_arrival
-            || self.ended.is_some()
-            || (self.is_queued && context.at.seconds_since(self.first_seen) > SWAP_S)
+        self.has_arrival || self.ended.is_some() || context.at.seconds_since(self.first_seen) > SWAP_S
     }
 
     /// True when a line that begins a message must be another one's.
@@ -393,6 +391,11 @@ impl OpenMessage {
         self.inherited.as_ref().unwrap_or(&self.own)
     }
 
+    /// Who handed it in here, over SMTP.
+    pub const fn client(&self) -> Option<&ClientFacts> {
+        self.own.client.as_ref()
+    }
+
     /// True when this entry may be a later hop of another: it came from this host or its own network, without a login.
     pub fn may_continue(&self) -> bool {
         self.own.sasl_username.is_none()
@@ -501,10 +504,10 @@ impl OpenMessage {
     /// What it came to, once no more lines are expected.
     pub fn give_out(mut self, queue_id: QueueId, host_name: &Octets, sink: &mut dyn Sink) {
         if self.is_probe && self.attempts.is_empty() {
-            return sink.probe();
+            return sink.probe(self.own.host, queue_id);
         }
         if self.is_refused || !self.is_queued {
-            return sink.aborted();
+            return sink.aborted(self.own.host, queue_id);
         }
         if let (None, Some(client)) = (&self.inherited, self.orig_client.take()) {
             self.own.client = Some(client);

@@ -34,6 +34,9 @@ impl Key {
 #[derive(Default, Serialize, Deserialize)]
 pub struct Sessions {
     by_key: HashMap<Key, Session>,
+    /// The last refusal waits for the end of its session.
+    #[serde(skip)]
+    pub has_waiting: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,6 +68,10 @@ impl Session {
         }
     }
 
+    fn is_forgotten(&self, now: Timestamp) -> bool {
+        now.seconds_since(self.last_seen) > FORGET_S
+    }
+
     fn end(self, sink: &mut dyn Sink) {
         for rejection in self.waiting {
             with_login(rejection, self.sasl_username.as_ref()).give_out(sink);
@@ -91,7 +98,8 @@ impl Sessions {
     /// Ends the session. Gives how many failed logins its lines told of; `None` where they are not all in the log.
     pub fn disconnected(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) -> Option<u32> {
         let session = Key::new(context, client).and_then(|key| self.by_key.remove(&key))?;
-        let told = (session.is_whole && *session.client.ip == *client.ip).then_some(session.failed_logins);
+        let is_it = session.is_whole && *session.client.ip == *client.ip && !session.is_forgotten(context.at);
+        let told = is_it.then_some(session.failed_logins);
         session.end(sink);
         told
     }
@@ -110,8 +118,16 @@ impl Sessions {
         }
     }
 
+    /// Whatever this process served before is over.
+    pub fn forget(&mut self, context: Context, client: Client<'_>, sink: &mut dyn Sink) {
+        if let Some(old) = Key::new(context, client).and_then(|key| self.by_key.remove(&key)) {
+            old.end(sink);
+        }
+    }
+
     pub fn take_hold(&mut self, context: Context) -> Option<Hold> {
-        self.by_key.get_mut(&Key::Process(context.pid?))?.hold.take()
+        let session = self.by_key.get_mut(&Key::Process(context.pid?))?;
+        if session.is_forgotten(context.at) { None } else { session.hold.take() }
     }
 
     /// A line names the session's client, and its login where it has one.
@@ -130,7 +146,10 @@ impl Sessions {
             rejection.client = ClientFacts { helo, ..session.client.clone() };
         }
         match session {
-            Some(session) if session.waiting.len() < WAITING => session.waiting.push(rejection),
+            Some(session) if session.waiting.len() < WAITING => {
+                session.waiting.push(rejection);
+                self.has_waiting = true;
+            }
             Some(session) => with_login(rejection, session.sasl_username.as_ref()).give_out(sink),
             None => rejection.give_out(sink),
         }
@@ -138,7 +157,7 @@ impl Sessions {
 
     /// What is known of the client that this process serves.
     pub fn origin(&self, context: Context) -> Option<Origin> {
-        let session = self.by_key.get(&Key::Process(context.pid?))?;
+        let session = self.by_key.get(&Key::Process(context.pid?)).filter(|s| !s.is_forgotten(context.at))?;
         Some(Origin {
             host: context.host,
             sasl_username: session.sasl_username.clone(),
@@ -155,7 +174,7 @@ impl Sessions {
         let is_over = |known: &Session| {
             // A line may name no client: a before-queue filter's answer.
             (!client.ip.is_empty() && *known.client.ip != *client.ip)
-                || context.at.seconds_since(known.last_seen) > FORGET_S
+                || known.is_forgotten(context.at)
                 || (known.port.is_some() && client.port.is_some() && known.port != client.port)
         };
         if self.by_key.get(&key).is_some_and(is_over)
@@ -169,7 +188,7 @@ impl Sessions {
     }
 
     pub fn sweep(&mut self, now: Timestamp, sink: &mut dyn Sink) {
-        self.end_where(|session| now.seconds_since(session.last_seen) > FORGET_S, sink);
+        self.end_where(|session| session.is_forgotten(now), sink);
     }
 
     pub fn finish(&mut self, sink: &mut dyn Sink) {

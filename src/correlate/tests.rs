@@ -24,10 +24,10 @@ impl Sink for Found {
     fn auth_failure(&mut self, failure: AuthFailure) {
         self.auth_failures.push(failure);
     }
-    fn probe(&mut self) {
+    fn probe(&mut self, _: HostId, _: QueueId) {
         self.probes += 1;
     }
-    fn aborted(&mut self) {
+    fn aborted(&mut self, _: HostId, _: QueueId) {
         self.aborted += 1;
     }
 }
@@ -109,6 +109,8 @@ fn log(lines: &str) -> Found {
             instance: Instance::NONE,
             pid: raw.pid,
             times,
+            is_syslog: true,
+            is_of_session: true,
             place: Place { source: 0, line: number as u64 + 1 },
         };
         correlator.take(context, &entry, &mut found);

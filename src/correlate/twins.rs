@@ -25,6 +25,14 @@ const TOGETHER: usize = 10_000;
 pub struct Twins {
     /// Even rows less odd ones of late; twins are looked for while it is not negative.
     evidence: i8,
+    /// The most that it may be, where what was before this log is not known; `evidence` is the least then.
+    #[serde(skip)]
+    at_most: Option<i8>,
+    /// What it is known to be for the next entry, and what it was for the last one.
+    #[serde(skip)]
+    pub given: Option<i8>,
+    #[serde(skip)]
+    pub used: Option<i8>,
     /// The row of equal lines that each process writes now.
     rows: HashMap<u32, Row>,
     /// Processes in the order of their last lines.
@@ -45,16 +53,18 @@ struct Row {
 
 impl Twins {
     /// True when `entry`, a refusal or failed login, is the second writing of the one before.
-    pub fn is_second(&mut self, context: Context, host: &[u8], entry: &Entry<'_>) -> bool {
-        let (Mta::Exim, Some(pid), false) = (context.mta, context.pid, host.is_empty()) else { return false };
+    pub fn is_second(&mut self, context: Context, entry: &Entry<'_>) -> bool {
+        let (Mta::Exim, Some(pid), true) = (context.mta, context.pid, context.is_syslog) else { return false };
         self.close_rows(context.at);
+        self.used = self.given.take().or(self.evidence());
+        let evidence = self.used.unwrap_or(self.evidence);
         let hash = self.hash(entry);
         self.order.push_back((context.at, pid));
         let before = self.rows.get_mut(&pid).filter(|row| row.hash == hash);
         if let Some(row) = before {
             row.at = context.at;
             row.len = row.len.saturating_add(1);
-            let is_second = row.is_open && self.evidence >= 0;
+            let is_second = row.is_open && evidence >= 0;
             row.is_open = !is_second;
             return is_second;
         }
@@ -80,8 +90,25 @@ impl Twins {
     }
 
     fn weigh(&mut self, row: &Row) {
-        let is_even = row.len.is_multiple_of(2);
-        self.evidence = (self.evidence + if is_even { 1 } else { -1 }).clamp(-SURE, SURE);
+        let more = if row.len.is_multiple_of(2) { 1 } else { -1 };
+        self.evidence = (self.evidence + more).clamp(-SURE, SURE);
+        let at_most = self.at_most.map(|most| (most + more).clamp(-SURE, SURE));
+        self.at_most = at_most.filter(|most| *most != self.evidence);
+    }
+
+    /// The log begins here, and not the host: nothing is known of the evidence.
+    pub const fn forget(&mut self) {
+        (self.evidence, self.at_most) = (-SURE, Some(SURE));
+    }
+
+    /// The evidence, where it is known.
+    pub fn evidence(&self) -> Option<i8> {
+        self.at_most.is_none().then_some(self.evidence)
+    }
+
+    /// What it is known to be.
+    pub const fn set_evidence(&mut self, evidence: i8) {
+        (self.evidence, self.at_most) = (evidence, None);
     }
 
     fn hash(&self, entry: &Entry<'_>) -> u64 {

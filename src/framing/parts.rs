@@ -42,9 +42,28 @@ pub struct Parts {
 }
 
 /// The number of the last part, and the line so far.
-type Joining = (u32, Vec<u8>);
+pub type Joining = (u32, Vec<u8>);
 
 impl Parts {
+    /// False for a part whose line was not begun here.
+    pub fn may_take(&self, host: &[u8], pid: Option<u32>, part: Part) -> bool {
+        part.number == 1 || self.joining.contains_key(&(Box::from(host), pid))
+    }
+
+    /// The begun lines of one host, in the order of their processes; they are taken out.
+    pub fn take_host(&mut self, host: &[u8]) -> Vec<(Option<u32>, Joining)> {
+        let is_of = |key: &(Box<[u8]>, Option<u32>)| key.0.eq_ignore_ascii_case(host);
+        let mut begun: Vec<_> =
+            self.joining.extract_if(|key, _| is_of(key)).map(|((_, pid), joining)| (pid, joining)).collect();
+        begun.sort_unstable();
+        begun
+    }
+
+    /// Goes on with a line that was begun elsewhere.
+    pub fn put(&mut self, host: &[u8], pid: Option<u32>, joining: Joining) {
+        self.joining.insert((Box::from(host), pid), joining);
+    }
+
     /// Takes a part; gives the whole line when it ends here. A part whose predecessor is missing, or that belongs to a
     /// further line of its entry, gives nothing.
     pub fn take(&mut self, host: &[u8], pid: Option<u32>, part: Part, text: &[u8]) -> Option<Vec<u8>> {

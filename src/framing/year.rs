@@ -17,7 +17,7 @@ const DISORDER_S: i64 = 300;
 const LATE_S: i64 = 30;
 
 /// Where the year of a file's stamps came from; said in the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum YearSource {
     /// The stamps carry it.
     Stamps,
@@ -84,6 +84,8 @@ pub struct Clock {
     last_moment: Option<Timestamp>,
     /// In an hour that comes twice: its second pass has begun.
     is_second_pass: bool,
+    /// It began in such an hour: which pass that was, lines before it would tell.
+    is_unsure: bool,
     /// Local hour (hours since 1970, taken as UTC) and the zone's offset in all of it.
     hour: Option<(i64, i64)>,
 }
@@ -102,6 +104,7 @@ impl Clock {
             has_chosen_year: false,
             last_moment: None,
             is_second_pass: false,
+            is_unsure: false,
             hour: None,
         }
     }
@@ -124,6 +127,11 @@ impl Clock {
     /// True once a stamp without a year was read, so that the year was a matter of choice.
     pub const fn has_chosen_year(&self) -> bool {
         self.has_chosen_year
+    }
+
+    /// True where the first lines are of an hour that comes twice, and none before them was known.
+    pub const fn is_unsure(&self) -> bool {
+        self.is_unsure
     }
 
     pub fn moment(&mut self, stamp: &Stamp) -> Timestamp {
@@ -221,6 +229,7 @@ impl Clock {
             AmbiguousOffset::Gap { before, .. } => i64::from(before.seconds()),
             AmbiguousOffset::Fold { before, after } => {
                 let first = local - i64::from(before.seconds());
+                self.is_unsure |= self.last_moment.is_none();
                 let slack = if self.is_second_pass { LATE_S } else { DISORDER_S };
                 let is_second = self.last_moment.is_some_and(|last| first < last.seconds() - slack);
                 self.is_second_pass |= is_second;

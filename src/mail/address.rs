@@ -104,6 +104,23 @@ const fn is_harmless(character: char) -> bool {
         | '\u{E0000}'..='\u{E007F}')
 }
 
+/// Labels under which countries register names (`co.uk`, `com.br`, `ne.jp`).
+const REGISTRIES: &[&[u8]] = &[
+    b"ac", b"co", b"com", b"ed", b"edu", b"go", b"gob", b"gouv", b"gov", b"gv", b"ltd", b"me", b"mil", b"ne", b"net",
+    b"nhs", b"nom", b"or", b"org", b"plc", b"sch",
+];
+
+/// The last two labels of a host name, three where the second-last is one under which a country registers.
+pub fn organisation(host: &[u8]) -> &[u8] {
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let mut dots = memchr::memrchr_iter(b'.', host);
+    let (Some(top), Some(second)) = (dots.next(), dots.next()) else { return host };
+    let label = host.get(second + 1..top).unwrap_or_default();
+    let is_registry = REGISTRIES.iter().any(|name| label.eq_ignore_ascii_case(name)) && host.len() - top - 1 == 2;
+    let cut = if is_registry { dots.next() } else { Some(second) };
+    cut.and_then(|at| host.get(at + 1..)).unwrap_or(host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +147,19 @@ mod tests {
         }
         assert_eq!(ip(b"unknown"), None);
         assert_eq!(network(IpAddr::from([192, 0, 2, 77])).to_string(), "192.0.2.0");
+    }
+
+    #[test]
+    fn an_organisation_is_what_one_owner_has() {
+        for (host, expected) in [
+            ("gmail-smtp-in.l.google.com", "google.com"),
+            ("mx1.post.a.co.uk", "a.co.uk"),
+            ("a.co.uk", "a.co.uk"),
+            ("mx.gmx.de.", "gmx.de"),
+            ("mx01.t-online.de", "t-online.de"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(organisation(host.as_bytes()), expected.as_bytes(), "{host}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! No regexes, no maps, no I/O.
 
 pub mod address;
+pub mod dictionary;
 pub mod identity;
 pub mod octets;
 pub mod queue_id;

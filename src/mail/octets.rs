@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::dictionary;
+
 /// Bytes of a log line, kept. Up to [`Self::INLINE`] of them (an IPv4 address, a service, most logins) stand in the value
 /// itself; longer texts are shared by all clones. Either way a clone allocates nothing.
 #[derive(Clone)]
@@ -97,14 +99,14 @@ impl FromIterator<u8> for Octets {
 /// In one piece: the archive holds texts by the million.
 impl Serialize for Octets {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self)
+        dictionary::write_text(self, serializer)
     }
 }
 
 /// Only from a form that the bytes can be borrowed from.
 impl<'de> Deserialize<'de> for Octets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(Self::from)
+        dictionary::read_text(deserializer)
     }
 }
 

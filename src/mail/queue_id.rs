@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::dictionary;
+
 /// A queue id: Postfix's short form (upper-case hex: microseconds and inode, `mail_queue.h`), its long form
 /// (base 52 seconds, microseconds, `z`, inode), or Exim's message id (6-6-2 before 4.97, 6-11-4 since).
 /// Held inline, at most 31 octets; case matters.
@@ -48,14 +50,13 @@ impl fmt::Debug for QueueId {
 /// As its text: the archive holds ids by the million.
 impl Serialize for QueueId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.as_bytes())
+        dictionary::write_id(self, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for QueueId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&[u8]>::deserialize(deserializer)?;
-        Self::new(text).ok_or_else(|| serde::de::Error::custom("no queue id"))
+        dictionary::read_id(deserializer)
     }
 }
 

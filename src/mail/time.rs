@@ -1,15 +1,29 @@
 //! Moments in UTC, and the stamps that log lines carry.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+
+use super::dictionary;
 
 pub const MICROS_PER_SECOND: i64 = 1_000_000;
 pub const SECONDS_PER_HOUR: i64 = 3_600;
 pub const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        dictionary::write_time(*self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        dictionary::read_time(deserializer)
+    }
+}
 
 impl Timestamp {
     pub const fn from_seconds(seconds: i64) -> Self {
@@ -81,7 +95,7 @@ impl fmt::Display for Timestamp {
 
 /// A line's own date and time, as far as it says: BSD stamps have no year, few have a zone.
 /// Every field is in its range (a leap second is read as second 59); `day` is within its month in a leap year.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     pub year: Option<i16>,
     pub month: u8,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::privacy::Privacy;
@@ -21,6 +22,7 @@ const LISTED: usize = 50;
 const GAP_S: i64 = 3_600;
 
 /// What is said of one input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InputSummary {
     pub name: String,
     /// Files of one log have the same: those that were rotated one after another, or lie loose in one directory.

@@ -11,8 +11,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::hints::LogHints;
+use super::map::Cuts;
 use super::memory::MemoryLimit;
 use super::scan::{Consumer, Item, LastLines, ParsedBlock, counted, repeated_item, scan};
+use super::seam::Seen;
 use super::sources::{Ordered, Selection, select};
 use super::{Outcome, WANTED_LOG, now_s, pool, said};
 use crate::aggregate::{Around, Profiles};
@@ -31,6 +33,7 @@ use crate::framing::{Program, RawLine};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source;
+use crate::mail::queue_id::QueueId;
 use crate::mail::status::{Action, Mta, Stage};
 use crate::mail::time::Period;
 use crate::places::Places;
@@ -68,7 +71,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         true => Some(begin_events(plan, &aside, &selection.inputs, pseudonyms.clone())?),
         false => None,
     };
-    let progress = progress(plan, &selection.inputs);
+    let progress = progress(plan.progress && !plan.quiet, &selection.inputs);
     let mut stages = Stages {
         front: Front::new(plan.mta, &selection, Begin::default(), signal, read.clone(), progress),
         judge: Judge { period: plan.period, ..Judge::new(&classifier, plan.merges_hosts, events) },
@@ -96,6 +99,11 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         ));
     }
     Ok(outcome)
+}
+
+/// An input's number as records have it.
+fn number(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// How much of a line that is no log line an error shows.
@@ -133,8 +141,8 @@ fn begin_events(plan: &Plan, aside: &Aside, inputs: &[Ordered], pseudonyms: Opti
     Events::create(aside.path(), &plan.formats, sources, pseudonyms).map_err(|e| aside.failed("events", &e))
 }
 
-fn progress(plan: &Plan, inputs: &[Ordered]) -> ProgressBar {
-    if !plan.progress || plan.quiet {
+pub(super) fn progress(is_wanted: bool, inputs: &[Ordered]) -> ProgressBar {
+    if !is_wanted {
         return ProgressBar::hidden();
     }
     let total = inputs.iter().map(|input| input.source.bytes).sum();
@@ -166,13 +174,13 @@ pub(super) struct Stages<'c> {
 }
 
 /// What the correlator gives out, in its order, with each host's name before anything of it.
-enum Given {
+pub(super) enum Given {
     Host(Octets),
     Message(Message),
     Rejection(Rejection),
     AuthFailure(AuthFailure),
-    Probe,
-    Aborted,
+    Probe(HostId, QueueId),
+    Aborted(HostId, QueueId),
 }
 
 impl Sink for Vec<Given> {
@@ -188,12 +196,12 @@ impl Sink for Vec<Given> {
         self.push(Given::AuthFailure(failure));
     }
 
-    fn probe(&mut self) {
-        self.push(Given::Probe);
+    fn probe(&mut self, host: HostId, queue_id: QueueId) {
+        self.push(Given::Probe(host, queue_id));
     }
 
-    fn aborted(&mut self) {
-        self.push(Given::Aborted);
+    fn aborted(&mut self, host: HostId, queue_id: QueueId) {
+        self.push(Given::Aborted(host, queue_id));
     }
 }
 
@@ -210,6 +218,8 @@ pub(super) struct Front {
     /// Of each input: lines before it, and its number in records.
     begun: Vec<(u64, u32)>,
     only: Option<Mta>,
+    /// Tells what is certain wherever the log was cut; for `map`.
+    pub cuts: Option<Box<Cuts>>,
     /// Some stamp has no zone of its own.
     pub has_zoneless: bool,
     /// What the log could say and does not.
@@ -220,9 +230,9 @@ pub(super) struct Front {
     pub parts: Parts,
     pub lines: LineTally,
     pub problems: Vec<Problem>,
-    signal: Arc<AtomicUsize>,
+    pub signal: Arc<AtomicUsize>,
     read: BytesRead,
-    progress: ProgressBar,
+    pub progress: ProgressBar,
 }
 
 impl Front {
@@ -237,7 +247,6 @@ impl Front {
         let clocks =
             selection.inputs.iter().map(|input| (input.clock(), Octets::from(input.host.as_bytes()))).collect();
         let Begin { correlator, parts, inputs: mut begun } = begin;
-        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         begun.extend((begun.len()..selection.inputs.len()).map(|at| (LastLines::default(), 0, number(at))));
         let (last_lines, begun) = begun.into_iter().map(|(lines, before, number)| (lines, (before, number))).unzip();
         Self {
@@ -248,6 +257,7 @@ impl Front {
             last_lines,
             begun,
             only,
+            cuts: None,
             has_zoneless: false,
             hints: LogHints::default(),
             clocks,
@@ -270,6 +280,9 @@ impl Front {
         let id = self.correlator.host(name);
         if self.hosts <= id.0 as usize {
             self.hosts += 1;
+            if self.cuts.is_some() {
+                self.correlator.cut(id);
+            }
             self.given.push(Given::Host(Octets::lowered(name)));
         }
         self.last_host = Some((name.into(), id));
@@ -284,12 +297,32 @@ impl Front {
         self.lines.merge(tally);
     }
 
+    /// Where only pieces of logs are looked at: a host's lines in another input are another piece.
+    fn enter(&mut self, source: usize, item: &Item<'_>) {
+        let Some(cuts) = &mut self.cuts else { return };
+        let named = match item {
+            Item::Entry { raw, .. } | Item::Unknown { raw } | Item::Part { raw, .. } => raw.host,
+            Item::Repeated(repeated) => repeated.host,
+        };
+        let own = self.clocks.get(source).map_or(&b""[..], |(_, own)| own);
+        let host = if named.is_empty() { own } else { named };
+        if let Some(id) = self.correlator.known_host(host) {
+            cuts.enter(id, host, source, &mut self.correlator, &mut self.parts);
+        }
+    }
+
     fn item(&mut self, source: usize, line: u64, item: &Item<'_>) {
+        self.enter(source, item);
         let (raw, entry) = match item {
             Item::Entry { raw, entry } => (raw, Some(entry)),
             Item::Unknown { raw } => (raw, None),
             Item::Repeated(repeated) => {
                 let lines = self.last_lines.get(source);
+                if let (Some(cuts), None) = (&mut self.cuts, lines.and_then(|lines| lines.of(repeated.host)))
+                    && let Some((clock, _)) = self.clocks.get_mut(source)
+                {
+                    return cuts.repeated(source, line, clock.moment(&repeated.stamp), repeated);
+                }
                 let line_text = lines.and_then(|lines| lines.of(repeated.host)).cloned().unwrap_or_default();
                 let mut tally = LineTally::default();
                 let again = repeated_item(&line_text, *repeated, self.only, &mut tally);
@@ -300,6 +333,12 @@ impl Front {
                 return;
             }
             Item::Part { raw, part } => {
+                if let Some(cuts) = &mut self.cuts
+                    && !self.parts.may_take(raw.host, raw.pid, *part)
+                    && let Some((clock, _)) = self.clocks.get_mut(source)
+                {
+                    return cuts.part(source, line, clock.moment(&raw.stamp), raw, *part);
+                }
                 // Counted once, as the line it is a part of; what else stands on its lines belongs to it.
                 let Some(line_text) = self.parts.take(raw.host, raw.pid, *part, raw.body) else {
                     *self.lines.ignored.entry("part of a line".into()).or_default() += 1;
@@ -336,19 +375,31 @@ impl Front {
             },
             pid: raw.pid,
             times: raw.times,
+            is_syslog: !raw.host.is_empty(),
+            is_of_session: true,
             place: Place { source: self.begun.get(source).map_or(u32::MAX, |begun| begun.1), line },
         };
         self.hints.saw(&context, entry);
-        self.correlator.take(context, entry, &mut self.given);
+        match &mut self.cuts {
+            None => self.correlator.take(context, entry, &mut self.given),
+            Some(cuts) => {
+                cuts.enter(context.host, &host, source, &mut self.correlator, &mut self.parts);
+                let seen = Seen { context, entry, raw, key: cuts.key(source, at), input: number(source) };
+                cuts.take(&seen, &mut self.correlator, &mut self.given);
+            }
+        }
     }
 
     fn block(&mut self, block: ParsedBlock<'_>) {
-        if let Some((before, _)) = block.continues.and_then(|before| self.clocks.get(before)).cloned()
+        // Pieces of logs go on from one another where nothing can be between them.
+        let is_next = |before: &usize| self.cuts.as_ref().is_none_or(|cuts| cuts.is_next(*before, block.source));
+        let continues = block.continues.filter(is_next);
+        if let Some((before, _)) = continues.and_then(|before| self.clocks.get(before)).cloned()
             && let Some((clock, _)) = self.clocks.get_mut(block.source)
         {
             clock.follow(&before);
         }
-        if let Some(before) = block.continues.and_then(|before| self.last_lines.get_mut(before)).map(std::mem::take)
+        if let Some(before) = continues.and_then(|before| self.last_lines.get_mut(before)).map(std::mem::take)
             && let Some(last_lines) = self.last_lines.get_mut(block.source)
         {
             *last_lines = before;
@@ -386,6 +437,17 @@ impl Stages<'_> {
         self.settle();
     }
 
+    /// Leaves what is still open to the pieces of the log that follow.
+    pub(super) fn end_pieces(&mut self) {
+        let Front { cuts, correlator, parts, .. } = &mut self.front;
+        if let Some(cuts) = cuts {
+            for at in 0..correlator.host_names().len() {
+                cuts.end(HostId(number(at)), correlator, parts);
+            }
+        }
+        self.settle();
+    }
+
     /// Judges what was given out so far.
     pub(super) fn settle(&mut self) {
         self.judge.take(std::mem::take(&mut self.front.given));
@@ -400,7 +462,7 @@ impl Stages<'_> {
         places: &Places,
         pseudonyms: Option<&Pseudonyms>,
     ) -> Result<Outcome> {
-        self.refuse_nothing(plan, &selection)?;
+        self.refuse_nothing(plan.mta, &selection)?;
         let event_rows = match self.judge.events.take() {
             Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
             None => None,
@@ -409,8 +471,8 @@ impl Stages<'_> {
         self.memory.check()?;
         let allowed = silence(&plan.detection.allow, &mut judged);
         judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
-        let wrong_form = self.inputs_in_wrong_form(&selection);
-        self.front.problems.extend(wrong_form);
+        let named = selection.inputs.iter().map(|input| input.source.is_named);
+        self.front.problems.extend(in_wrong_form(self.front.inputs.iter().zip(named)));
         let mut summary = Summary {
             inputs: self.front.inputs,
             passed_over: selection.passed_over,
@@ -448,7 +510,7 @@ impl Stages<'_> {
     }
 
     /// Errors for a run that found nothing to report on: a wrong format must never look like a quiet day.
-    fn refuse_nothing(&self, plan: &Plan, selection: &Selection) -> Result<()> {
+    pub(super) fn refuse_nothing(&self, mta: Option<Mta>, selection: &Selection) -> Result<()> {
         if self.front.lines.mail_lines > 0 {
             return Ok(());
         }
@@ -470,29 +532,25 @@ impl Stages<'_> {
                 format!("{files} with {lines} lines were read{}", sample.unwrap_or_default())
             }
         };
-        let wanted = match plan.mta {
+        let wanted = match mta {
             Some(Mta::Postfix) => "Postfix (--mta postfix)",
             Some(Mta::Exim) => "Exim (--mta exim)",
             None => "Postfix or Exim",
         };
         Err(Error::NoMailLines(format!("{said}no line of {wanted} in the input: {read}. Give {WANTED_LOG}")))
     }
+}
 
-    /// Files that the user named and that hold no line of any log: they must not pass for quiet ones.
-    fn inputs_in_wrong_form(&self, selection: &Selection) -> Vec<Problem> {
-        let named = selection.inputs.iter().map(|input| input.source.is_named);
-        self.front
-            .inputs
-            .iter()
-            .zip(named)
-            .filter(|(input, is_named)| *is_named && input.lines > 0 && input.framed == 0)
-            .map(|(input, _)| Problem {
-                source: input.name.clone(),
-                what: format!("none of its {} lines is a log line; is it a mail log?", input.lines),
-                is_unreadable: false,
-            })
-            .collect()
-    }
+/// Files that the user named and that hold no line of any log: they must not pass for quiet ones.
+pub(super) fn in_wrong_form<'a>(inputs: impl Iterator<Item = (&'a InputSummary, bool)>) -> Vec<Problem> {
+    inputs
+        .filter(|(input, is_named)| *is_named && input.lines > 0 && input.framed == 0)
+        .map(|(input, _)| Problem {
+            source: input.name.clone(),
+            what: format!("none of its {} lines is a log line; is it a mail log?", input.lines),
+            is_unreadable: false,
+        })
+        .collect()
 }
 
 impl Consumer for Stages<'_> {
@@ -648,7 +706,7 @@ pub(super) struct Judge<'c> {
     pub period: Period,
     classifier: &'c Classifier,
     scratch: Scratch<'c>,
-    profiles: Profiles,
+    pub profiles: Profiles,
     pub events: Option<Events>,
     /// Takes everything down for the archive.
     pub records: Option<Records>,
@@ -682,7 +740,7 @@ impl<'c> Judge<'c> {
         Self { hosts, profiles, period: self.period, ..Self::new(self.classifier, false, None) }
     }
 
-    fn take(&mut self, given: Vec<Given>) {
+    pub(super) fn take(&mut self, given: Vec<Given>) {
         for one in given {
             match one {
                 Given::Host(name) => self.hosts.0.push(name),
@@ -690,8 +748,8 @@ impl<'c> Judge<'c> {
                 Given::Rejection(rejection) if self.period.has(rejection.at) => self.rejection(&rejection),
                 Given::AuthFailure(failure) if self.period.has(failure.at) => self.auth_failure(&failure),
                 Given::Message(_) | Given::Rejection(_) | Given::AuthFailure(_) => {}
-                Given::Probe => self.tally.probes += 1,
-                Given::Aborted => self.tally.aborted += 1,
+                Given::Probe(..) => self.tally.probes += 1,
+                Given::Aborted(..) => self.tally.aborted += 1,
             }
         }
     }
@@ -866,11 +924,11 @@ impl Sink for Judge<'_> {
         Judge::auth_failure(self, &failure);
     }
 
-    fn probe(&mut self) {
+    fn probe(&mut self, _: HostId, _: QueueId) {
         self.tally.probes += 1;
     }
 
-    fn aborted(&mut self) {
+    fn aborted(&mut self, _: HostId, _: QueueId) {
         self.tally.aborted += 1;
     }
 }

@@ -7,13 +7,16 @@ pub mod classify;
 mod describe;
 mod hints;
 pub mod manual;
+pub mod map;
 mod memory;
-mod merge;
+pub mod merge;
 pub mod nightly;
+mod reader;
 mod replay;
 pub mod report;
 pub mod rules;
 mod scan;
+mod seam;
 mod sources;
 mod told;
 

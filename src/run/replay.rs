@@ -13,11 +13,12 @@ use crate::archive::manifest::{FileEntry, Part};
 use crate::archive::record::{self, Record};
 use crate::archive::{Archive, restore_with};
 use crate::cli::Filter;
-use crate::correlate::{AuthFailure, Correlator, Message, Octets, Recipient, Rejection, Sink};
+use crate::correlate::{AuthFailure, Correlator, HostId, Message, Octets, Recipient, Rejection, Sink};
 use crate::error::Result;
 use crate::framing::parts::Parts;
 use crate::framing::year::Pass;
 use crate::mail::address;
+use crate::mail::queue_id::QueueId;
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
 /// What was open when a run ended.
@@ -189,11 +190,11 @@ impl Sink for Sieve<'_, '_> {
         }
     }
 
-    fn probe(&mut self) {
-        self.judge.probe();
+    fn probe(&mut self, host: HostId, queue_id: QueueId) {
+        self.judge.probe(host, queue_id);
     }
 
-    fn aborted(&mut self) {
-        self.judge.aborted();
+    fn aborted(&mut self, host: HostId, queue_id: QueueId) {
+        self.judge.aborted(host, queue_id);
     }
 }

@@ -5,7 +5,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::merge::{Piece, Reader};
+use super::reader::{Piece, Reader};
 use super::sources::Ordered;
 use crate::framing::lines::BLOCK_BYTES;
 use crate::framing::parts::{self, Part};

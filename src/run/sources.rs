@@ -49,6 +49,8 @@ pub struct Ordered {
     pub log: String,
     /// Its rotation set, by a name that stays from run to run.
     pub set_name: String,
+    /// Some of its first lines name no host.
+    pub has_hostless: bool,
     /// Where the log stood at the end of an earlier run.
     pub resumed: Option<Pass>,
     zone: TimeZone,
@@ -338,8 +340,10 @@ fn in_order(
     year: Option<i16>,
     now: i64,
 ) -> Vec<Ordered> {
-    let homes = homes(&looked);
-    let labels = host_labels(&looked, &homes, hosts);
+    let places: Vec<_> = looked.iter().map(|file| (file.source.directory(), file.source.file_name())).collect();
+    let homes = homes(&places);
+    let is_hostless = looked.iter().map(|file| file.has_hostless && !file.source.is_stream);
+    let labels = host_labels(&homes, is_hostless, hosts);
     // By directory and stem: each file with its place in the set and the host of its lines.
     let mut sets: BTreeMap<(String, String), RotationSet> = BTreeMap::new();
     for ((file, home), label) in looked.into_iter().zip(homes).zip(labels) {
@@ -389,53 +393,60 @@ fn in_order(
                 is_known_log,
                 log: log.clone(),
                 set_name: set_name.clone(),
+                has_hostless: file.has_hostless,
                 resumed: None,
                 zone: zone.clone(),
                 begun: Mutex::new(file.begun),
             };
-            // A clock that was set back does not undo a rotation.
-            let is_seam =
-                |older: &Timestamp| (0..ROTATION_SEAM_S).contains(&older.seconds_since(first.unwrap_or(*older)));
-            let place = older.filter(is_seam).or(first);
+            let place = in_seam(older, first);
             older = place;
-            placed.push(Placed { first: place.unwrap_or(Timestamp(i64::MAX)), last: None, rotation, input });
+            placed.push(Placed {
+                first: place.unwrap_or(Timestamp(i64::MAX)),
+                last: None,
+                rotation,
+                name: input.source.name.clone(),
+                set,
+                input,
+            });
         }
     }
     placed.sort_by(Placed::by_content_and_name);
-    settle_ties(&mut placed);
+    settle_ties(&mut placed, Ordered::last);
     placed.into_iter().map(|placed| placed.input).collect()
 }
 
-struct Placed {
+struct Placed<T> {
     first: Timestamp,
     /// Known only where files begin alike.
     last: Option<Timestamp>,
     rotation: Rotation,
-    input: Ordered,
+    name: String,
+    set: usize,
+    input: T,
 }
 
-impl Placed {
+impl<T> Placed<T> {
     /// By the first moment; then the one that ends first; older by its name first.
     fn by_content_and_name(&self, other: &Self) -> Ordering {
         let by_content = self.first.cmp(&other.first).then_with(|| self.last.cmp(&other.last));
-        let by_name = || natural(&self.input.source.name, &other.input.source.name);
+        let by_name = || natural(&self.name, &other.name);
         by_content.then_with(|| other.rotation.cmp(&self.rotation)).then_with(by_name)
     }
 }
 
 /// Files that begin with the same moment, cut within a second or within an hour without a line: their ends tell, where
 /// their names do not.
-fn settle_ties(placed: &mut [Placed]) {
+fn settle_ties<T>(placed: &mut [Placed<T>], last: impl Fn(&T) -> Option<Timestamp>) {
     for group in placed.chunk_by_mut(|a, b| a.first == b.first) {
         let is_named = group.windows(2).all(|w| match w {
-            [a, b] => a.input.set == b.input.set && a.rotation != b.rotation,
+            [a, b] => a.set == b.set && a.rotation != b.rotation,
             _ => true,
         });
         if group.len() < 2 || is_named || group.iter().any(|file| file.first.0 == i64::MAX) {
             continue;
         }
         for file in group.iter_mut() {
-            file.last = file.input.last();
+            file.last = last(&file.input);
         }
         group.sort_by(Placed::by_content_and_name);
     }
@@ -557,14 +568,16 @@ fn reference(rotation: &Rotation, file: &Looked, now: i64) -> (i64, YearSource) 
     }
 }
 
-/// What to call the host of lines that name none, for each file; adds the directories of such lines to `known`, where they
-/// are called what they are called there. Nothing when such lines come from one directory, else the part of the path that
-/// tells the directories apart.
-fn host_labels(looked: &[Looked], homes: &[String], known: &mut BTreeMap<String, String>) -> Vec<String> {
-    let hostless: BTreeSet<&str> = (looked.iter().zip(homes))
-        .filter(|(file, _)| file.has_hostless && !file.source.is_stream)
-        .map(|(_, home)| home.as_str())
-        .collect();
+/// What to call the host of lines that name none, for the files of these homes; adds the homes of such lines to `known`,
+/// where they are called what they are called there. Nothing when such lines come from one directory, else the part of
+/// the path that tells the directories apart.
+fn host_labels(
+    homes: &[String],
+    is_hostless: impl Iterator<Item = bool>,
+    known: &mut BTreeMap<String, String>,
+) -> Vec<String> {
+    let hostless: BTreeSet<&str> =
+        homes.iter().zip(is_hostless).filter(|(_, is_hostless)| *is_hostless).map(|(home, _)| home.as_str()).collect();
     if !hostless.iter().all(|home| known.contains_key(*home)) {
         let all: BTreeSet<&str> = hostless.iter().copied().chain(known.keys().map(String::as_str)).collect();
         let told_apart = told_apart(&all);
@@ -600,16 +613,16 @@ fn told_apart<'a>(paths: &BTreeSet<&'a str>) -> BTreeMap<&'a str, String> {
         .collect()
 }
 
-/// The directory of each file's host: that of the log for a directory below it that only has what was rotated out of it
-/// (logrotate(8), `olddir`).
-fn homes(looked: &[Looked]) -> Vec<String> {
+/// The directory of the host of each file, given as its directory and name: that of the log for a directory below it that
+/// only has what was rotated out of it (logrotate(8), `olddir`).
+fn homes(places: &[(&str, &str)]) -> Vec<String> {
     let mut current: BTreeSet<(&str, String)> = BTreeSet::new();
     let mut rotated: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for file in looked {
-        let (stem, rotation) = rotation(file.source.file_name());
+    for (directory, name) in places {
+        let (stem, rotation) = rotation(name);
         match rotation {
-            Rotation::Current => _ = current.insert((file.source.directory(), stem)),
-            _ => _ = rotated.entry(file.source.directory()).or_default().insert(stem),
+            Rotation::Current => _ = current.insert((directory, stem)),
+            _ => _ = rotated.entry(directory).or_default().insert(stem),
         }
     }
     let home = |directory: &str| {
@@ -619,10 +632,85 @@ fn homes(looked: &[Looked]) -> Vec<String> {
         let is_of_parent = stems.iter().any(|stem| current.contains(&(parent, stem.clone())));
         (!has_current && is_of_parent).then(|| parent.to_string())
     };
-    looked
-        .iter()
-        .map(|file| home(file.source.directory()).unwrap_or_else(|| file.source.directory().to_string()))
-        .collect()
+    places.iter().map(|(directory, _)| home(directory).unwrap_or_else(|| (*directory).to_string())).collect()
+}
+
+/// True where the files of one set follow one another and no other can stand between them: `mail.log.2` and `mail.log.1`,
+/// or those of two days.
+pub fn is_next(older: &Ordered, newer: &Ordered) -> bool {
+    let (older_rotation, newer_rotation) = (rotation(older.source.file_name()).1, rotation(newer.source.file_name()).1);
+    let is_next = match (older_rotation, newer_rotation) {
+        (Rotation::Number(older), Rotation::Number(newer)) => older == newer + 1,
+        (Rotation::Number(older), Rotation::Current) => older <= 1,
+        (Rotation::Date(older), Rotation::Date(newer)) => older.0 + 1 == newer.0,
+        _ => false,
+    };
+    older.set == newer.set && is_next
+}
+
+/// An input that was read before, for its place among others.
+pub struct Known<'a> {
+    pub name: &'a str,
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    /// Lines of it have no host, and it lies in a directory that may stand for one.
+    pub is_hostless: bool,
+}
+
+/// Where an input belongs.
+pub struct Arranged {
+    /// Its number among those that were given.
+    pub number: usize,
+    pub set: usize,
+    pub log: String,
+    /// The host of lines that name none.
+    pub label: String,
+}
+
+/// Inputs that were read before, in the order in which they would be read.
+pub fn arrange(known: &[Known<'_>]) -> Vec<Arranged> {
+    let places: Vec<_> = known.iter().map(|one| one.name.rsplit_once('/').unwrap_or(("", one.name))).collect();
+    let homes = homes(&places);
+    let labels = host_labels(&homes, known.iter().map(|one| one.is_hostless), &mut BTreeMap::new());
+    let mut sets: BTreeMap<(String, String), Vec<(Rotation, usize)>> = BTreeMap::new();
+    for (number, ((_, file), home)) in places.iter().zip(homes).enumerate() {
+        let (stem, rotation) = rotation(file);
+        sets.entry((home, stem)).or_default().push((rotation, number));
+    }
+    let mut placed = Vec::new();
+    for (set, ((directory, stem), mut files)) in sets.into_iter().enumerate() {
+        let log = if files.len() > 1 { format!("{directory}/{stem}") } else { directory };
+        let name_of = |number: usize| known.get(number).map_or("", |one| one.name);
+        files.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| name_of(a.1).cmp(name_of(b.1))));
+        let mut older = None;
+        for (rotation, number) in files.into_iter().rev() {
+            let Some(one) = known.get(number) else { continue };
+            let place = in_seam(older, one.first);
+            older = place;
+            placed.push(Placed {
+                first: place.unwrap_or(Timestamp(i64::MAX)),
+                last: None,
+                rotation,
+                name: one.name.to_string(),
+                set,
+                input: Arranged {
+                    number,
+                    set,
+                    log: log.clone(),
+                    label: labels.get(number).cloned().unwrap_or_default(),
+                },
+            });
+        }
+    }
+    placed.sort_by(Placed::by_content_and_name);
+    settle_ties(&mut placed, |input| known.get(input.number).and_then(|one| one.last));
+    placed.into_iter().map(|placed| placed.input).collect()
+}
+
+/// A clock that was set back does not undo a rotation: a file that begins a little before the older one begins with it.
+fn in_seam(older: Option<Timestamp>, first: Option<Timestamp>) -> Option<Timestamp> {
+    let is_seam = |older: &Timestamp| (0..ROTATION_SEAM_S).contains(&older.seconds_since(first.unwrap_or(*older)));
+    older.filter(is_seam).or(first)
 }
 
 #[cfg(test)]

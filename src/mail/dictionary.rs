@@ -1,0 +1,432 @@
+//! Values that come again and again, written once. What a run counts names the same addresses, ids and moments in many
+//! places: while a dictionary is open on this thread, each is written in full the first time and as a distance back to
+//! that from then on. It is read with a dictionary open, too.
+
+use std::cell::RefCell;
+
+use hashbrown::HashMap;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::octets::Octets;
+use super::queue_id::QueueId;
+use super::time::Timestamp;
+
+thread_local! {
+    static OPEN: RefCell<Option<Dictionary>> = const { RefCell::new(None) };
+}
+
+/// Calls `f` with an empty dictionary open.
+pub fn with_dictionary<T>(f: impl FnOnce() -> T) -> T {
+    let before = OPEN.replace(Some(Dictionary::default()));
+    let result = f();
+    OPEN.set(before);
+    result
+}
+
+/// The dictionary that is open; `None` where there is none.
+fn open<T>(f: impl FnOnce(&mut Dictionary) -> T) -> Option<T> {
+    OPEN.with_borrow_mut(|dictionary| dictionary.as_mut().map(f))
+}
+
+#[derive(Default)]
+struct Dictionary {
+    /// Texts by their hashes, and hashes of texts that were never seen.
+    words: Words<u64, Option<Octets>>,
+    /// Ids with the moment that each was last seen with.
+    ids: Words<QueueId, Timestamp>,
+    times: Words<Timestamp, ()>,
+    last: Timestamp,
+    /// Place of the id that was met last.
+    id: Option<usize>,
+}
+
+/// Things in the order in which they were first met.
+struct Words<K, V> {
+    places: HashMap<K, usize>,
+    list: Vec<(K, V)>,
+}
+
+impl<K, V> Default for Words<K, V> {
+    fn default() -> Self {
+        Self { places: HashMap::new(), list: Vec::new() }
+    }
+}
+
+impl<K: Copy + Eq + std::hash::Hash, V> Words<K, V> {
+    fn add(&mut self, key: K, value: V) -> usize {
+        self.places.insert(key, self.list.len());
+        self.list.push((key, value));
+        self.list.len() - 1
+    }
+
+    /// How far back a place is, from 1.
+    fn distance(&self, place: usize) -> u32 {
+        u32::try_from(self.list.len() - place).unwrap_or(u32::MAX)
+    }
+
+    fn place(&self, distance: u32) -> Option<usize> {
+        self.list.len().checked_sub(distance as usize).filter(|_| distance > 0)
+    }
+}
+
+/// Writes a text.
+///
+/// # Errors
+/// As the serializer.
+pub fn write_text<S: Serializer>(text: &Octets, serializer: S) -> Result<S::Ok, S::Error> {
+    let known = open(|dictionary| {
+        let hash = xxh3_64(text);
+        let words = &mut dictionary.words;
+        let place = words.places.get(&hash).copied();
+        let place = place.filter(|at| words.list.get(*at).is_some_and(|(_, known)| known.as_ref() == Some(text)));
+        match place {
+            Some(place) => words.distance(place),
+            None => {
+                dictionary.learn(text, hash);
+                0
+            }
+        }
+    });
+    match known {
+        None => serializer.serialize_bytes(text),
+        Some(0) => (0_u32, Bytes(text)).serialize(serializer),
+        Some(distance) => distance.serialize(serializer),
+    }
+}
+
+/// Reads a text, only from a form that its bytes can be borrowed from.
+///
+/// # Errors
+/// As the deserializer; also for a distance to nothing.
+pub fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Octets, D::Error> {
+    struct Text;
+    impl<'de> Visitor<'de> for Text {
+        type Value = Octets;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a text or where it was before")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Octets, A::Error> {
+            let distance: u32 = seq.next_element()?.unwrap_or(0);
+            if distance == 0 {
+                let text = Octets::from(seq.next_element::<&[u8]>()?.unwrap_or_default());
+                open(|dictionary| dictionary.learn(&text, xxh3_64(&text)));
+                return Ok(text);
+            }
+            let known = open(|dictionary| {
+                let words = &dictionary.words;
+                words.place(distance).and_then(|at| words.list.get(at)).and_then(|(_, text)| text.clone())
+            });
+            known.flatten().ok_or_else(|| A::Error::custom("no text there"))
+        }
+    }
+    if open(|_| ()).is_none() {
+        return <&[u8]>::deserialize(deserializer).map(Octets::from);
+    }
+    deserializer.deserialize_tuple(2, Text)
+}
+
+/// Writes an id; a moment that is written with [`Met`] next is the one that it is seen with.
+///
+/// # Errors
+/// As the serializer.
+pub fn write_id<S: Serializer>(id: &QueueId, serializer: S) -> Result<S::Ok, S::Error> {
+    let known = open(|dictionary| {
+        let ids = &mut dictionary.ids;
+        match ids.places.get(id).copied() {
+            Some(place) => {
+                dictionary.id = Some(place);
+                ids.distance(place)
+            }
+            None => {
+                dictionary.id = Some(ids.add(*id, Timestamp(i64::MIN)));
+                0
+            }
+        }
+    });
+    match known {
+        None => serializer.serialize_bytes(id.as_bytes()),
+        Some(0) => (0_u32, Bytes(id.as_bytes())).serialize(serializer),
+        Some(distance) => distance.serialize(serializer),
+    }
+}
+
+/// Reads what [`write_id`] wrote.
+///
+/// # Errors
+/// As the deserializer; also for what is no id.
+pub fn read_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<QueueId, D::Error> {
+    struct Id;
+    impl<'de> Visitor<'de> for Id {
+        type Value = QueueId;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a queue id or where it was before")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<QueueId, A::Error> {
+            let distance: u32 = seq.next_element()?.unwrap_or(0);
+            let text = if distance == 0 { seq.next_element::<&[u8]>()? } else { None };
+            let known = open(|dictionary| {
+                let ids = &mut dictionary.ids;
+                let place = match text.map(QueueId::new) {
+                    Some(id) => ids.add(id?, Timestamp(i64::MIN)),
+                    None => ids.place(distance)?,
+                };
+                dictionary.id = Some(place);
+                ids.list.get(place).map(|(id, _)| *id)
+            });
+            known.flatten().ok_or_else(|| A::Error::custom("no queue id there"))
+        }
+    }
+    if open(|_| ()).is_none() {
+        let text = <&[u8]>::deserialize(deserializer)?;
+        return QueueId::new(text).ok_or_else(|| D::Error::custom("no queue id"));
+    }
+    deserializer.deserialize_tuple(2, Id)
+}
+
+/// Writes a moment.
+///
+/// # Errors
+/// As the serializer.
+pub fn write_time<S: Serializer>(at: Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    let known = open(|dictionary| {
+        let times = &mut dictionary.times;
+        match times.places.get(&at).copied() {
+            Some(place) => {
+                dictionary.last = at;
+                (times.distance(place), 0)
+            }
+            None => {
+                times.add(at, ());
+                (0, dictionary.moved_to(at))
+            }
+        }
+    });
+    match known {
+        None => serializer.serialize_newtype_struct("Timestamp", &at.0),
+        Some((0, apart)) => (0_u32, apart).serialize(serializer),
+        Some((distance, _)) => distance.serialize(serializer),
+    }
+}
+
+/// Reads what [`write_time`] wrote.
+///
+/// # Errors
+/// As the deserializer; also for a distance to nothing.
+pub fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    struct Time;
+    impl<'de> Visitor<'de> for Time {
+        type Value = Timestamp;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a moment or where it was before")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Timestamp, A::Error> {
+            let distance: u32 = seq.next_element()?.unwrap_or(0);
+            let apart = if distance == 0 { seq.next_element::<i64>()? } else { None };
+            let known = open(|dictionary| match apart {
+                Some(apart) => {
+                    let at = dictionary.moved_by(apart);
+                    dictionary.times.add(at, ());
+                    Some(at)
+                }
+                None => {
+                    let times = &dictionary.times;
+                    let at = times.place(distance).and_then(|at| times.list.get(at)).map(|(at, ())| *at)?;
+                    dictionary.last = at;
+                    Some(at)
+                }
+            });
+            known.flatten().ok_or_else(|| A::Error::custom("no moment there"))
+        }
+    }
+    if open(|_| ()).is_none() {
+        return i64::deserialize(deserializer).map(Timestamp);
+    }
+    deserializer.deserialize_tuple(2, Time)
+}
+
+impl Dictionary {
+    /// A text is known now, and the domain in it.
+    fn learn(&mut self, text: &Octets, hash: u64) {
+        self.words.add(hash, Some(text.clone()));
+        if let Some(at) = memchr::memrchr(b'@', text) {
+            let domain = xxh3_64(text.get(at + 1..).unwrap_or_default());
+            if !self.words.places.contains_key(&domain) {
+                self.words.add(domain, None);
+            }
+        }
+    }
+
+    fn met(&mut self, at: Timestamp) {
+        if !self.times.places.contains_key(&at) {
+            self.times.add(at, ());
+        }
+    }
+
+    fn moved_to(&mut self, at: Timestamp) -> i64 {
+        let apart = at.0.wrapping_sub(self.last.0);
+        self.last = at;
+        apart
+    }
+
+    fn moved_by(&mut self, apart: i64) -> Timestamp {
+        self.last = Timestamp(self.last.0.wrapping_add(apart));
+        self.last
+    }
+}
+
+/// The moment of the thing that was written just before it: an id mostly has one.
+pub struct Met(pub Timestamp);
+
+/// Nothing with a moment of its own was written: the next [`Met`] stands by itself.
+pub fn forget_id() {
+    open(|dictionary| dictionary.id = None);
+}
+
+impl Serialize for Met {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let at = self.0;
+        let known = open(|dictionary| {
+            let known = dictionary.id.and_then(|place| dictionary.ids.list.get_mut(place));
+            match known {
+                Some((_, known)) if *known == at => None,
+                known => {
+                    if let Some((_, known)) = known {
+                        *known = at;
+                    }
+                    dictionary.met(at);
+                    Some(dictionary.moved_to(at))
+                }
+            }
+        });
+        match known {
+            None => at.0.serialize(serializer),
+            Some(None) => 0_u8.serialize(serializer),
+            Some(Some(apart)) => (1_u8, apart).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Met {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Moment;
+        impl<'de> Visitor<'de> for Moment {
+            type Value = Met;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a moment, or that it is known")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Met, A::Error> {
+                let is_told = seq.next_element::<u8>()?.unwrap_or(0) != 0;
+                let apart = if is_told { seq.next_element::<i64>()? } else { None };
+                let at = open(|dictionary| {
+                    let at = apart.map(|apart| dictionary.moved_by(apart));
+                    if let Some(at) = at {
+                        dictionary.met(at);
+                    }
+                    let (_, known) = match (at, dictionary.id.and_then(|place| dictionary.ids.list.get_mut(place))) {
+                        (at, None) => return at,
+                        (_, Some(known)) => known,
+                    };
+                    *known = at.unwrap_or(*known);
+                    Some(*known)
+                });
+                at.flatten().map(Met).ok_or_else(|| A::Error::custom("no moment there"))
+            }
+        }
+        if open(|_| ()).is_none() {
+            return i64::deserialize(deserializer).map(|at| Self(Timestamp(at)));
+        }
+        deserializer.deserialize_tuple(2, Moment)
+    }
+}
+
+/// The moment that was written or read last; 1970 without a dictionary.
+pub fn last_moment() -> Timestamp {
+    open(|dictionary| dictionary.last).unwrap_or_default()
+}
+
+/// Things with hashes, or with distances.
+type Numbered<T> = Vec<(u64, T)>;
+
+/// Hashes of texts parted into those whose texts or hashes were written before, as distances back to them in
+/// ascending order, and the others, which count as written now. Without a dictionary all are others.
+pub fn known_hashes<T: Copy>(hashes: impl Iterator<Item = (u64, T)>) -> (Numbered<T>, Numbered<T>) {
+    let mut known = Vec::new();
+    let mut new = Vec::new();
+    let mut all: Vec<_> = hashes.collect();
+    all.sort_unstable_by_key(|(hash, _)| *hash);
+    let is_open = open(|dictionary| {
+        for (hash, thing) in &all {
+            match dictionary.words.places.get(hash) {
+                Some(place) => known.push((dictionary.words.distance(*place).into(), *thing)),
+                None => new.push((*hash, *thing)),
+            }
+        }
+        for (hash, _) in &new {
+            dictionary.words.add(*hash, None);
+        }
+    });
+    known.sort_unstable_by_key(|(distance, _)| *distance);
+    if is_open.is_some() { (known, new) } else { (Vec::new(), all) }
+}
+
+/// The hashes at these distances; those of `new` count as read now. `None` for a distance to nothing.
+pub fn hashes_at(distances: &[u64], new: &[u64]) -> Option<Vec<u64>> {
+    let found = open(|dictionary| {
+        let words = &dictionary.words;
+        let at = |distance: &u64| {
+            let place = words.place(u32::try_from(*distance).ok()?)?;
+            words.list.get(place).map(|(hash, _)| *hash)
+        };
+        let found: Option<Vec<u64>> = distances.iter().map(at).collect();
+        for hash in new {
+            dictionary.words.add(*hash, None);
+        }
+        found
+    });
+    found.unwrap_or_else(|| distances.is_empty().then(Vec::new))
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_again_takes_little_and_comes_back() {
+        let text = |text: &[u8]| Octets::from(text);
+        let id = QueueId::new(b"3F2A11C0").unwrap();
+        let things = vec![
+            (text(b"al@a.example"), id, Timestamp(1_700_000_000_000_000)),
+            (text(b"bo@b.example"), id, Timestamp(1_700_000_000_000_000)),
+            (text(b"al@a.example"), id, Timestamp(1_700_000_000_500_000)),
+            (text(b""), QueueId::new(b"1tXyZa-0001Ab-2c").unwrap(), Timestamp(i64::MIN)),
+            (text(b"al@a.example"), id, Timestamp(1_700_000_000_500_000)),
+        ];
+        let bytes = with_dictionary(|| postcard::to_stdvec(&things).unwrap());
+        let plain = postcard::to_stdvec(&things).unwrap();
+        assert!(bytes.len() * 3 < plain.len() * 2, "{} of {}", bytes.len(), plain.len());
+        type Things = Vec<(Octets, QueueId, Timestamp)>;
+        assert_eq!(with_dictionary(|| postcard::from_bytes::<Things>(&bytes).unwrap()), things);
+        assert_eq!(postcard::from_bytes::<Things>(&plain).unwrap(), things);
+        for cut in 0..bytes.len() {
+            assert!(with_dictionary(|| postcard::from_bytes::<Things>(&bytes[..cut]).is_err()));
+        }
+    }
+}
