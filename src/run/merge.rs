@@ -177,7 +177,7 @@ fn merge(
     classifier: &Classifier,
     places: &Places,
     memory: &MemoryLimit,
-    mut said: Vec<String>,
+    said: Vec<String>,
 ) -> Result<Outcome> {
     let out = &plan.output;
     let aside = Aside::new(&out.out)?;
@@ -243,8 +243,9 @@ fn merge(
     };
     let mut written = report.write(&aside, None)?;
     let published = aside.publish(&our_files())?;
-    said.append(&mut written.warnings);
-    written.warnings = said;
+    // Behind the problems, which are told however quiet a run is.
+    let at = summary.problems.len().min(written.warnings.len());
+    written.warnings.splice(at..at, said);
     Ok(outcome(out, &summary, &judged, &judge.hosts, written, &published))
 }
 
