@@ -17,6 +17,7 @@ use crate::mail::time::{Period, SECONDS_PER_DAY, Timestamp};
 use crate::report::privacy::Privacy;
 use crate::report::tables::Format;
 use crate::report::text::Look;
+use crate::report::trace::lists::List;
 
 /// Mines Postfix and Exim logs: why mail was deferred or refused, who is responsible, which accounts are abused.
 #[derive(Debug, Parser)]
@@ -71,6 +72,7 @@ const EXAMPLES: &str = "\
 Examples:
   mailsleuth analyze /var/log/mail.log*     one host's rotated logs
   mailsleuth analyze --out today /var/log   search a directory for mail logs
+  mailsleuth trace cy@example.org           after a compromise: its whole story
   mailsleuth classify '550 5.1.1 unknown'   what an answer means, what to do
   mailsleuth help analyze                   all options";
 
@@ -91,6 +93,9 @@ pub enum Command {
     /// The tables of `analyze`, from the archive that `nightly` keeps
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// One login's, message's, client's or address's whole story
+    #[command(after_help = TRACE_EXAMPLES)]
+    Trace(TraceArgs),
     /// Silence what is known of one sender
     #[command(after_help = ACCEPT_EXAMPLES)]
     Accept(AcceptArgs),
@@ -1092,6 +1097,218 @@ fn moment(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     Some(Timestamp(found.as_microsecond()))
 }
 
+const TRACE_EXAMPLES: &str = "\
+WHAT is told by its shape: alice@example.org, alice, 3F2A11C0, <a1@b.example>,
+198.51.100.7, 198.51.100.0/24, example.org; or by a word in front of it:
+sasl: uid: queue: msgid: ip: address: from: to: domain:
+Examples:
+  mailsleuth trace 3F2A11C0 '/var/log/mail.log*'
+  mailsleuth trace cy@example.org --out case-17 --since 2026-11-16
+  mailsleuth trace cy@example.org --print queue-ids | postsuper -h -
+  mailsleuth trace --verify case-17/manifest.json
+Status: 0 done, found or not; 1 failed, or --verify differs; 2, 3, 10: analyze";
+
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Login, queue id, message id, IP, network, address or domain
+    #[arg(value_name = "WHAT", required_unless_present = "verify")]
+    pub what: Option<String>,
+
+    /// As for `analyze`; without any: the archive, else the usual logs
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+
+    #[command(flatten)]
+    pub period: PeriodArgs,
+
+    /// Only this host
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+
+    /// 2: also who stands behind those who shared an IP
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub hops: u8,
+
+    /// Write timeline, messages, recipients there
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// csv, parquet, jsonl, ecs; all unless said
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "csv,parquet,jsonl,ecs",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub format: Vec<TraceFormatArg>,
+
+    /// Only a list: queue-ids, ips, recipients
+    #[arg(long, value_name = "LIST", value_enum, hide_possible_values = true, conflicts_with = "json")]
+    pub print: Option<ListArg>,
+
+    /// Check an export and what it was read from
+    #[arg(long, value_name = "MANIFEST", conflicts_with_all = ["what", "print", "out"])]
+    pub verify: Option<PathBuf>,
+
+    /// The archive
+    #[arg(long, value_name = "DIR", env = "MAILSLEUTH_STATE", hide_env = true)]
+    pub state: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
+    /// Year of the first stamp, where stamps have none
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
+    pub year: Option<i16>,
+
+    /// Rules of your own, before the built-in ones
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
+    pub rules: Vec<PathBuf>,
+
+    /// One per core unless said
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
+    pub threads: Option<u16>,
+
+    /// Pseudonyms for whom: off, recipients, all
+    #[arg(long, value_name = "WHO", value_enum, default_value_t = PrivacyArg::Off, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PRIVACY", hide_env = true)]
+    pub privacy: PrivacyArg,
+
+    /// No story and no warnings, errors only
+    #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub quiet: bool,
+
+    /// Colours: auto, always, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_COLOR", hide_env = true)]
+    pub color: ColorArg,
+
+    /// The story as JSON
+    #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub json: bool,
+
+    /// Bar on a terminal's stderr: auto, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
+    pub progress: ProgressArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum TraceFormatArg {
+    Csv,
+    Parquet,
+    Jsonl,
+    Ecs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListArg {
+    QueueIds,
+    Ips,
+    Recipients,
+}
+
+/// Where `trace` reads from.
+#[derive(Debug)]
+pub enum TraceFrom {
+    Logs(Vec<String>),
+    /// The archive, and where there is none the host's usual logs.
+    ArchiveOrLogs(PathBuf),
+    /// The archive that the user named.
+    Archive(PathBuf),
+}
+
+/// What `trace` does.
+#[derive(Debug)]
+pub enum TracePlan {
+    Verify(PathBuf),
+    Search(Box<SearchPlan>),
+}
+
+/// One search: checked values only.
+#[derive(Debug)]
+pub struct SearchPlan {
+    pub target: crate::trace::Target,
+    pub from: TraceFrom,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// In lower case.
+    pub host: Option<String>,
+    pub hops: u8,
+    pub out: Option<PathBuf>,
+    pub formats: Vec<TraceFormatArg>,
+    pub list: Option<List>,
+    pub zone: TimeZone,
+    pub zone_name: String,
+    pub year: Option<i16>,
+    pub mta: Option<Mta>,
+    pub rules: Vec<PathBuf>,
+    pub threads: usize,
+    pub privacy: Privacy,
+    /// Where the key of the pseudonyms is.
+    pub state: PathBuf,
+    pub quiet: bool,
+    pub progress: bool,
+    pub look: Look,
+    pub json: bool,
+    pub detection: detect::Settings,
+}
+
+impl TraceArgs {
+    /// # Errors
+    /// [`Error::Usage`] for a value that means nothing.
+    pub fn plan(self, detection: detect::Settings) -> Result<TracePlan> {
+        if let Some(manifest) = self.verify {
+            return Ok(TracePlan::Verify(manifest));
+        }
+        let target = crate::trace::Target::new(&self.what.unwrap_or_default()).map_err(Error::Usage)?;
+        let (zone, zone_name) = zone(self.reading.timezone.as_deref())?;
+        let Period { since, until } = self.period.period(&zone)?;
+        let from = match (self.paths.is_empty(), &self.state) {
+            (false, _) => TraceFrom::Logs(self.paths),
+            (true, Some(state)) => TraceFrom::Archive(state.clone()),
+            (true, None) => TraceFrom::ArchiveOrLogs(STATE.into()),
+        };
+        let mut formats = self.format;
+        formats.sort_unstable();
+        formats.dedup();
+        Ok(TracePlan::Search(Box::new(SearchPlan {
+            target,
+            from,
+            since,
+            until,
+            host: self.host.map(|host| host.to_lowercase()),
+            hops: self.hops,
+            out: self.out,
+            formats,
+            list: self.print.map(ListArg::list),
+            zone,
+            zone_name,
+            year: self.year,
+            mta: self.reading.mta.mta(),
+            rules: self.rules,
+            threads: threads(self.threads),
+            privacy: self.privacy.privacy(),
+            state: self.state.unwrap_or_else(usual_state),
+            quiet: self.quiet,
+            progress: self.progress == ProgressArg::Auto,
+            look: look(self.color),
+            json: self.json,
+            detection,
+        })))
+    }
+}
+
+impl ListArg {
+    const fn list(self) -> List {
+        match self {
+            Self::QueueIds => List::QueueIds,
+            Self::Ips => List::Ips,
+            Self::Recipients => List::Recipients,
+        }
+    }
+}
+
 const ACCEPT_EXAMPLES: &str = "\
 Examples:
   mailsleuth accept news@example.org --kinds bulk-campaign,hourly-limit \\
@@ -1368,7 +1585,7 @@ fn threads(named: Option<u16>) -> usize {
 }
 
 /// The globs among [`USUAL_LOGS`] that match a file here.
-fn usual_logs() -> Result<Vec<String>> {
+pub fn usual_logs() -> Result<Vec<String>> {
     let there = |pattern: &&&str| glob::glob(pattern).is_ok_and(|mut paths| paths.next().is_some());
     let found: Vec<_> = USUAL_LOGS.iter().filter(there).map(ToString::to_string).collect();
     if found.is_empty() {

@@ -29,6 +29,9 @@ const NOT_HERE: &[&str] = &[
     "stage",
     "since",
     "until",
+    "hops",
+    "print",
+    "verify",
     "identity",
     "kind",
     "host",
@@ -194,7 +197,10 @@ fn with_defaults(mut command: Command, path: &Path, text: &str) -> Result<Comman
         let values = words(value.get_ref())
             .ok_or_else(|| wrong(line, &format!("{key}: a text, number, true, false or a list of them is wanted")))?;
         let option = key.replace('_', "-");
-        let takes = |sub: &Command| sub.get_arguments().any(|argument| is_option(argument, &option));
+        // A story is written where, and in what form, the command line says: the file speaks of reports.
+        let is_of_reports = |sub: &Command| sub.get_name() != "trace" || !matches!(option.as_str(), "out" | "format");
+        let takes =
+            |sub: &Command| is_of_reports(sub) && sub.get_arguments().any(|argument| is_option(argument, &option));
         if NOT_HERE.contains(&option.as_str()) || !command.get_subcommands().any(takes) {
             let options: Vec<&str> =
                 command.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long).collect();

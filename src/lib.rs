@@ -7,6 +7,7 @@
 //! Block   RawLine   Entry   Message     Verdict    SenderProfile Finding  files
 //! └──── borrowed, one line at a time ┘└──────────── owned, small ────────────┘
 //!                                               ⇅ archive (nightly's memory)
+//!                                    trace: one login's, message's or client's whole story, between classify and report
 //! ```
 //!
 //! Each stage's output type lives in that stage. A stage imports from its left, [`mail`], [`places`], [`tally`] and
@@ -32,6 +33,8 @@ pub mod aggregate;
 pub mod archive;
 
 pub mod detect;
+
+pub mod trace;
 
 pub mod report;
 

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Report(args) => args.plan(cli.detection).and_then(|plan| run::report::run(&plan)),
         Command::Map(args) => args.plan().and_then(|plan| run::map::run(&plan)),
         Command::Merge(args) => args.plan(cli.detection).and_then(|plan| run::merge::run(&plan)),
+        Command::Trace(args) => args.plan(cli.detection).and_then(|plan| run::trace::run(&plan)),
         Command::Accept(args) => args.plan().and_then(|plan| run::accept::run(&plan)),
         Command::Classify(args) => {
             run::classify::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default())

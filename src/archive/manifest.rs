@@ -9,7 +9,7 @@ use crate::mail::time::Timestamp;
 use crate::tally::LineTally;
 
 /// Version of the archive's own files. Types that it holds change only with it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 #[derive(Deserialize)]
 pub(super) struct Version {

@@ -194,11 +194,10 @@ fn partition_value(value: &str) -> String {
 /// # Errors
 /// What reading gives; `InvalidData` for a file of another form.
 pub fn read(path: &Path, mut take: impl FnMut(Record)) -> io::Result<()> {
-    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_string());
     let mut file = BufReader::with_capacity(256 << 10, Decoder::new(File::open(path)?)?);
     let mut begin = [0; 8];
     file.read_exact(&mut begin)?;
-    if begin.get(..4) != Some(&MAGIC) || begin.get(4..) != Some(&VERSION.to_le_bytes()) {
+    if !is_begin(&begin) {
         return Err(invalid("no records of this version"));
     }
     let mut bytes = Vec::new();
@@ -216,4 +215,40 @@ pub fn read(path: &Path, mut take: impl FnMut(Record)) -> io::Result<()> {
         file.read_exact(&mut bytes)?;
         take(postcard::from_bytes(&bytes).map_err(|error| invalid(&error.to_string()))?);
     }
+}
+
+/// Gives to `take` the records in whose bytes `find` finds something: texts stand in them as they are. `find` gives where
+/// the first of what it looks for begins.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_where(path: &Path, find: impl Fn(&[u8]) -> Option<usize>, mut take: impl FnMut(Record)) -> io::Result<()> {
+    let mut text = Vec::new();
+    Decoder::new(File::open(path)?)?.read_to_end(&mut text)?;
+    let mut rest = match text.split_at_checked(8) {
+        Some((begin, rest)) if is_begin(begin) => rest,
+        _ => return Err(invalid("no records of this version")),
+    };
+    while let Some(mut found) = find(rest) {
+        loop {
+            let (len, after) = rest.split_first_chunk().ok_or_else(|| invalid("a record that was cut short"))?;
+            let len = u32::from_le_bytes(*len) as usize;
+            let (record, after) = after.split_at_checked(len).ok_or_else(|| invalid("a record that was cut short"))?;
+            rest = after;
+            if found < len + 4 {
+                take(postcard::from_bytes(record).map_err(|error| invalid(&error.to_string()))?);
+                break;
+            }
+            found -= len + 4;
+        }
+    }
+    Ok(())
+}
+
+fn is_begin(bytes: &[u8]) -> bool {
+    bytes.get(..4) == Some(&MAGIC) && bytes.get(4..) == Some(&VERSION.to_le_bytes())
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }

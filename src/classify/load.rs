@@ -23,7 +23,7 @@ use super::{attributes, literal, tables, taxonomy};
 use crate::error::{Error, Result};
 
 /// The built-in rule files. A new file is its name here.
-const FILES: &[(&str, &str)] = &[
+pub const FILES: &[(&str, &str)] = &[
     ("postfix-smtpd.toml", include_str!("../rules/postfix-smtpd.toml")),
     ("postscreen.toml", include_str!("../rules/postscreen.toml")),
     ("postfix-delivery.toml", include_str!("../rules/postfix-delivery.toml")),

@@ -35,6 +35,7 @@ use regex_automata::util::syntax;
 use self::attributes::{Attributes, Possible};
 pub use self::explain::{Explanation, ListBy, Lost, ProviderBy};
 use self::literal::Needles;
+pub use self::load::FILES;
 use self::matcher::Matcher;
 use self::memory::Memory;
 use self::rule::{Context, Sample};

@@ -196,7 +196,11 @@ pub struct Message {
     pub last_seen: Timestamp,
     pub sender: Option<Octets>,
     pub message_id: Option<Octets>,
+    /// Where the log has it: Exim's `+subject`, Postfix's header checks.
+    pub subject: Option<Octets>,
     pub size: Option<u64>,
+    /// The line of its arrival; its first one where the log does not hold that.
+    pub place: Place,
     pub recipients: Vec<Recipient>,
     /// Recipients asked for that no line names.
     pub unnamed_recipients: u64,
@@ -205,6 +209,8 @@ pub struct Message {
     pub holds: Vec<Hold>,
     /// The message that this one is a notice about.
     pub parent_queue_id: Option<QueueId>,
+    /// The entry of this host's queue that this one carries on.
+    pub hop_of: Option<QueueId>,
     /// A later hop of a mail that is counted at its first one.
     pub is_continuation: bool,
     /// Its end is not in the log.
@@ -668,6 +674,10 @@ impl Host {
             Entry::MessageId { queue_id, message_id } => {
                 self.end_old_life(context, *queue_id, sink);
                 self.message_id(context, *queue_id, message_id);
+            }
+            Entry::Subject { queue_id, subject } => {
+                self.end_old_life(context, *queue_id, sink);
+                self.message(context, *queue_id).set_subject(subject);
             }
             Entry::Queued { queue_id, sender, size, recipients } => {
                 self.end_old_life(context, *queue_id, sink);

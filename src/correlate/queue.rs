@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answers::may_concern;
 use super::recipients::Recipients;
 use super::{
-    Attempt, ClientFacts, Context, Hold, Identity, Instance, Message, Octets, Origin, RecipientState, Rejection, Sink,
-    is_own_network,
+    Attempt, ClientFacts, Context, Hold, Identity, Instance, Message, Octets, Origin, Place, Recipient, RecipientState,
+    Rejection, Sink, is_own_network,
 };
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
@@ -81,9 +82,13 @@ pub struct OpenMessage {
     is_relayed: bool,
     sender: Option<Octets>,
     message_id: Option<Octets>,
+    subject: Option<Octets>,
     size: Option<u64>,
+    place: Place,
     /// Recipients asked for, as counted by the mail server.
     asked: u32,
+    /// Their addresses, where the arrival lists them (Exim `+received_recipients`).
+    listed: Octets,
     recipients: Recipients,
     attempts: Vec<Attempt>,
     /// How many of the attempts delivered.
@@ -129,8 +134,11 @@ impl OpenMessage {
             is_relayed: false,
             sender: None,
             message_id: None,
+            subject: None,
             size: None,
+            place: context.place,
             asked: 0,
+            listed: Octets::default(),
             recipients: Recipients::default(),
             attempts: Vec::new(),
             delivered: 0,
@@ -198,7 +206,11 @@ impl OpenMessage {
 
     pub fn arrived(&mut self, context: Context, arrival: &Arrival<'_>) {
         self.has_arrival = true;
+        self.place = context.place;
         self.is_queued |= context.mta == Mta::Exim;
+        if let Some(subject) = arrival.subject {
+            self.set_subject(subject);
+        }
         self.own.sasl_username = arrival.sasl_username.map(super::login);
         self.own.local_user = arrival.local_user.map(Octets::from);
         self.own.client = arrival.client.map(ClientFacts::from);
@@ -209,6 +221,7 @@ impl OpenMessage {
         }
         self.size = self.size.or(arrival.size);
         self.asked = self.asked.max(arrival.recipients.unwrap_or(0));
+        self.listed = arrival.listed.into();
         // Over SMTP the local user of Exim is the daemon's own.
         if self.own.client.is_some() {
             self.own.local_user = None;
@@ -223,6 +236,12 @@ impl OpenMessage {
 
     pub fn set_message_id(&mut self, message_id: &[u8]) {
         self.message_id = Some(message_id.into());
+    }
+
+    pub fn set_subject(&mut self, subject: &[u8]) {
+        /// A subject is the sender's to choose.
+        const BYTES: usize = 400;
+        self.subject = Some(subject.get(..BYTES).unwrap_or(subject).into());
     }
 
     pub fn message_id_hash(&self) -> Option<u64> {
@@ -513,7 +532,12 @@ impl OpenMessage {
             self.own.client = Some(client);
         }
         let unnamed_state = self.settle_rest();
-        let unnamed = u64::from(self.asked).saturating_sub(self.recipients.len() as u64);
+        let mut unnamed = u64::from(self.asked).saturating_sub(self.recipients.len() as u64);
+        let missing = if unnamed > 0 { self.missing() } else { Vec::new() };
+        let named = missing.into_iter().take(usize::try_from(unnamed).unwrap_or(usize::MAX));
+        let recipient = |address| Recipient { address, orig_address: Octets::default(), state: unnamed_state };
+        let missing: Vec<_> = named.map(recipient).collect();
+        unnamed -= missing.len() as u64;
         let identity = self.identity(host_name);
         let is_ours = identity.kind.is_our_user()
             || (identity.kind == IdentityKind::Null && self.origin().client.is_none())
@@ -545,17 +569,31 @@ impl OpenMessage {
             last_seen: self.last_seen,
             sender: self.sender,
             message_id: self.message_id,
+            subject: self.subject,
             size: self.size,
+            place: self.place,
             unnamed_recipients: unnamed,
             unnamed_state,
             is_continuation: self.inherited.is_some(),
             is_open: !is_ended,
             is_orphan: !self.has_arrival && !self.is_notice && self.inherited.is_none(),
-            recipients: self.recipients.into_inner(),
+            recipients: self.recipients.into_inner().into_iter().chain(missing).collect(),
             attempts: self.attempts,
             holds: self.holds,
             parent_queue_id: self.notice_about,
+            hop_of: self.parent,
         });
+    }
+
+    /// Recipients that the arrival lists and no line since then tells of.
+    fn missing(&self) -> Vec<Octets> {
+        let known: HashSet<Vec<u8>> = (0..self.recipients.len())
+            .filter_map(|at| self.recipients.get(at))
+            .flat_map(|one| [one.address.to_ascii_lowercase(), one.orig_address.to_ascii_lowercase()])
+            .collect();
+        let listed = parse::exim::recipients_listed(&self.listed);
+        let missing = listed.filter(|address| !known.contains(&address.to_ascii_lowercase()));
+        missing.map(|address| address::with_lower_domain(address).into()).collect()
     }
 
     /// contract.md section 3, in its order.

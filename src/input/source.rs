@@ -105,6 +105,11 @@ impl Source {
         if from > 0 { Ok(Text::plain(snapshot, all)) } else { Text::new(snapshot, all) }
     }
 
+    /// Where it lies; `None` for standard input.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// The file's name without its directories.
     pub fn file_name(&self) -> &str {
         self.name.rsplit('/').next().unwrap_or(&self.name)

@@ -240,13 +240,17 @@ fn arrival(queue_id: QueueId, text: &[u8]) -> Option<Entry<'_>> {
                 is_sealed = true;
             }
             Field::Pair { key: b"id", value } if found.message_id.is_none() => found.message_id = Some(value),
+            Field::Pair { key: b"T", value } if is_sealed && found.subject.is_none() => {
+                found.subject = Some(unquoted(value));
+            }
             Field::Flag(b"from") if after.starts_with(b" <") => {
                 let (_, after) = address(after.get(1..)?, &[b" for "])?;
                 rest = after;
                 continue;
             }
             Field::Flag(b"for") => {
-                found.recipients = u32::try_from(recipients_listed(after)).ok();
+                found.recipients = u32::try_from(recipients_listed(after).count()).ok();
+                found.listed = after;
                 break;
             }
             _ => {}
@@ -275,16 +279,19 @@ fn login(value: &[u8]) -> Option<&[u8]> {
     (!login.is_empty()).then_some(login)
 }
 
-fn recipients_listed(text: &[u8]) -> usize {
-    let mut count = 0;
+/// The addresses behind `for`, which blanks part.
+pub fn recipients_listed(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text.trim_ascii_start();
-    while !rest.is_empty() {
-        count += 1;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
         let quoted = if rest.starts_with(b"\"") { quoted_end(rest) } else { 0 };
         let end = rest.get(quoted..).and_then(|t| t.iter().position(|b| *b == b' ')).map_or(rest.len(), |n| n + quoted);
-        rest = rest.get(end..).unwrap_or_default().trim_ascii_start();
-    }
-    count
+        let (address, after) = rest.split_at_checked(end)?;
+        rest = after.trim_ascii_start();
+        Some(address)
+    })
 }
 
 /// Recipient and address before aliases, out of `final (parent) <original>`. The final address is the recipient where

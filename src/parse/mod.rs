@@ -32,6 +32,8 @@ pub enum Entry<'a> {
     Arrival(Arrival<'a>),
     /// Postfix cleanup: `message-id=<...>`.
     MessageId { queue_id: QueueId, message_id: &'a [u8] },
+    /// Postfix cleanup, where a header check logs it: `warning: header Subject: x from ...`, `info: header Subject: ...`.
+    Subject { queue_id: QueueId, subject: &'a [u8] },
     /// Postfix qmgr: `from=<...>, size=..., nrcpt=... (queue active)`; repeats at every retry.
     Queued { queue_id: QueueId, sender: &'a [u8], size: Option<u64>, recipients: u32 },
     /// One recipient's outcome, for now or for good.
@@ -88,6 +90,7 @@ impl Entry<'_> {
             Self::Held(hold) => hold.queue_id,
             Self::Rejection(rejection) => rejection.queue_id,
             Self::MessageId { queue_id, .. }
+            | Self::Subject { queue_id, .. }
             | Self::Queued { queue_id, .. }
             | Self::Released { queue_id }
             | Self::Expired { queue_id }
@@ -160,11 +163,15 @@ pub struct Arrival<'a> {
     /// Known at arrival by Exim and pickup; Postfix smtpd leaves it to qmgr.
     pub sender: Option<&'a [u8]>,
     pub message_id: Option<&'a [u8]>,
+    /// Exim's `T=`, as it is logged.
+    pub subject: Option<&'a [u8]>,
     pub size: Option<u64>,
     /// The queue entry this one continues (Postfix `orig_queue_id`) or is a bounce of (Exim `R=`).
     pub parent: Option<Parent>,
     /// Recipients asked for, where the line lists them (Exim `received_recipients`).
     pub recipients: Option<u32>,
+    /// These, between blanks.
+    pub listed: &'a [u8],
 }
 
 impl Arrival<'_> {
@@ -178,9 +185,11 @@ impl Arrival<'_> {
             local_user: None,
             sender: None,
             message_id: None,
+            subject: None,
             size: None,
             parent: None,
             recipients: None,
+            listed: &[],
         }
     }
 }

@@ -446,7 +446,10 @@ fn refusal<'a>(service: &'a [u8], queue_id: Option<QueueId>, rest: &'a [u8]) -> 
     let (decision, rest) =
         DECISIONS.iter().find_map(|(word, decision)| Some((*decision, rest.strip_prefix(*word)?)))?;
     if decision == Decision::Advice {
-        return Some(Parsed::Ignored("advice"));
+        return Some(match queue_id.zip(subject(rest)) {
+            Some((queue_id, subject)) => Parsed::Entry(Entry::Subject { queue_id, subject }),
+            None => Parsed::Ignored("advice"),
+        });
     }
     let mut found =
         Rejection { is_discard: decision == Decision::Discard, ..Rejection::new(queue_id, service, Stage::Eod) };
@@ -467,6 +470,17 @@ fn refusal<'a>(service: &'a [u8], queue_id: Option<QueueId>, rest: &'a [u8]) -> 
         }),
         _ => Entry::Rejection(found),
     }))
+}
+
+/// The subject in `header Subject: x from pc7[198.51.100.7]; from=<a>...`, which ends at the last ` from `.
+fn subject(rest: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"header Subject:";
+    let (name, text) = rest.split_at_checked(NAME.len())?;
+    if !name.eq_ignore_ascii_case(NAME) {
+        return None;
+    }
+    let (head, _) = until_last(text, b"; from=<")?;
+    until_last(head, b" from ").map(|(subject, _)| subject.trim_ascii())
 }
 
 /// `header Subject: x from pc7[198.51.100.7]; from=<a> to=<b> proto=ESMTP helo=<h>: 5.7.1 text`. The header is the
@@ -932,7 +946,7 @@ mod tests {
         for body in [
             &b"NOQUEUE: filter: RCPT from pc7[198.51.100.7]: <pc7[198.51.100.7]>: Client host triggers FILTER smtp:[127.0.0.1]:10025; from=<a@b> to=<c@d>"[..],
             b"NOQUEUE: reject_warning: RCPT from pc7[198.51.100.7]: 550 5.1.1 <c@d>: User unknown; from=<a@b> to=<c@d>",
-            b"3F2A11C0: info: header Subject: reject: x from pc7[198.51.100.7]; from=<a@b> to=<c@d>",
+            b"3F2A11C0: info: header Comments: reject: x from pc7[198.51.100.7]; from=<a@b> to=<c@d>",
             b"> pc7[198.51.100.7]: 250 2.1.0 Ok",
             b"smtpd_check_addr: addr=x",
             b"warning: hostname pc7.b.example does not resolve to address 198.51.100.7",

@@ -44,6 +44,7 @@ fn shown(parsed: &Parsed<'_>) -> String {
             )
         }
         Entry::MessageId { message_id, .. } => format!("message-id {}", text(message_id)),
+        Entry::Subject { subject, .. } => format!("subject {}", text(subject)),
         Entry::Queued { sender, size, recipients, .. } => {
             format!("queued from={} size={} recipients={recipients}", text(sender), size.unwrap_or(0))
         }
@@ -532,8 +533,12 @@ fn cleanup_refusals() {
         let line = format!(
             "3F2A11C0: {word}: header Subject: x from pc7[198.51.100.7]; from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<h>"
         );
-        postfix("cleanup", &[(&line, "ignored advice")]);
+        postfix("cleanup", &[(&line, "subject x")]);
+        postfix("cleanup", &[(&line.replace("Subject", "X-Mailer"), "ignored advice")]);
     }
+    // The subject is the sender's own text.
+    let forged = "3F2A11C0: warning: header Subject: a from local; from=<x> from pc7[198.51.100.7]; from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<h>";
+    postfix("cleanup", &[(forged, "subject a from local; from=<x>")]);
 }
 
 #[test]

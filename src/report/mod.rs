@@ -13,6 +13,7 @@ pub mod schema;
 pub mod summary;
 pub mod tables;
 pub mod text;
+pub mod trace;
 
 use crate::aggregate::SenderProfile;
 use crate::classify::Classifier;

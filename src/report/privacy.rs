@@ -221,7 +221,9 @@ impl Pseudonyms {
         match cell {
             Cell::Text(text) => match column {
                 "recipient" | "orig_recipient" => *text = self.address(text),
-                "response" => *text = self.text(text, known),
+                "response" | "message" | "why" => *text = self.text(text, known),
+                // The sender's own words, which may name anybody.
+                "subject" => *text = "(hidden)".to_string(),
                 "envelope_sender" if all => *text = self.address(text),
                 "identity" | "sasl_username" | "uid" | "client_ip" | "relay_ip" if all => *text = self.identity(text),
                 "host" | "message_id" | "source" | "cwd" if all => *text = self.name(text),
@@ -272,6 +274,39 @@ impl Pseudonyms {
         for (column, cell) in columns.iter().zip(row.iter_mut()) {
             self.event_cell(column.name, cell, &known);
         }
+    }
+
+    /// Hides people in sentences. `recipients` and `others` (logins, local users, envelope senders) are those that the
+    /// sentences may name, `names` what else is hidden with `all`: hosts, files.
+    pub fn sentences<'a>(
+        &'a self,
+        recipients: &'a [String],
+        others: &'a [String],
+        names: &'a [String],
+    ) -> impl Fn(&str) -> String + 'a {
+        let mut known = Known::default();
+        // Addresses are known by their form.
+        for recipient in recipients.iter().filter(|name| !name.contains('@') && !name.is_empty()) {
+            self.hide_recipient(recipient, &mut known);
+        }
+        for other in others.iter().filter(|name| !name.is_empty()) {
+            if !self.hides_all {
+                known.kept.insert(other);
+            } else if !other.contains('@') {
+                known.hidden.insert(other, self.identity(other));
+            }
+        }
+        if self.hides_all {
+            known
+                .hidden
+                .extend(names.iter().filter(|name| !name.is_empty()).map(|name| (name.as_str(), self.name(name))));
+        }
+        move |text| self.text(text, &known)
+    }
+
+    /// True where everybody is hidden, not recipients alone.
+    pub const fn hides_all(&self) -> bool {
+        self.hides_all
     }
 
     /// A recipient's name, with and without its domain, is no word for others.

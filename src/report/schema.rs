@@ -97,6 +97,51 @@ schema! {
 }
 
 schema! {
+    /// One thing that happened, for Timesketch: its three columns come first (contract.md section 1).
+    TIMELINE, "timeline" {
+        Text: datetime timestamp_desc message event host mta queue_id message_id identity_kind identity sasl_username uid
+            client_ip client_name helo envelope_sender recipient direction action relay_host relay_ip;
+        Count: relay_port;
+        Text: provider category;
+        Count: smtp_code;
+        Text: enhanced_code response;
+        Count: size;
+        Text: subject cwd fit why;
+        List: roles;
+        Text: source;
+        Count: line;
+    }
+}
+
+schema! {
+    /// One message of a story.
+    MESSAGES, "messages" {
+        Time: first_seen last_seen;
+        Text: host mta queue_id message_id identity_kind identity sasl_username uid cwd client_ip client_name helo
+            envelope_sender subject;
+        Count: size recipients delivered deferred bounced expired discarded handed_on open;
+        Text: in_queue fit why;
+        List: roles;
+        Text: parent_queue_id hop_of source;
+        Count: line;
+    }
+}
+
+schema! {
+    /// One recipient of one message of a story.
+    RECIPIENTS, "recipients" {
+        Time: first_seen;
+        Text: host queue_id recipient orig_recipient outcome;
+        Time: last_attempt;
+        Count: attempts;
+        Text: relay_host relay_ip provider category;
+        Count: smtp_code;
+        Text: enhanced_code response identity_kind identity client_ip envelope_sender fit source;
+        Count: line;
+    }
+}
+
+schema! {
     /// One delivery attempt, rejection or authentication failure.
     EVENTS, "events" {
         Time: ts;

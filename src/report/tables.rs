@@ -216,6 +216,22 @@ impl Table {
         out.write_all(b"\n]\n")
     }
 
+    /// One object a line, unknown values left out.
+    ///
+    /// # Errors
+    /// What writing gives.
+    pub fn write_json_lines(&self, out: &mut impl Write) -> io::Result<()> {
+        for row in 0..self.rows {
+            let columns = self.schema.columns.iter().zip(&self.columns);
+            let values = columns.map(|(c, values)| (c.name.to_string(), json_value(c.kind, values, row)));
+            let is_known = |value: &Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
+            let object: serde_json::Map<String, Value> = values.filter(|(_, value)| is_known(value)).collect();
+            serde_json::to_writer(&mut *out, &object)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
     fn clear(&mut self) {
         *self = Self::new(self.schema);
     }

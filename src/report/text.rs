@@ -86,26 +86,54 @@ fn colour(severity: Severity) -> Style {
 
 /// The text, ending with a line end.
 pub fn summary(summary: &Summary, judged: &[Judged], hosts: &HostNames, published: &[PathBuf], look: Look) -> String {
-    let mut out = Out { text: String::new(), look };
+    let mut out = Out::new(look);
     // Writing into a String cannot fail.
     _ = write(&mut out, summary, judged, hosts, published);
     out.text
 }
 
+/// Hides people in a sentence.
+pub type Hide<'a> = dyn Fn(&str) -> String + 'a;
+
 /// The text while it grows.
-pub(super) struct Out {
+pub(super) struct Out<'a> {
     pub text: String,
     look: Look,
+    /// What every sentence goes through.
+    hide: Option<&'a Hide<'a>>,
 }
 
-impl Out {
+impl<'a> Out<'a> {
+    pub const fn new(look: Look) -> Self {
+        Self { text: String::new(), look, hide: None }
+    }
+
+    /// The same with people hidden.
+    pub const fn hiding(look: Look, hide: Option<&'a Hide<'a>>) -> Self {
+        Self { text: String::new(), look, hide }
+    }
+
+    /// A sentence with people hidden where that is wanted.
+    pub fn hidden<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.hide.map_or(Cow::Borrowed(text), |hide| hide(text).into())
+    }
+
+    /// True where people are hidden.
+    pub const fn is_hiding(&self) -> bool {
+        self.hide.is_some()
+    }
+
+    pub fn heading(&self, text: &str) -> String {
+        self.look.heading(&self.look.shown(&self.hidden(text)))
+    }
+
     /// Of 80 columns, for a mail.
     pub fn plain() -> Self {
-        Self { text: String::new(), look: Look::new(None, false, false) }
+        Self::new(Look::new(None, false, false))
     }
 }
 
-impl std::fmt::Write for Out {
+impl std::fmt::Write for Out<'_> {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         self.text.write_str(text)
     }
@@ -361,7 +389,7 @@ pub(super) fn wrapped(out: &mut Out, text: &str, first: usize, rest: usize) -> s
     let mut column = first;
     let mut is_start = true;
     write!(out, "{:first$}", "")?;
-    let shown = out.look.shown(text).into_owned();
+    let shown = out.look.shown(&out.hidden(text)).into_owned();
     for word in shown.split(' ') {
         let word = shortened(word, columns - rest);
         let width = word.width();
@@ -389,7 +417,7 @@ mod tests {
     fn no_line_is_wider_than_the_page() {
         for columns in [None, Some(10), Some(100), Some(500)] {
             let look = Look::new(columns, false, false);
-            let mut out = Out { text: String::new(), look };
+            let mut out = Out::new(look);
             let text = format!("one {} three {} {}", "x".repeat(200), "word ".repeat(60), "\u{5b57}".repeat(90));
             wrapped(&mut out, &text, 9, 9).unwrap();
             assert!(out.text.lines().all(|line| line.width() <= look.columns), "{}", out.text);

@@ -29,7 +29,7 @@ use crate::detect::{self, Allow, History, Severity};
 use crate::error::{Error, Result};
 use crate::framing::parts::Parts;
 use crate::framing::year::{Clock, YearSource};
-use crate::framing::{Program, RawLine};
+use crate::framing::{Program, RawLine, frame};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source;
@@ -141,8 +141,8 @@ fn begin_events(plan: &Plan, aside: &Aside, inputs: &[Ordered], pseudonyms: Opti
     Events::create(aside.path(), &plan.formats, sources, pseudonyms).map_err(|e| aside.failed("events", &e))
 }
 
-pub(super) fn progress(is_wanted: bool, inputs: &[Ordered]) -> ProgressBar {
-    if !is_wanted {
+pub(super) fn progress(is_shown: bool, inputs: &[Ordered]) -> ProgressBar {
+    if !is_shown {
         return ProgressBar::hidden();
     }
     let total = inputs.iter().map(|input| input.source.bytes).sum();
@@ -209,7 +209,7 @@ impl Sink for Vec<Given> {
 pub(super) struct Front {
     pub correlator: Correlator,
     /// For the judge, who is one batch behind.
-    given: Vec<Given>,
+    pub given: Vec<Given>,
     pub inputs: Vec<InputSummary>,
     /// Of each input: its clock, and the host of lines that name none.
     pub clocks: Vec<(Clock, Octets)>,
@@ -390,7 +390,7 @@ impl Front {
         }
     }
 
-    fn block(&mut self, block: ParsedBlock<'_>) {
+    pub fn block(&mut self, block: ParsedBlock<'_>) {
         // Pieces of logs go on from one another where nothing can be between them.
         let is_next = |before: &usize| self.cuts.as_ref().is_none_or(|cuts| cuts.is_next(*before, block.source));
         let continues = block.continues.filter(is_next);
@@ -428,6 +428,56 @@ impl Front {
         }
         self.lines.merge(block.tally);
     }
+
+    /// Lets the clocks see the beginnings of their inputs, of which not every line will come.
+    pub fn begin_clocks(&mut self, inputs: &[Ordered]) {
+        for ((clock, _), input) in self.clocks.iter_mut().zip(inputs) {
+            if let Some(first) = frame(&input.first_line) {
+                clock.moment(&first.stamp);
+            }
+        }
+    }
+
+    /// True when the run must stop.
+    pub fn is_interrupted(&self) -> bool {
+        interrupted(&self.signal).is_some()
+    }
+
+    /// Shows how far reading has come.
+    pub fn show_progress(&self) {
+        self.progress.set_position(self.read.load(Ordering::Relaxed));
+    }
+
+    /// Errors for a run that found no mail line: a wrong format must never look like a quiet day.
+    pub fn refuse_nothing(&self, only: Option<Mta>, selection: &Selection) -> Result<()> {
+        if self.lines.mail_lines > 0 {
+            return Ok(());
+        }
+        let unreadable = self.problems.iter().filter(|p| p.is_unreadable).count();
+        let said = said(&self.problems);
+        if unreadable > 0 && unreadable == selection.asked {
+            return Err(Error::NothingReadable { said, inputs: unreadable });
+        }
+        let read = match (self.inputs.len(), self.lines.lines) {
+            (0, _) => "no log file was found there".to_string(),
+            (_, 0) if self.problems.is_empty() => "the input is empty".to_string(),
+            (_, 0) => "what could be read of it is empty".to_string(),
+            (files, lines) => {
+                let files = if files == 1 { "1 file".to_string() } else { format!("{files} files") };
+                let sample = self.lines.unframed_shapes.by_count().first().map(|(_, _, sample)| {
+                    let sample = sample.get(..SAMPLE_BYTES).unwrap_or(sample);
+                    format!("; a line of an unknown form: {}", crate::mail::address::printable(sample))
+                });
+                format!("{files} with {lines} lines were read{}", sample.unwrap_or_default())
+            }
+        };
+        let wanted = match only {
+            Some(Mta::Postfix) => "Postfix (--mta postfix)",
+            Some(Mta::Exim) => "Exim (--mta exim)",
+            None => "Postfix or Exim",
+        };
+        Err(Error::NoMailLines(format!("{said}no line of {wanted} in the input: {read}. Give {WANTED_LOG}")))
+    }
 }
 
 impl Stages<'_> {
@@ -462,7 +512,7 @@ impl Stages<'_> {
         places: &Places,
         pseudonyms: Option<&Pseudonyms>,
     ) -> Result<Outcome> {
-        self.refuse_nothing(plan.mta, &selection)?;
+        self.front.refuse_nothing(plan.mta, &selection)?;
         let event_rows = match self.judge.events.take() {
             Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
             None => None,
@@ -508,37 +558,6 @@ impl Stages<'_> {
         std::mem::forget((judged, around));
         Ok(outcome)
     }
-
-    /// Errors for a run that found nothing to report on: a wrong format must never look like a quiet day.
-    pub(super) fn refuse_nothing(&self, mta: Option<Mta>, selection: &Selection) -> Result<()> {
-        if self.front.lines.mail_lines > 0 {
-            return Ok(());
-        }
-        let unreadable = self.front.problems.iter().filter(|p| p.is_unreadable).count();
-        let said = said(&self.front.problems);
-        if unreadable > 0 && unreadable == selection.asked {
-            return Err(Error::NothingReadable { said, inputs: unreadable });
-        }
-        let read = match (self.front.inputs.len(), self.front.lines.lines) {
-            (0, _) => "no log file was found there".to_string(),
-            (_, 0) if self.front.problems.is_empty() => "the input is empty".to_string(),
-            (_, 0) => "what could be read of it is empty".to_string(),
-            (files, lines) => {
-                let files = if files == 1 { "1 file".to_string() } else { format!("{files} files") };
-                let sample = self.front.lines.unframed_shapes.by_count().first().map(|(_, _, sample)| {
-                    let sample = sample.get(..SAMPLE_BYTES).unwrap_or(sample);
-                    format!("; a line of an unknown form: {}", crate::mail::address::printable(sample))
-                });
-                format!("{files} with {lines} lines were read{}", sample.unwrap_or_default())
-            }
-        };
-        let wanted = match mta {
-            Some(Mta::Postfix) => "Postfix (--mta postfix)",
-            Some(Mta::Exim) => "Exim (--mta exim)",
-            None => "Postfix or Exim",
-        };
-        Err(Error::NoMailLines(format!("{said}no line of {wanted} in the input: {read}. Give {WANTED_LOG}")))
-    }
 }
 
 /// Files that the user named and that hold no line of any log: they must not pass for quiet ones.
@@ -559,7 +578,7 @@ impl Consumer for Stages<'_> {
         let Self { front, judge, .. } = self;
         let given = std::mem::take(&mut front.given);
         rayon::join(|| blocks.into_iter().for_each(|block| front.block(block)), || judge.take(given));
-        self.front.progress.set_position(self.front.read.load(Ordering::Relaxed));
+        self.front.show_progress();
     }
 
     fn problem(&mut self, problem: Problem) {
@@ -567,7 +586,7 @@ impl Consumer for Stages<'_> {
     }
 
     fn is_interrupted(&self) -> bool {
-        interrupted(&self.front.signal).is_some() || self.memory.is_exceeded()
+        self.front.is_interrupted() || self.memory.is_exceeded()
     }
 }
 
@@ -802,7 +821,7 @@ impl<'c> Judge<'c> {
     }
 
     /// Of each attempt; `None` for what is no refusal.
-    fn verdicts(&mut self, message: &Message) -> Vec<Option<Verdict<'c>>> {
+    pub(super) fn verdicts(&mut self, message: &Message) -> Vec<Option<Verdict<'c>>> {
         let mut verdicts: Vec<Option<Verdict<'c>>> = Vec::with_capacity(message.attempts.len());
         let mut before: Option<&Attempt> = None;
         for attempt in &message.attempts {
@@ -873,22 +892,31 @@ impl<'c> Judge<'c> {
             action => {
                 let is_permanent = action != Action::Tempfailed;
                 *(if is_permanent { &mut self.tally.rejected } else { &mut self.tally.tempfailed }) += times;
-                let verdict = self.verdict(
-                    &Refusal {
-                        stage: Some(rejection.stage),
-                        smtp_code: rejection.smtp_code,
-                        enhanced_code: rejection.enhanced_code,
-                        ..Refusal::said(rejection.mta, &rejection.service, is_permanent, &rejection.response)
-                    },
-                    times,
-                );
-                Some(named_list(self.classifier.lists(), verdict, rejection))
+                self.refused(rejection)
             }
         };
         if let Some(events) = &mut self.events {
             events.rejection(&self.hosts, rejection, verdict.as_ref());
         }
         self.profiles.add_rejection(rejection, verdict.as_ref());
+    }
+
+    /// What this host's own refusal means; `None` for what was thrown away.
+    pub(super) fn refused(&mut self, rejection: &Rejection) -> Option<Verdict<'c>> {
+        if rejection.action == Action::Discarded {
+            return None;
+        }
+        let is_permanent = rejection.action != Action::Tempfailed;
+        let verdict = self.verdict(
+            &Refusal {
+                stage: Some(rejection.stage),
+                smtp_code: rejection.smtp_code,
+                enhanced_code: rejection.enhanced_code,
+                ..Refusal::said(rejection.mta, &rejection.service, is_permanent, &rejection.response)
+            },
+            u64::from(rejection.times),
+        );
+        Some(named_list(self.classifier.lists(), verdict, rejection))
     }
 
     pub(super) fn auth_failure(&mut self, failure: &AuthFailure) {
@@ -946,7 +974,7 @@ fn named_list<'c>(lists: &'c Lists, verdict: Verdict<'c>, rejection: &Rejection)
 }
 
 /// Adds one queue entry to the run's totals.
-fn count(tally: &mut MailTally, message: &Message) {
+pub(super) fn count(tally: &mut MailTally, message: &Message) {
     tally.messages += u64::from(!message.is_continuation);
     tally.open_messages += u64::from(message.is_open);
     tally.orphans += u64::from(message.is_orphan);

@@ -81,6 +81,7 @@ const fn entry_kind(entry: &Entry<'_>) -> (&'static str, &'static str) {
     match entry {
         Entry::Arrival(_) => ("arrival", "a message enters the queue (client=, uid=, <=)"),
         Entry::MessageId { .. } => ("message-id", "cleanup names the message's header (message-id=)"),
+        Entry::Subject { .. } => ("subject", "a header check logs the message's subject (header Subject:)"),
         Entry::Queued { .. } => {
             ("queued", "the queue manager takes the message up, at every try (from=, size=, nrcpt=)")
         }
@@ -163,6 +164,7 @@ impl Fields {
                 self.bytes("uid", arrival.local_user.unwrap_or_default());
                 self.address("envelope_sender", arrival.sender);
                 self.bytes("message_id", arrival.message_id.unwrap_or_default());
+                self.bytes("subject", arrival.subject.unwrap_or_default());
                 self.number("size", arrival.size);
                 match arrival.parent {
                     Some(Parent::Hop(id)) => self.id("continues", id),
@@ -172,6 +174,7 @@ impl Fields {
                 self.number("recipients", arrival.recipients);
             }
             Entry::MessageId { message_id, .. } => self.bytes("message_id", message_id),
+            Entry::Subject { subject, .. } => self.bytes("subject", subject),
             Entry::Queued { sender, size, recipients, .. } => {
                 self.address("envelope_sender", Some(sender));
                 self.number("size", *size);

@@ -74,7 +74,7 @@ pub fn run(plan: &MapPlan) -> Result<Outcome> {
         return Err(Error::Interrupted { signal });
     }
     memory.check()?;
-    stages.refuse_nothing(plan.mta, &selection)?;
+    stages.front.refuse_nothing(plan.mta, &selection)?;
     stages.end_pieces();
     let (state, seam) = state_of(stages, &selection, plan);
     let manifest = manifest_of(&state, classifier.fingerprint(), plan);

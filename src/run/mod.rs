@@ -17,8 +17,10 @@ pub mod report;
 pub mod rules;
 mod scan;
 mod seam;
+mod sift;
 mod sources;
 mod told;
+pub mod trace;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -20,7 +20,7 @@ use crate::mail::address::printable;
 use crate::mail::time::Period;
 use crate::places::Places;
 use crate::report::events::{Events, Only};
-use crate::report::privacy::Pseudonyms;
+use crate::report::privacy::{Privacy, Pseudonyms};
 use crate::report::publish::Aside;
 use crate::report::summary::{InputSummary, Summary};
 use crate::report::{HostNames, Judged};
@@ -102,7 +102,8 @@ fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places:
         Some(events) => Some(events.finish().map_err(|error| aside.failed("events", &error))?),
         None => None,
     };
-    let mut summary = read_notes(archive, plan)?;
+    let noted = Noted { zone_name: &out.zone_name, privacy: out.privacy };
+    let mut summary = read_notes(archive, &plan.filter, &noted)?;
     for run in &archive.manifest.runs {
         judge.tally.probes += run.probes;
         judge.tally.aborted += run.aborted;
@@ -142,13 +143,19 @@ fn rows_of(filter: Filter) -> Only {
     })
 }
 
+/// What a summary made from an archive's notes says of the run itself.
+pub(super) struct Noted<'a> {
+    pub zone_name: &'a str,
+    pub privacy: Privacy,
+}
+
 /// What the runs read whose days the filter touches.
-fn read_notes(archive: &Archive, plan: &ReportPlan) -> Result<Summary> {
+pub(super) fn read_notes(archive: &Archive, filter: &Filter, plan: &Noted<'_>) -> Result<Summary> {
     let mut all = RunNote::default();
     for file in archive.manifest.files_of(Part::Run) {
         let path = archive.path(file);
         let note: RunNote = restore(&path).map_err(|error| archive.damaged(&path, &error))?;
-        let period = plan.filter.period;
+        let period = filter.period;
         let is_in = note.inputs.iter().any(|input| match (input.first, input.last) {
             (Some(first), Some(last)) => period.touches(first, last),
             _ => period == Period::default(),
@@ -164,15 +171,15 @@ fn read_notes(archive: &Archive, plan: &ReportPlan) -> Result<Summary> {
         inputs: all.inputs.iter().map(InputSummary::of_note).collect(),
         passed_over: Vec::new(),
         problems: all.problems.into_iter().map(problem).collect(),
-        period: plan.filter.period,
-        zone: plan.output.zone_name.clone(),
+        period: filter.period,
+        zone: plan.zone_name.to_string(),
         has_zoneless: false,
         lines: all.lines,
         mail: crate::tally::MailTally::default(),
         unclassified: crate::tally::Shapes::default(),
         allowed: Vec::new(),
         places: Places::default().to_json(),
-        privacy: plan.output.privacy,
+        privacy: plan.privacy,
         rows: Vec::new(),
     })
 }

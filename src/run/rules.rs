@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::classify::{Category, Classifier, List, Provider, Rule};
+use crate::classify::{self, Category, Classifier, List, Provider, Rule};
 use crate::cli::{RulesAction, RulesPlan};
 use crate::detect::{self, Detector};
 use crate::error::{Error, Result, did_you_mean};
 use crate::mail::address::printable;
+use crate::report::trace::manifest::hashed_texts;
 
 /// The built-in rules with the user's before them, each of which wins its own samples.
 ///
@@ -22,6 +23,16 @@ pub fn classifier(files: &[PathBuf]) -> Result<Classifier> {
         return Err(Error::Rules { file, problem });
     }
     Ok(classifier)
+}
+
+/// SHA-256 of the rules in force, the built-in ones and those of `files`.
+///
+/// # Errors
+/// [`Error::Rules`] for a file that cannot be read.
+pub fn hash(files: &[PathBuf]) -> Result<String> {
+    let texts = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+    let built_in = classify::FILES.iter().map(|(_, text)| *text);
+    Ok(hashed_texts(texts.iter().map(|(_, text)| text.as_str()).chain(built_in)))
 }
 
 /// Name and text of a rule file.

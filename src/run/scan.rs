@@ -6,10 +6,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::reader::{Piece, Reader};
+use super::sift::Marks;
 use super::sources::Ordered;
 use crate::framing::lines::BLOCK_BYTES;
 use crate::framing::parts::{self, Part};
-use crate::framing::{Program, RawLine, Repeated, frame, is_continuation, last_repeated};
+use crate::framing::{MAX_LINE_BYTES, Program, RawLine, Repeated, frame, is_continuation, last_repeated};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::mail::status::Mta;
@@ -112,11 +113,29 @@ pub trait Consumer: Send {
 
 /// Reads all inputs and feeds `consumer`. Stops early only when it is interrupted.
 pub fn scan(inputs: &[Ordered], only: Option<Mta>, pool: &ThreadPool, read: &BytesRead, consumer: &mut impl Consumer) {
+    scan_marked(inputs, only, None, pool, read, consumer);
+}
+
+/// The same where only lines with a mark are taken apart.
+pub fn scan_marked(
+    inputs: &[Ordered],
+    only: Option<Mta>,
+    marks: Option<&Marks>,
+    pool: &ThreadPool,
+    read: &BytesRead,
+    consumer: &mut impl Consumer,
+) {
     let batch_bytes = pool.current_num_threads() * BLOCKS_PER_THREAD * BLOCK_BYTES;
     let mut reader = Reader::new(inputs, read);
     let mut batch = reader.batch(batch_bytes);
     while !batch.is_empty() && !consumer.is_interrupted() {
-        let parsed: Vec<_> = pool.install(|| batch.par_iter().map(|piece| parse_piece(piece, only)).collect());
+        let parsed: Vec<_> = pool.install(|| {
+            let parse = |piece| match marks {
+                Some(marks) => parse_marked(piece, only, marks),
+                None => parse_piece(piece, only),
+            };
+            batch.par_iter().map(parse).collect()
+        });
         for problem in reader.problems.drain(..) {
             consumer.problem(problem);
         }
@@ -151,6 +170,31 @@ fn parse_piece(piece: &Piece, only: Option<Mta>) -> ParsedBlock<'_> {
     let bytes = piece.block.bytes.len() as u64 + piece.left_out.bytes;
     let Piece { source, continues, .. } = *piece;
     ParsedBlock { source, continues, items, unframed, tally, bytes, left_out, last_lines }
+}
+
+/// The same for the lines that hold a mark. What was written again stands without it: such a line is passed over.
+fn parse_marked<'a>(piece: &'a Piece, only: Option<Mta>, marks: &Marks) -> ParsedBlock<'a> {
+    let left_out = piece.left_out.lines;
+    let mut tally = LineTally::default();
+    let mut items = Vec::new();
+    let mut last_lines = LastLines::default();
+    let mut looked_at = 0;
+    let lines = marks.lines(&piece.block.bytes, |number, line| {
+        looked_at += 1;
+        let line = line.get(..MAX_LINE_BYTES).unwrap_or(line);
+        if let Some(item) = parse_line(line, only, &mut last_lines, &mut tally) {
+            items.push((left_out + number, item));
+        }
+    });
+    tally.lines = lines + left_out;
+    for (reason, count) in [(TWICE, left_out), ("not looked at", lines - looked_at)] {
+        if count > 0 {
+            *tally.ignored.entry(reason.into()).or_default() += count;
+        }
+    }
+    let bytes = piece.block.bytes.len() as u64 + piece.left_out.bytes;
+    let Piece { source, continues, .. } = *piece;
+    ParsedBlock { source, continues, items, unframed: Vec::new(), tally, bytes, left_out, last_lines }
 }
 
 fn parse_line<'a>(
