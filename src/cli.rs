@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use ipnetwork::IpNetwork;
 use jiff::tz::TimeZone;
 
 use crate::detect::{self, Severity};
 use crate::error::{Error, Result, did_you_mean};
+use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 use crate::mail::status::{Action, Direction, Mta, Stage};
 use crate::mail::time::{Period, SECONDS_PER_DAY, Timestamp};
@@ -916,7 +918,7 @@ pub struct ReportArgs {
     pub period: PeriodArgs,
 
     /// Only this login, local user, client or sender
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub identity: Option<String>,
 
     /// Only this kind: sasl, uid, client, sender, null
@@ -928,14 +930,14 @@ pub struct ReportArgs {
     pub host: Option<String>,
 
     /// Only mail to this address or domain
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub recipient: Option<String>,
 
     /// Only mail from this envelope sender or domain
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub sender: Option<String>,
 
-    /// Only mail from this client
+    /// Only mail from this client or network
     #[arg(long, value_name = "IP")]
     pub client: Option<String>,
 
@@ -976,11 +978,53 @@ pub struct Filter {
     pub host: Option<String>,
     pub recipient: Option<String>,
     pub sender: Option<String>,
-    pub client: Option<String>,
+    pub client: Option<IpNetwork>,
     pub category: Option<String>,
     pub provider: Option<String>,
     pub action: Option<Action>,
     pub direction: Option<Direction>,
+}
+
+impl Filter {
+    /// Takes some of the mail only, whenever it came.
+    pub const fn narrows(&self) -> bool {
+        self.is_by_identity() || self.recipient.is_some() || self.sender.is_some() || self.client.is_some()
+    }
+
+    /// Takes the mail of some identities only.
+    pub const fn is_by_identity(&self) -> bool {
+        self.identity.is_some() || self.kind.is_some() || self.host.is_some()
+    }
+
+    /// Takes an identity.
+    pub fn takes(&self, kind: IdentityKind, name: &[u8]) -> bool {
+        self.kind.is_none_or(|wanted| kind == wanted)
+            && self.identity.as_ref().is_none_or(|wanted| printable(name).to_lowercase() == *wanted)
+    }
+
+    /// Takes a host.
+    pub fn takes_host(&self, name: &[u8]) -> bool {
+        self.host.as_ref().is_none_or(|wanted| printable(name).to_lowercase() == *wanted)
+    }
+
+    /// The options in words, but for the time: their names and values.
+    pub fn told(&self) -> Vec<(&'static str, String)> {
+        [
+            ("identity", self.identity.clone()),
+            ("kind", self.kind.map(|kind| kind.word().to_string())),
+            ("host", self.host.clone()),
+            ("recipient", self.recipient.clone()),
+            ("sender", self.sender.clone()),
+            ("client", self.client.map(|client| client.to_string().trim_end_matches(whole(client)).to_string())),
+            ("category", self.category.clone()),
+            ("provider", self.provider.clone()),
+            ("action", self.action.map(|action| action.word().to_string())),
+            ("direction", self.direction.map(|direction| direction.word().to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+    }
 }
 
 /// What `report` does: where it writes is said as for `analyze`.
@@ -1000,8 +1044,10 @@ impl ReportArgs {
         if let Some(category) = &self.category
             && crate::classify::Category::from_id(category).is_none()
         {
+            let known = crate::classify::Taxonomy::built_in()?.categories();
+            let meant = did_you_mean(category, known.map(|one| one.id()));
             return Err(Error::Usage(format!(
-                "--category {category}: no such category; `mailsleuth rules list` has all"
+                "--category {category}: no such category; `mailsleuth rules list` has all{meant}"
             )));
         }
         let filter = Filter {
@@ -1011,7 +1057,7 @@ impl ReportArgs {
             host: lower(self.host),
             recipient: lower(self.recipient),
             sender: lower(self.sender),
-            client: lower(self.client),
+            client: self.client.map(|client| network(&client)).transpose()?,
             category: self.category,
             provider: lower(self.provider),
             action: one_of("--action", self.action, Action::ALL, Action::word)?,
@@ -1052,6 +1098,22 @@ impl ReportArgs {
             },
         })
     }
+}
+
+/// The length of a network that is one address.
+fn whole(network: IpNetwork) -> &'static str {
+    if network.is_ipv4() { "/32" } else { "/128" }
+}
+
+/// An address, or a network with its length.
+fn network(text: &str) -> Result<IpNetwork> {
+    let ip = crate::mail::address::ip(text.as_bytes()).map(IpNetwork::from);
+    let network = || text.parse::<IpNetwork>().ok().filter(|_| text.contains('/'));
+    ip.or_else(network).ok_or_else(|| {
+        Error::Usage(format!(
+            "--client {text}: no address; give one such as 192.0.2.7 or a network such as 192.0.2.0/24"
+        ))
+    })
 }
 
 fn one_of<T: Copy>(

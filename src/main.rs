@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use mailsleuth::cli::{Cli, Command};
 use mailsleuth::error::Result;
+use mailsleuth::mail::address::harmless;
 use mailsleuth::run::{self, Outcome};
 
 /// Millions of short texts are made by one thread and given back by another: the C library's allocator takes a sixth more
@@ -58,5 +59,6 @@ fn close(outcome: Result<Outcome>) -> u8 {
 
 /// A line on stderr. Where that cannot be written either, nobody is left to tell.
 fn complain(text: &str) {
-    _ = writeln!(io::stderr().lock(), "mailsleuth: {text}");
+    let text: Vec<_> = text.split('\n').map(harmless).collect();
+    _ = writeln!(io::stderr().lock(), "mailsleuth: {}", text.join("\n"));
 }

@@ -147,8 +147,12 @@ pub struct Receiver {
     pub last_listed: Option<Timestamp>,
     /// Lists that it named.
     pub lists: BTreeMap<Box<str>, u64>,
-    /// Messages so refused.
+    /// Messages so refused, and their recipients.
+    pub refused: FirstTimes,
+    pub refused_recipients: FirstTimes,
     pub queue_ids: QueueIds,
+    pub listed: FirstTimes,
+    pub listed_recipients: FirstTimes,
     pub listed_queue_ids: QueueIds,
     pub example: Option<(Timestamp, Octets)>,
     pub listed_example: Option<(Timestamp, Octets)>,
@@ -170,7 +174,11 @@ impl Receiver {
         self.first_listed = earlier(self.first_listed, other.first_listed);
         self.last_listed = self.last_listed.max(other.last_listed);
         add_counts(&mut self.lists, other.lists);
+        self.refused.merge(other.refused);
+        self.refused_recipients.merge(other.refused_recipients);
         self.queue_ids.merge(other.queue_ids);
+        self.listed.merge(other.listed);
+        self.listed_recipients.merge(other.listed_recipients);
         self.listed_queue_ids.merge(other.listed_queue_ids);
         self.example = earlier(self.example.take(), other.example);
         self.listed_example = earlier(self.listed_example.take(), other.listed_example);
@@ -335,6 +343,8 @@ impl Around {
             known.first_reputation = earlier(known.first_reputation, Some(attempt.at));
             known.last_reputation = known.last_reputation.max(Some(attempt.at));
             known.queue_ids.add(attempt.at, message.queue_id);
+            known.refused.add(message.queue_id.to_string().as_bytes(), attempt.at);
+            known.refused_recipients.add(recipient, attempt.at);
             known.example = earlier(known.example.take(), example());
         }
         if is_listing(verdict) {
@@ -342,6 +352,8 @@ impl Around {
             known.first_listed = earlier(known.first_listed, Some(attempt.at));
             known.last_listed = known.last_listed.max(Some(attempt.at));
             known.listed_queue_ids.add(attempt.at, message.queue_id);
+            known.listed.add(message.queue_id.to_string().as_bytes(), attempt.at);
+            known.listed_recipients.add(recipient, attempt.at);
             known.listed_example = earlier(known.listed_example.take(), example());
             if let Some(list) = &verdict.dnsbl {
                 *known.lists.entry(list.as_ref().into()).or_default() += times;

@@ -104,7 +104,7 @@ impl FirstTimes {
     }
 }
 
-/// The earliest few of many, and how many there were.
+/// The earliest few of many, each thing once, and how many there were.
 #[derive(Debug, Clone)]
 pub struct Earliest<T: Ord, const KEPT: usize> {
     /// In order. Most things come in the order of their times: at the end.
@@ -167,14 +167,24 @@ impl<T: Ord + Clone, const KEPT: usize> Earliest<T, KEPT> {
             },
             _ => self.kept.len(),
         };
+        if place >= KEPT {
+            return;
+        }
         if self.kept.is_empty() {
             // Most never have a second.
             self.kept.reserve_exact(1);
         }
-        if place < KEPT {
-            self.kept.truncate(KEPT - 1);
-            self.kept.insert(place, new);
+        match self.kept.iter().position(|(_, thing)| *thing == new.1) {
+            Some(known) if known < place => return,
+            Some(known) => _ = self.kept.remove(known),
+            None => self.kept.truncate(KEPT - 1),
         }
+        self.kept.insert(place, new);
+    }
+
+    /// The same of so many different things.
+    pub fn counted(self, count: u64) -> Self {
+        Self { count, ..self }
     }
 
     pub fn merge(&mut self, other: Self) {
@@ -211,6 +221,11 @@ mod tests {
         assert!(forward.things().eq(backward.things()));
         forward.merge(backward);
         assert_eq!((forward.count, forward.things().count()), (20, 3));
+        // What comes again is the same thing still, from its first moment on.
+        forward.add(Timestamp(1), 2);
+        forward.add(Timestamp(9), 0);
+        let at: Vec<_> = forward.between(Timestamp(0), Timestamp(9)).map(|(at, n)| (at.0, *n)).collect();
+        assert_eq!(at, [(0, 0), (1, 1), (1, 2)]);
     }
 
     #[test]

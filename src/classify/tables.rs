@@ -83,6 +83,11 @@ impl List {
         &self.rule
     }
 
+    /// Names under which it is asked, or those of its site, lower case.
+    pub fn zones(&self) -> &[String] {
+        &self.entry.zones
+    }
+
     /// Zones and other spellings, lower case.
     pub(super) fn spellings(&self) -> impl Iterator<Item = &str> {
         self.entry.zones.iter().chain(&self.entry.names).map(String::as_str)

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::case::{bad_share, countries, with};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, Signs, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, Signs, many, named, network_text};
 use crate::aggregate::distinct::Distinct;
 use crate::aggregate::network::NETWORKS;
 use crate::aggregate::{HourUse, NetworkUse, QueueIds, share};
@@ -155,11 +155,12 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let severity = if weight >= 1.3 || total.recipients >= 200 { Severity::Critical } else { Severity::High };
     let strangers = recipients.count() - in_common;
     let explanation = format!(
-        "{} was used from {}{networks} client networks foreign to it{} for {} recipients between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted. Signs: {}.",
+        "{} was used from {}{} foreign to it{} for {} between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted. Signs: {}.",
         named(profile),
         if profile.networks.len() >= NETWORKS { "at least " } else { "" },
+        many(networks as u64, "client network"),
         in_countries(&foreign_countries),
-        total.recipients,
+        many(u64::from(total.recipients), "recipient"),
         bad * 100.0,
         signs.names(),
     );
@@ -168,7 +169,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         .take(20)
         .map(|one| {
             let shown = json!({
-                "network": one.network.to_string(),
+                "network": network_text(one.network),
                 "ips": one.used.ips.keys().take(5).map(ToString::to_string).collect::<Vec<_>>(),
                 "first": one.used.first.to_string(),
                 "last": one.used.last.to_string(),
@@ -202,7 +203,8 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         queue_ids,
         explanation,
         evidence: with(evidence, "countries", countries_told),
-        next_step: "Suspend the login, reset its password and end its sessions; hold what it still has in the queue (`mailq`), look at the recipients listed, and ask the owner where they sent from.".into(),
+        client_ips: Some(foreign.iter().flat_map(|one| one.used.ips.keys().copied()).collect()),
+        next_step: "Suspend the login, reset its password and end its sessions; hold what it still has in the queue (`mailq`), look whom it wrote to (the events table, `--events`), and ask the owner where they sent from.".into(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many};
 use crate::aggregate::{Notice, QueueIds, share};
 use crate::mail::address::printable;
 use crate::mail::time::SECONDS_PER_HOUR;
@@ -63,11 +63,13 @@ fn of_run(notices: &[&Notice], limits: &Limits<'_>) -> Option<Draft> {
         recipients: count,
         queue_ids,
         explanation: format!(
-            "this host took mail from outside and bounced it {count} times to {} strangers; {:.0} % of these bounces could not be delivered, as forged senders' cannot.",
-            strangers.len(),
+            "this host took mail from outside and bounced it {} to {}; {:.0} % of these bounces could not be delivered, as forged senders' cannot.",
+            many(count, "time"),
+            many(strangers.len() as u64, "stranger"),
             lost * 100.0,
         ),
         evidence: json!({ "bounces": count, "strangers": strangers.len(), "undeliverable": undeliverable, "samples": samples }),
+        client_ips: None,
         next_step: "Refuse unknown recipients and spam while the client is still connected (Postfix: local_recipient_maps, relay_recipient_maps; Exim: verify = recipient in the RCPT ACL), instead of bouncing afterwards.".into(),
     })
 }

@@ -88,6 +88,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             "refused_share": bad,
             "replied_share": replied,
         }),
+        client_ips: None,
         next_step: "Ask the owner whether this mailing is theirs and where the addresses are from; a mailing to strangers belongs to a service made for it, or nowhere.".into(),
     })
 }

@@ -21,6 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 const WORDS: Words = Words {
+    who: "domain that cannot receive mail",
     whom: "domains that cannot receive mail",
     next_step: "Correct the domains (most are typing mistakes) where the addresses are kept.",
 };

@@ -396,16 +396,31 @@ pub(super) fn hours(profile: &SenderProfile) -> BTreeMap<i64, HourUse> {
 
 /// The sum over the hours that a span touches.
 pub(super) fn total_between(profile: &SenderProfile, first: Timestamp, last: Timestamp) -> HourUse {
-    let range = first.hour()..=last.hour();
+    let range = first.hour()..=last.hour().max(first.hour());
     profile.networks.values().flat_map(|network| network.hours.range(range.clone())).map(|(_, used)| *used).sum()
 }
 
-/// The run of moments around the busiest window of `width_s`: as far as no gap is longer than `gap_s`. `times` are in
-/// order. Gives first, last and how many.
+/// What stands apart at an end of a window counts to it from this share of the window on.
+const APART: f64 = 0.05;
+
+/// The run of moments around the busiest window of `width_s`: as far as no gap is longer than `gap_s`. A few that the
+/// window begins or ends with and that such a gap parts from the rest are none of it. `times` are in order. Gives first,
+/// last and how many.
 pub(super) fn run_around(times: &[Timestamp], width_s: i64, gap_s: i64) -> Option<(Timestamp, Timestamp, u64)> {
     let (first, last, _) = busiest(times, width_s)?;
-    let start = times.partition_point(|at| *at < first);
-    let end = times.partition_point(|at| *at <= last);
+    let mut start = times.partition_point(|at| *at < first);
+    let mut end = times.partition_point(|at| *at <= last);
+    let few = ((end - start) as f64 * APART) as usize;
+    let window = times.get(start..end)?;
+    let gaps =
+        || window.windows(2).enumerate().filter(|(_, pair)| matches!(pair, [a, b] if b.seconds_since(*a) > gap_s));
+    if let Some(ahead) = gaps().map(|(at, _)| at + 1).take_while(|ahead| *ahead <= few).last() {
+        start += ahead;
+    }
+    if let Some(kept) = gaps().map(|(at, _)| at + 1).find(|kept| window.len() - kept <= few) {
+        end -= window.len() - kept;
+    }
+    let (first, last) = (*times.get(start)?, *times.get(end.checked_sub(1)?)?);
     let (before, rest) = times.split_at_checked(start)?;
     let after = times.get(end..)?;
     let (mut from, mut to, mut count) = (first, last, (rest.len() - after.len()) as u64);
@@ -474,5 +489,10 @@ mod tests {
         let times: Vec<_> = [0, 5_000, 5_010, 5_020, 5_100, 9_000].map(Timestamp::from_seconds).to_vec();
         assert_eq!(run_around(&times, 60, 100), Some((times[1], times[4], 4)));
         assert_eq!(run_around(&[], 60, 100), None);
+        // One mail of the day before and one of the day after are no part of a campaign that fits into a day with them.
+        let mut times: Vec<_> = (20_000..20_100).map(Timestamp::from_seconds).collect();
+        times.insert(0, Timestamp::from_seconds(0));
+        times.push(Timestamp::from_seconds(50_000));
+        assert_eq!(run_around(&times, 86_400, 10_000), Some((times[1], times[100], 100)));
     }
 }

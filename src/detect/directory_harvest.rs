@@ -66,6 +66,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             part * 100.0,
         ),
         evidence: json!({ "unknown_recipients": unknown, "taken_recipients": taken, "clients": clients, "share": part, "samples": samples }),
+        client_ips: None,
         next_step: format!("Block {name} for a day (fail2ban, postscreen, Exim's host list); look whether it also tried logins."),
     })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many};
 use crate::aggregate::Receiver;
 use crate::correlate::Octets;
 use crate::mail::address::printable;
@@ -80,12 +80,12 @@ fn draft(name: &[u8], worst: &Receiver) -> Option<Draft> {
         score: 0.4,
         first: worst.first_listed?,
         last: worst.last_listed?,
-        messages: worst.listed_queue_ids.count,
-        recipients: total.listed,
-        queue_ids: worst.listed_queue_ids.clone(),
+        messages: worst.listed.count(),
+        recipients: worst.listed_recipients.count(),
+        queue_ids: worst.listed_queue_ids.clone().counted(worst.listed.count()),
         explanation: format!(
-            "{receiver} refused {} times because this host were listed{}, while other receivers took its mail in the same hours.",
-            total.listed,
+            "{receiver} refused {} because this host is said to be listed{}, while other receivers took its mail in the same hours.",
+            many(total.listed, "time"),
             if lists.is_empty() { String::new() } else { format!(" ({})", lists.join(", ")) },
         ),
         evidence: json!({
@@ -95,6 +95,7 @@ fn draft(name: &[u8], worst: &Receiver) -> Option<Draft> {
             "lists": lists,
             "example": worst.listed_example.as_ref().map(|(_, text)| printable(text)),
         }),
+        client_ips: None,
         next_step: format!("Look the address up at the list; if it is not there, write to the postmaster of {receiver}: their resolver is refused by the list, or the list is dead."),
     })
 }

@@ -77,6 +77,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             few(&samples),
         ),
         evidence: json!({ "domains": foreign.keys().take(20).map(|d| printable(d)).collect::<Vec<_>>(), "domain_count": foreign.len(), "messages": messages, "samples": samples }),
+        client_ips: None,
         next_step: "Ask whether the domain is the user's: if so, add it to this host (and this host to its SPF record); if not, let the login send under its own addresses only (smtpd_sender_login_maps, Exim's local_sender_retain rules).".into(),
     })
 }

@@ -101,6 +101,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             "refused_share": bad,
             "directory": directory,
         }),
+        client_ips: None,
         next_step: "Find the form or script that writes these mails (Exim's cwd=, the web server's log of the same minutes), close it or put a captcha and a limit before it, and look for uploaded scripts.".into(),
     })
 }

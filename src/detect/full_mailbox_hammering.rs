@@ -12,6 +12,7 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 const WORDS: Words = Words {
+    who: "mailbox that is full",
     whom: "mailboxes that are full",
     next_step: "Stop the program that fills them, or ask the owner of the mailbox by another way; until then refuse them here.",
 };

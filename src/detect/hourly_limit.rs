@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::case::{bad_share, total_between};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named, stop_it};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named, stop_it};
 use crate::mail::identity::IdentityKind;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -63,12 +63,12 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: u64::from(used.recipients),
         queue_ids: profile.queue_ids_between(first, last, u64::from(used.messages)),
         explanation: format!(
-            "{} asked for {} recipients in the hour from {}, {times:.1} times the limit of {limit:.0}; it was {} the limit {} times between {first} and {last}, with {:.0} % refused as unknown or unwanted.",
+            "{} asked for {} in the hour from {}, {times:.1} times the limit of {limit:.0}; it was {} the limit {}, with {:.0} % refused as unknown or unwanted.",
             named(profile),
-            peak.count,
+            many(peak.count, "recipient"),
             peak.start,
-            if is_way_over { "way over" } else { "over" },
-            over.len(),
+            if is_way_over { "far over" } else { "over" },
+            if over.len() == 1 { "that once".into() } else { format!("{} times between {first} and {last}", over.len()) },
             bad * 100.0,
         ),
         evidence: json!({
@@ -80,6 +80,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             "hours_over": over.len(),
             "refused_share": bad,
         }),
+        client_ips: None,
         next_step: format!(
             "Look at what it sent then: if it is the user's own mailing, agree on a pace or another service with them; if not, {}.",
             stop_it(profile)

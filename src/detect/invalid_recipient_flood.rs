@@ -107,6 +107,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             "window_recipients": asked,
             "samples": samples,
         }),
+        client_ips: None,
         next_step: format!(
             "Look at the recipients: guessed names or a foreign list mean a stolen account, then {}; an own, stale list must be cleaned before the next mailing.",
             stop_it(profile)

@@ -9,6 +9,7 @@ mod history;
 mod retries;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use rayon::prelude::*;
@@ -23,7 +24,7 @@ use crate::error::did_you_mean;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::words;
-use crate::mail::time::Timestamp;
+use crate::mail::time::{Timestamp, without_fractions};
 use crate::places::Places;
 
 words! {
@@ -166,6 +167,8 @@ pub struct Finding {
     /// One sentence with the numbers in it.
     pub explanation: String,
     pub evidence: Value,
+    /// Addresses that the pattern came from; of those of one login that are used by two, the other's.
+    pub client_ips: Vec<IpAddr>,
     pub next_step: String,
 }
 
@@ -180,6 +183,8 @@ struct Draft {
     queue_ids: QueueIds,
     explanation: String,
     evidence: Value,
+    /// `None` where they are all of the identity's.
+    client_ips: Option<Vec<IpAddr>>,
     next_step: String,
 }
 
@@ -212,7 +217,25 @@ impl Signs {
     }
 }
 
+/// Longest word of a sentence: names of thousands of letters would leave no room for what is said of them.
+const LONGEST_WORD: usize = 100;
+
+/// A sentence with its long words cut.
+fn cut(text: &str) -> String {
+    let word = |word: &str| match word.char_indices().nth(LONGEST_WORD) {
+        Some((end, _)) => format!("{}...", word.get(..end).unwrap_or_default()),
+        None => word.to_string(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 impl Finding {
+    /// Names of any length in [`Finding::explanation`] and [`Finding::next_step`] are cut, once whom they name is hidden.
+    pub fn cut_names(&mut self) {
+        self.explanation = cut(&self.explanation);
+        self.next_step = cut(&self.next_step);
+    }
+
     /// The same for the same pattern of the same identity, in every run over the same data.
     pub fn id(&self, profile: &SenderProfile, host: &[u8]) -> String {
         let mut hash = Xxh3::new();
@@ -280,6 +303,7 @@ pub fn check(
 
 fn found(limits: &Limits<'_>, case: &Case<'_>) -> Vec<Finding> {
     let detector = limits.detector;
+    let profile_ips = || case.profile.client_ips.iter().copied().collect();
     let drafts = match detector.check {
         Check::One(check) => check(case, limits).into_iter().collect(),
         Check::Many(check) => check(case, limits),
@@ -294,8 +318,9 @@ fn found(limits: &Limits<'_>, case: &Case<'_>) -> Vec<Finding> {
         recipients: draft.recipients,
         queue_id_count: draft.queue_ids.count,
         queue_ids: draft.queue_ids.things().copied().collect(),
-        explanation: draft.explanation,
+        explanation: without_fractions(&draft.explanation),
         evidence: case::with(draft.evidence, "client_places", case.client_places()),
+        client_ips: draft.client_ips.unwrap_or_else(profile_ips),
         next_step: draft.next_step,
     };
     drafts.into_iter().map(finding).collect()
@@ -304,6 +329,16 @@ fn found(limits: &Limits<'_>, case: &Case<'_>) -> Vec<Finding> {
 /// The identity's score: each further sign adds to what the others leave open.
 pub fn score(findings: &[Finding]) -> f64 {
     1.0 - findings.iter().map(|f| 1.0 - f.score).product::<f64>()
+}
+
+/// A number with its word, for an explanation.
+fn many(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// A network with the length of its prefix, as no address is written.
+fn network_text(network: IpAddr) -> String {
+    format!("{network}/{}", if network.is_ipv4() { 24 } else { 48 })
 }
 
 /// How an explanation names the identity.

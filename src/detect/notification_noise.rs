@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
 use crate::aggregate::window::busiest;
 use crate::aggregate::{Pair, share};
 use crate::mail::address::printable;
@@ -73,16 +73,19 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let (sender, recipient) = (printable(&worst.pair.sender), printable(&worst.pair.recipient));
     let others = match noisy.len() {
         1 => String::new(),
-        n => format!(", and {} further pairs like it", n - 1),
+        n => format!(", and {} like it", many(n as u64 - 1, "further pair")),
     };
     let explanation = format!(
-        "{} sent {} messages from <{sender}> to <{recipient}>, mostly one every {} s (so are {:.0} % of the gaps), up to {} in 24 hours{others}; {:.0} % of them did not arrive.",
+        "{} sent {} messages from <{sender}> to <{recipient}>, mostly one every {} s (so are {:.0} % of the gaps), up to {} in 24 hours{others}; {} did not arrive.",
         named(profile),
         worst.times.len(),
         worst.gap_s,
         worst.regular * 100.0,
         worst.per_day,
-        lost * 100.0,
+        match undelivered {
+            0 => "none".to_string(),
+            _ => format!("{:.0} % of them", lost * 100.0),
+        },
     );
     let pairs: Vec<_> = noisy
         .iter()
@@ -109,6 +112,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         queue_ids,
         explanation,
         evidence: json!({ "pairs": pairs, "pair_count": noisy.len() }),
+        client_ips: None,
         next_step: format!(
             "Ask whoever runs this job whether anybody reads <{recipient}>; have it mail on change only, or send it to a log. {}",
             if lost >= 0.5 { "Refuse the recipient until then: its mails do not arrive." } else { "" }

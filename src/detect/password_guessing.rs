@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::case::{countries, places_json, run_around, with};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
 use crate::aggregate::QueueIds;
 use crate::mail::address::{ip, network, printable};
 use crate::mail::identity::IdentityKind;
@@ -98,11 +98,13 @@ fn by_client(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: 0,
         queue_ids: QueueIds::default(),
         explanation: format!(
-            "client {name} failed to log in {failures} times between {first} and {last}, at {} logins{}.",
-            logins.max(1),
+            "client {name} failed to log in {} between {first} and {last}, at {}{}.",
+            many(failures, "time"),
+            many(logins.max(1), "login"),
             if won.is_empty() { String::new() } else { format!("; afterwards {} sent mail from its network", won.join(", ")) },
         ),
         evidence: json!({ "failures": failures, "logins": logins, "samples": names, "succeeded": won }),
+        client_ips: None,
         next_step: if won.is_empty() {
             format!("Block {name} (fail2ban on the failed logins); nothing shows that it got in.")
         } else {
@@ -146,12 +148,13 @@ fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: 0,
         queue_ids: QueueIds::default(),
         explanation: format!(
-            "client {name} and {} others of {} networks failed to log in at {domain} {failures} times between {first} and {last}, at {} logins, a few times each; none of its people ever sent from there.",
-            clients.len() - 1,
+            "client {name} and {} of {} networks failed to log in at {domain} {failures} times between {first} and {last}, at {}, a few times each; none of its people ever sent from there.",
+            many(clients.len() as u64 - 1, "other"),
             networks.len(),
-            logins.len(),
+            many(logins.len() as u64, "login"),
         ),
         evidence: with(evidence, "guessed_from", places.and_then(|all| places_json(&all))),
+        client_ips: None,
         next_step: format!("See that the logins of {domain} have strong passwords; blocking single addresses (fail2ban) does not stop such guessing, a limit for each login does."),
     })
 }
@@ -179,6 +182,12 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let won = profile.networks.iter().find(|(of, used)| {
         used.first > first && strangers.iter().any(|address| network(**address) == **of)
     });
+    // The very address that tried before, if it is that.
+    let won = won.and_then(|(_, used)| {
+        let mut ips = used.ips.keys();
+        let tried = ips.clone().find(|address| strangers.contains(address));
+        Some((tried.or_else(|| ips.next())?, used))
+    });
     Some(Draft {
         severity: if won.is_some() { Severity::Critical } else if guesses.failures >= 200 { Severity::Medium } else { Severity::Low },
         score: if won.is_some() { 0.8 } else { 0.4 },
@@ -188,10 +197,10 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: 0,
         queue_ids: QueueIds::default(),
         explanation: format!(
-            "{} was tried in vain {} times from {} addresses{} between {first} and {last}{}.",
+            "{} was tried in vain {} from {}{} between {first} and {last}{}.",
             named(profile),
-            guesses.failures,
-            strangers.len(),
+            many(guesses.failures, "time"),
+            if strangers.len() == 1 { "1 address".to_string() } else { format!("{} addresses", strangers.len()) },
             match countries.as_ref().map_or(0, BTreeSet::len) {
                 0 | 1 => String::new(),
                 count => format!(" in {count} countries"),
@@ -199,6 +208,7 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             won.map_or(String::new(), |(of, used)| format!("; from {of} it then sent mail at {}", used.first)),
         ),
         evidence: with(json!({ "failures": guesses.failures, "clients": strangers.len(), "succeeded_from": won.map(|(of, _)| of.to_string()) }), "guessed_from", places.and_then(|all| places_json(&all))),
+        client_ips: None,
         next_step: if won.is_some() {
             "Suspend the login and reset its password now.".into()
         } else {

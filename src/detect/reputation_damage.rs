@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::case::{bad_share, total_between};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
+use crate::aggregate::distinct::FirstTimes;
 use crate::aggregate::{QueueIds, Receiver, SenderProfile, share};
 use crate::correlate::{HostId, Octets};
 use crate::mail::address::printable;
-use crate::mail::identity::IdentityKind;
-use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
+use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "reputation-damage",
@@ -40,6 +40,10 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Hours without such an answer after which it is over.
 const GAP_HOURS: i64 = 12;
+/// A state has begun when within so many hours this part of the answers of its worst such hours came, and the limit: one
+/// answer of the night before is none of it.
+const ONSET_WINDOW_HOURS: i64 = 3;
+const ONSET_SHARE: f64 = 0.1;
 /// Hours within which receivers begin to distrust a host for one cause.
 const ONSET_HOURS: i64 = 24;
 
@@ -56,7 +60,8 @@ struct Episode<'a> {
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     let Some(host) = case.host() else { return Vec::new() };
     let here = case.around().receivers_of(host);
-    let mut episodes: Vec<Episode<'_>> = here.flat_map(|(name, receiver)| episodes(name, receiver)).collect();
+    let least = limits.get("answers");
+    let mut episodes: Vec<Episode<'_>> = here.flat_map(|(name, receiver)| episodes(name, receiver, least)).collect();
     episodes.retain(|one| {
         one.answers as f64 >= limits.get("answers")
             && share(one.answers, one.answers + one.delivered) >= limits.get("share")
@@ -88,11 +93,25 @@ fn grouped<'a, 'b>(episodes: &'b [Episode<'a>]) -> Vec<&'b [Episode<'a>]> {
     groups
 }
 
-fn episodes<'a>(name: &'a Octets, receiver: &'a Receiver) -> Vec<Episode<'a>> {
+/// The hour with which answers came in earnest; `least` of them at the least.
+fn onset(run: &[(i64, u64)], least: f64) -> Option<i64> {
+    let near = |from: i64| -> u64 {
+        let start = run.partition_point(|(hour, _)| *hour < from);
+        let hours = run.get(start..).unwrap_or_default();
+        hours.iter().take_while(|(hour, _)| *hour < from + ONSET_WINDOW_HOURS).map(|(_, answers)| answers).sum()
+    };
+    let most = run.iter().map(|(hour, _)| near(*hour)).max()? as f64;
+    let enough = (most * ONSET_SHARE).max(least).min(most);
+    run.iter().map(|(hour, _)| *hour).find(|hour| near(*hour) as f64 >= enough)
+}
+
+fn episodes<'a>(name: &'a Octets, receiver: &'a Receiver, least: f64) -> Vec<Episode<'a>> {
     let bad: Vec<i64> = receiver.hours.iter().filter(|(_, used)| used.reputation > 0).map(|(hour, _)| *hour).collect();
     bad.chunk_by(|a, b| b - a <= GAP_HOURS)
         .filter_map(|run| {
-            let (from, to) = (*run.first()?, *run.last()?);
+            let counts: Vec<_> =
+                run.iter().filter_map(|hour| Some((*hour, receiver.hours.get(hour)?.reputation))).collect();
+            let (from, to) = (onset(&counts, least)?, *run.last()?);
             let (answers, delivered) = receiver
                 .hours
                 .range(from..=to)
@@ -118,6 +137,12 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
     for one in group {
         queue_ids.merge(one.receiver.queue_ids.clone());
     }
+    let distinct = |of: fn(&Receiver) -> &FirstTimes| {
+        let things = group.iter().flat_map(|one| of(one.receiver).between(first, last)).map(|(thing, _)| thing);
+        things.collect::<BTreeSet<_>>().len() as u64
+    };
+    let messages = distinct(|receiver| &receiver.refused);
+    let recipients = distinct(|receiver| &receiver.refused_recipients);
     let suspects = risen_before(case, host, first);
     let who: Vec<String> = suspects.iter().map(|(name, _)| name.clone()).collect();
     let lists: BTreeSet<&str> = group.iter().flat_map(|one| one.receiver.lists.keys()).map(AsRef::as_ref).collect();
@@ -127,18 +152,23 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
         score: 0.5 + 0.08 * count as f64,
         first,
         last,
-        messages: queue_ids.count,
-        recipients: answers,
-        queue_ids,
+        messages,
+        recipients,
+        queue_ids: queue_ids.counted(messages),
         explanation: format!(
-            "{count} receivers ({}) began to refuse or throttle this host from {first} on, {answers} answers so far{}; of the mail before it, most was refused of {}.",
+            "{count} receivers ({}) began to refuse or throttle this host from {first} on, {} so far{}; just before it, {}.",
             receivers.iter().take(4).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+            many(answers, "answer"),
             if lists.is_empty() {
                 String::new()
             } else {
                 format!(", naming {}", lists.iter().copied().collect::<Vec<_>>().join(", "))
             },
-            if who.is_empty() { "nobody who stands out".to_string() } else { who.join(", ") },
+            if who.is_empty() {
+                "nobody's mail rose and was refused".to_string()
+            } else {
+                format!("the mail of {} rose, much of it refused", who.join(", "))
+            },
         ),
         evidence: json!({
             "receivers": group.iter().take(20).map(|one| json!({
@@ -149,29 +179,46 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
                 "example": one.receiver.example.as_ref().map(|(_, text)| printable(text)),
             })).collect::<Vec<_>>(),
             "receiver_count": count,
+            "answers": answers,
             "lists": lists,
-            "whose_mail_was_refused_before": suspects.iter().map(|(name, recipients)| json!({ "identity": name, "recipients": recipients })).collect::<Vec<_>>(),
+            "whose_mail_rose_before": suspects.iter().map(|(name, more)| json!({ "identity": name, "recipients_more_than_before": more })).collect::<Vec<_>>(),
         }),
+        client_ips: None,
         next_step: "Stop the senders named first, then ask for removal at the lists and receivers named; asking before the cause is gone makes it worse.".into(),
     })
 }
 
-/// Identities of a host by the mail of theirs that was refused in the days before, the most first.
+/// The time before an onset, and a little after it, in which a rise is its cause; and the time before that to compare with.
+const RISE_HOURS: (i64, i64) = (6, 2);
+const USUAL_HOURS: i64 = 48;
+/// Who rose by less than this part of the most is named after none.
+const BESIDE_THE_MOST: u64 = 10;
+
+/// Identities of a host whose mail rose before a moment and was much refused, by how much it rose, the most first.
 fn risen_before(case: &Case<'_>, host: HostId, at: Timestamp) -> Vec<(String, u64)> {
     let ours = |profile: &&SenderProfile| profile.is_our_user() && profile.hosts.contains(&host);
+    let hours = |hours: i64| at.plus_seconds(hours * SECONDS_PER_HOUR);
+    let (before, after) = RISE_HOURS;
     let mut found: Vec<(String, u64)> = case
         .surroundings
         .profiles
         .iter()
         .filter(ours)
         .filter_map(|profile| {
-            let used = total_between(profile, at.plus_seconds(-2 * SECONDS_PER_DAY), at.plus_seconds(SECONDS_PER_HOUR));
-            let bad = u64::from(used.invalid) + u64::from(used.distrusted);
-            let word = if profile.kind == IdentityKind::Sasl { "login" } else { profile.kind.word() };
-            (bad >= 10 && bad_share(used) >= 0.1).then(|| (format!("{word} {}", printable(&profile.name)), bad))
+            let now = total_between(profile, hours(-before), hours(after));
+            // Of a job that always has its refusals a day tells as much as an hour.
+            let from = hours(-before - USUAL_HOURS).max(profile.first_seen);
+            let usual_hours = (hours(-before).seconds_since(from) / SECONDS_PER_HOUR).max(0) as u64;
+            let usual = u64::from(total_between(profile, from, hours(-before - 1)).recipients);
+            let usual = (usual * (before + after).unsigned_abs()).checked_div(usual_hours).unwrap_or(0);
+            let bad = u64::from(now.invalid) + u64::from(now.distrusted);
+            let more = u64::from(now.recipients).saturating_sub(usual);
+            (bad >= 10 && bad_share(now) >= 0.1 && 2 * more >= usual.max(20)).then(|| (named(profile), more))
         })
         .collect();
     found.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let most = found.first().map_or(0, |(_, more)| *more);
+    found.retain(|(_, more)| more * BESIDE_THE_MOST >= most);
     found.truncate(5);
     found
 }
@@ -195,6 +242,8 @@ mod tests {
             let episodes: Vec<_> = spans.iter().map(one).collect();
             grouped(&episodes).iter().map(|group| group.len()).collect()
         };
+        assert_eq!(onset(&[(0, 1), (7, 3), (8, 162), (9, 150)], 3.0), Some(7));
+        assert_eq!((onset(&[(0, 1), (9, 1), (30, 1)], 3.0), onset(&[(4, 2), (5, 2)], 3.0)), (Some(0), Some(4)));
         assert_eq!(of(&[(0, 5), (20, 22), (24, 30)]), [3]);
         // A second day's trouble is its own where the first is over, and the same while it lasts.
         assert_eq!(of(&[(0, 5), (1, 6), (40, 45), (41, 45)]), [2, 2]);

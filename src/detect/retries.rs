@@ -29,6 +29,8 @@ pub(super) const fn limits(each: f64, messages: f64, hours: f64, seed: &'static 
 
 /// Words of one detector about it.
 pub(super) struct Words {
+    /// `... to 1 recipient that does not exist`.
+    pub who: &'static str,
     /// `... to 3 recipients that do not exist`.
     pub whom: &'static str,
     pub next_step: &'static str,
@@ -104,14 +106,21 @@ fn draft(case: &Case<'_>, mut again: Vec<Again<'_>>, first: Timestamp, words: &W
         recipients: messages,
         queue_ids,
         explanation: format!(
-            "{} wrote {messages} {which} {} {} over {days:.1} days (most to {}: {}).",
+            "{} wrote {messages} {which} {}{} (most to {}: {}).",
             named(case.profile),
-            again.len(),
-            words.whom,
+            match again.len() {
+                1 => format!("1 {}", words.who),
+                count => format!("{count} {}", words.whom),
+            },
+            match days {
+                ..1.0 => " within a day".to_string(),
+                _ => format!(" over {days:.1} days"),
+            },
             again.first().map(|one| printable(&one.trouble.name).into_owned()).unwrap_or_default(),
             again.first().map_or(0, |one| one.later.len()),
         ),
         evidence: json!({ "recipients": again.len(), "messages": messages, "days": days, "samples": samples }),
+        client_ips: None,
         next_step: words.next_step.into(),
     })
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::campaign::{Campaign, Run, domain};
 use super::case::{Senders, bad_share, domain_of, few, run_around, total_between};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, Signs, named, stop_it};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, Signs, many, named, stop_it};
 use crate::aggregate::window::busiest;
 use crate::aggregate::{HourUse, SenderProfile, SenderUse, share};
 use crate::correlate::Octets;
@@ -147,6 +147,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             "share_of_messages": part,
             "samples": samples,
         }),
+        client_ips: None,
         next_step: format!(
             "Compare with what this user is meant to send: if it is not their mail, {}; if it is, allow only the addresses that belong to them as senders.",
             stop_it(profile)
@@ -361,10 +362,10 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: messages,
         queue_ids: profile.queue_ids_between(first, last, messages),
         explanation: format!(
-            "{} sent {messages} messages of one size to strangers between {first} and {last}, as {} other logins of {} domains did ({}): one campaign split over them, {:.0} % of it refused as unknown or unwanted. Signs: {}.",
+            "{} sent {messages} messages of one size to strangers between {first} and {last}, as {} of {} did ({}): one campaign split over them, {:.0} % of it refused as unknown or unwanted. Signs: {}.",
             named(profile),
-            logins.len() - 1,
-            domains.len(),
+            many(logins.len() as u64 - 1, "other login"),
+            many(domains.len() as u64, "domain"),
             few(&names),
             bad * 100.0,
             signs.names(),
@@ -382,6 +383,7 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             "networks_in_common": shared.iter().take(10).map(ToString::to_string).collect::<Vec<_>>(),
             "sender_domains_in_common": senders.iter().take(10).map(|name| printable(name)).collect::<Vec<_>>(),
         }),
+        client_ips: None,
         next_step: "Ask the owners of the logins named; where the mail is not theirs, suspend the logins and reset their passwords: they are in one hand.".into(),
     })
 }

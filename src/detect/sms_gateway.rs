@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
 use crate::aggregate::QueueIds;
 use crate::mail::address::printable;
 
@@ -64,11 +64,14 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients,
         queue_ids,
         explanation: format!(
-            "{} wrote to {phones} phones by mail, {recipients} times, through {}.",
+            "{} wrote to {} by mail, {}, through {}.",
             named(profile),
+            many(phones as u64, "phone"),
+            many(recipients, "time"),
             names.iter().take(5).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
         ),
         evidence: json!({ "phones": phones, "recipients": recipients, "gateways": names }),
+        client_ips: None,
         next_step: "Have the sender use a text message service; carriers block hosts that send such mail, for everybody on them.".into(),
     })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
 use crate::mail::address::printable;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -41,11 +41,11 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: worst.recipients.count(),
         queue_ids: worst.queue_ids.clone(),
         explanation: format!(
-            "{} writes as {name}, whose SPF or DMARC does not stand for this host: {} receivers ({}) refused {} recipients.",
+            "{} writes as {name}, whose SPF or DMARC does not stand for this host: {} ({}) refused {}.",
             named(profile),
-            worst.receivers.len(),
+            many(worst.receivers.len() as u64, "receiver"),
             receivers.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
-            worst.recipients.count(),
+            many(worst.recipients.count(), "recipient"),
         ),
         evidence: json!({
             "sender_domain": name,
@@ -55,6 +55,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             "recipients": worst.recipients.count(),
             "example": printable(&worst.example),
         }),
+        client_ips: None,
         next_step: format!(
             "Have the owner of {name} add this host to the domain's SPF record (TXT at {name}: `v=spf1 a:<name of this host> ... ~all`, one record only) and sign with DKIM; if the domain is not the user's, it must not be used."
         ),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::case::{Senders, few};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
 use crate::mail::address::split;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -55,13 +55,15 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: messages,
         queue_ids: senders.queue_ids(),
         explanation: format!(
-            "{} sent {}{messages} messages under {} senders that nobody can answer ({}).",
+            "{} sent {}{} under {} that nobody can answer ({}).",
             named(profile),
             if profile.has_all_senders() { "" } else { "at least " },
-            senders.uses.len(),
+            many(messages, "message"),
+            many(senders.uses.len() as u64, "sender"),
             few(&samples),
         ),
         evidence: json!({ "senders": senders.uses.len(), "messages": messages, "samples": samples }),
+        client_ips: None,
         next_step: "Have the machine's mail program write under a real address (Postfix: myorigin; a panel: its sender setting): bounces to these go nowhere and receivers refuse them.".into(),
     })
 }

@@ -12,6 +12,7 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 const WORDS: Words = Words {
+    who: "recipient that refuses it",
     whom: "recipients that refuse it",
     next_step: "Stop writing to them: they, or their server, say that they do not want it; complaints and a block of this host come next.",
 };

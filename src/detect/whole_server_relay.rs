@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::case::{Senders, few, hours};
 use super::sender_rotation::SYSTEM_NAMES;
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
 use crate::aggregate::share;
 use crate::mail::address::split;
 use crate::mail::time::SECONDS_PER_DAY;
@@ -69,13 +69,16 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: messages,
         queue_ids: senders.queue_ids(),
         explanation: format!(
-            "{} sent {messages} messages of {} system senders ({}), {:.0} a day in {clock} different hours of the day.",
+            "{} sent {} of {} ({}), {:.0} a day in {} of the day.",
             named(profile),
-            senders.uses.len(),
+            many(messages, "message"),
+            many(senders.uses.len() as u64, "system sender"),
             few(&samples),
             messages as f64 / days,
+            many(clock as u64, "different hour"),
         ),
         evidence: json!({ "system_senders": senders.uses.len(), "messages": messages, "per_day": messages as f64 / days, "hours_of_the_day": clock, "samples": samples }),
+        client_ips: None,
         next_step: "Ask the server's owner to keep its system mail to itself (a local mailbox for root and cron, mail on change only) and to send here only what people read.".into(),
     })
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use memchr::memrchr;
+use unicode_width::UnicodeWidthChar;
 
 /// Local part and domain of an address, parted at its last `@`; the domain is empty for a bare local name.
 pub fn split(address: &[u8]) -> (&[u8], &[u8]) {
@@ -61,6 +62,9 @@ pub fn network(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// Accents and the like that one letter may carry, as many as any language puts there: more are drawn over other lines.
+const PILE: usize = 4;
+
 /// Bytes of a log as text: what is no UTF-8, and what a terminal or a browser could take for an instruction (control
 /// and format characters, bidirectional overrides among them), comes as `\xNN` per byte; a backslash that an `x` follows
 /// as `\x5C`, so that the bytes can be told from the text. Any other backslash stays itself.
@@ -69,11 +73,14 @@ pub fn printable(bytes: &[u8]) -> Cow<'_, str> {
         return String::from_utf8_lossy(bytes);
     }
     let mut text = String::with_capacity(bytes.len() + 16);
+    // Marks that stand on one letter.
+    let mut pile = 0;
     for chunk in bytes.utf8_chunks() {
         let mut rest = chunk.valid().chars();
         while let Some(character) = rest.next() {
             let is_mark = character == '\\' && rest.as_str().starts_with('x');
-            if is_harmless(character) && !is_mark {
+            pile = if character.width() == Some(0) { pile + 1 } else { 0 };
+            if is_harmless(character) && !is_mark && pile <= PILE {
                 text.push(character);
             } else {
                 let mut buffer = [0; 4];
@@ -83,6 +90,13 @@ pub fn printable(bytes: &[u8]) -> Cow<'_, str> {
         escape(chunk.invalid(), &mut text);
     }
     Cow::Owned(text)
+}
+
+/// A text of ours that may quote a log: without anything that a terminal or a browser could take for an instruction. What
+/// [`printable`] made of it already stays.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let is_plain = text.chars().all(|c| c == '\\' || is_harmless(c));
+    if is_plain { text.into() } else { printable(text.as_bytes()) }
 }
 
 fn escape(bytes: &[u8], into: &mut String) {
@@ -95,13 +109,14 @@ fn escape(bytes: &[u8], into: &mut String) {
     }
 }
 
-/// False for control characters, line and paragraph separators, and the invisible characters that change what
-/// follows: zero-width ones, bidirectional marks, tags.
+/// False for control characters, line and paragraph separators, the invisible characters that change what follows
+/// (zero-width ones, bidirectional marks, tags), and what looks like nothing at all: spaces but the usual one, and fillers.
 const fn is_harmless(character: char) -> bool {
     !matches!(character,
-        '\0'..='\u{1F}' | '\u{7F}'..='\u{9F}' | '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}'
-        | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
-        | '\u{E0000}'..='\u{E007F}')
+        '\0'..='\u{1F}' | '\u{7F}'..='\u{A0}' | '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{1680}'
+        | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}' | '\u{2000}'..='\u{200F}' | '\u{2028}'..='\u{202F}'
+        | '\u{205F}'..='\u{206F}' | '\u{2800}' | '\u{3000}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}'
+        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// Labels under which countries register names (`co.uk`, `com.br`, `ne.jp`).
@@ -137,6 +152,9 @@ mod tests {
         assert_eq!(printable(b"al@b.example"), "al@b.example");
         assert_eq!(printable("\u{e9}\u{202e}x\u{1b}[m".as_bytes()), "\u{e9}\\xE2\\x80\\xAEx\\x1B[m");
         assert_eq!(printable(b"\xff\n"), "\\xFF\\x0A");
+        assert_eq!(printable("\u{3164}\u{a0}".as_bytes()), "\\xE3\\x85\\xA4\\xC2\\xA0");
+        let pile = format!("z{}", "\u{301}".repeat(6));
+        assert_eq!(printable(pile.as_bytes()), format!("z{}{}", "\u{301}".repeat(4), "\\xCC\\x81".repeat(2)));
         assert_eq!(printable(b"a\\n b\\xFF \\"), "a\\n b\\x5CxFF \\");
     }
 

@@ -79,6 +79,13 @@ impl Period {
     }
 }
 
+impl Timestamp {
+    /// The same without its fraction of a second.
+    pub const fn to_second(self) -> Self {
+        Self::from_seconds(self.seconds())
+    }
+}
+
 /// RFC 3339 in UTC with `Z`, with six digits of a fraction only where there is one.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,6 +98,37 @@ impl fmt::Display for Timestamp {
             micros => write!(f, ".{micros:06}Z"),
         }
     }
+}
+
+/// A sentence with the moments in it to the second: `2026-11-19T02:10:04.25Z` becomes `2026-11-19T02:10:04Z`.
+pub fn without_fractions(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(dot) = rest.find('.') {
+        let (before, after) = (rest.get(..dot).unwrap_or_default(), rest.get(dot + 1..).unwrap_or_default());
+        out.push_str(before);
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        let is_fraction = digits > 0
+            && after.get(digits..).is_some_and(|end| end.starts_with('Z'))
+            && before.len().checked_sub(MOMENT.len()).and_then(|at| before.get(at..)).is_some_and(is_moment);
+        if is_fraction {
+            rest = after.get(digits..).unwrap_or_default();
+        } else {
+            out.push('.');
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The form of a moment, its digits as 0.
+pub const MOMENT: &str = "0000-00-00T00:00:00";
+
+/// True for a text of this form.
+pub fn is_moment(text: &str) -> bool {
+    let is_form = |(byte, form): (u8, u8)| if form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    text.len() == MOMENT.len() && text.bytes().zip(MOMENT.bytes()).all(is_form)
 }
 
 /// A line's own date and time, as far as it says: BSD stamps have no year, few have a zone.

@@ -5,6 +5,7 @@ pub mod events;
 pub mod history;
 pub mod html;
 pub mod letter;
+mod names;
 pub mod parted;
 pub mod privacy;
 pub mod prom;
@@ -20,6 +21,7 @@ use crate::classify::Classifier;
 use crate::correlate::{HostId, Octets};
 use crate::detect::{Finding, Severity, score};
 use crate::mail::address::printable;
+use crate::mail::identity::IdentityKind;
 use crate::mail::status::Action;
 use tables::{Cell, Table};
 
@@ -48,6 +50,19 @@ impl HostNames {
     /// The first of them, for what has room for one.
     pub fn first_of(&self, profile: &SenderProfile) -> String {
         self.of(profile).into_iter().next().unwrap_or_default()
+    }
+}
+
+/// What an identity is called.
+pub fn kind_word(profile: &SenderProfile) -> &'static str {
+    match profile.kind {
+        IdentityKind::Sasl => "login",
+        IdentityKind::Uid => "local user",
+        IdentityKind::Client => "client",
+        IdentityKind::Sender => "sender",
+        IdentityKind::Null if profile.is_host => "host",
+        IdentityKind::Null => "bounces of",
+        IdentityKind::Unknown => "unknown sender",
     }
 }
 
@@ -108,7 +123,7 @@ pub fn findings(judged: &[Judged], hosts: &HostNames) -> Table {
             Cell::Time(finding.last_seen),
             Cell::Count(finding.messages),
             Cell::Count(finding.recipients),
-            Cell::List(profile.client_ips.iter().map(ToString::to_string).collect()),
+            Cell::List(finding.client_ips.iter().map(ToString::to_string).collect()),
             Cell::List(finding.queue_ids.iter().map(ToString::to_string).collect()),
             Cell::Count(finding.queue_id_count),
             Cell::text(finding.explanation.clone()),

@@ -4,8 +4,7 @@
 //! What is hidden is hidden in the data that all tables, texts and pages are made from, so that no form of a report can
 //! forget it. A pseudonym is made from HMAC-SHA-256 (RFC 2104) over what it stands for.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,6 +15,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
+use super::names::{self, Found, Known, Name, Scope, is_host};
 use super::summary::Summary;
 use super::tables::Cell;
 use super::{HostNames, Judged};
@@ -52,12 +52,26 @@ pub struct Pseudonyms {
     public: BTreeSet<String>,
 }
 
-/// What is known of a text: words in it that are nobody's secret, and words that are.
-#[derive(Default)]
-struct Known<'a> {
-    kept: BTreeSet<&'a str>,
-    hidden: BTreeMap<&'a str, String>,
-}
+/// Names that providers and DNS lists give to hosts of their own: no customer is called so.
+const OFFICES: &[&str] = &[
+    "aspmx",
+    "check",
+    "help",
+    "ipcheck",
+    "lookup",
+    "mail",
+    "mx",
+    "postmaster",
+    "query",
+    "sender",
+    "senders",
+    "smtp",
+    "support",
+    "www",
+];
+
+/// What stands for a text that may say anything about anybody.
+const LEFT_OUT: &str = "(hidden)";
 
 impl Pseudonyms {
     /// With the key of a state directory, which is made with its key where it is not there yet; `None` where nobody is
@@ -74,7 +88,7 @@ impl Pseudonyms {
             Error::Usage(format!("{}: cannot use the key of --privacy: {error}; give --state", path.display()))
         })?;
         let providers = classifier.providers().iter().flat_map(|provider| provider.hosts().iter().cloned());
-        let zones = classifier.lists().iter().map(|list| list.id().to_string());
+        let zones = classifier.lists().iter().flat_map(|list| list.zones().iter().cloned());
         Self::with_key(&key, privacy == Privacy::All, providers.chain(zones).collect()).map(Some)
     }
 
@@ -100,13 +114,13 @@ impl Pseudonyms {
     /// A mail address, or a bare local name.
     fn address(&self, text: &str) -> String {
         let (local, domain) = match text.rsplit_once('@') {
-            Some((local, domain)) => (local, domain.to_ascii_lowercase()),
+            Some((local, domain)) => (local, domain.to_lowercase()),
             None => (text, String::new()),
         };
         if text.is_empty() || text == "<>" || local.is_empty() {
             return text.to_string();
         }
-        let code = self.code("address", &format!("{local}@{domain}"));
+        let code = self.code("address", &format!("{}@{domain}", local.to_lowercase()));
         match (domain.is_empty(), self.hides_all) {
             (true, _) => format!("p-{code}"),
             (false, false) => format!("p-{code}@{domain}"),
@@ -114,24 +128,36 @@ impl Pseudonyms {
         }
     }
 
-    /// A domain or host name; those of providers and DNS lists stay.
-    fn domain(&self, text: &str) -> String {
-        let lower = text.trim_end_matches('.').to_ascii_lowercase();
-        let mut rest = lower.as_str();
-        while !rest.is_empty() {
-            if self.public.contains(rest) {
-                // What stands before it may be the name of a customer.
-                return rest.to_string();
+    /// The part of a host's name that everybody knows: what stands before it may be the name of a customer.
+    fn public_part<'a>(&self, lower: &'a str) -> Option<&'a str> {
+        let parents = std::iter::successors(Some(lower), |name| name.split_once('.').map(|(_, parent)| parent));
+        let mut whole = lower;
+        for parent in parents {
+            if self.public.contains(parent) {
+                let label = whole.strip_suffix(parent).and_then(|label| label.strip_suffix('.'));
+                return Some(if label.is_some_and(|label| OFFICES.contains(&label)) { whole } else { parent });
             }
-            rest = rest.split_once('.').map_or("", |(_, parent)| parent);
+            whole = parent;
         }
-        if lower.is_empty() { lower } else { format!("d-{}.invalid", self.code("domain", &lower)) }
+        None
     }
 
-    /// An address of fd00::/8 (RFC 4193): those of one /24 or /48 are in one /48.
+    /// A domain or host name; those of providers and DNS lists stay.
+    fn domain(&self, text: &str) -> String {
+        let lower = text.trim_end_matches('.').to_lowercase();
+        match self.public_part(&lower) {
+            Some(public) => public.to_string(),
+            None if lower.is_empty() => lower,
+            None => format!("d-{}.invalid", self.code("domain", &lower)),
+        }
+    }
+
+    /// An address of fd00::/8 (RFC 4193): those of one /24 or /48 are in one /48, and a network stays one.
     fn ip(&self, ip: IpAddr) -> IpAddr {
+        let ip = ip.to_canonical();
         let [a, b, c, d, e, ..] = self.digest("network", &network(ip).to_string());
-        let [f, g, h, i, j, k, l, m, n, o, ..] = self.digest("ip", &ip.to_string());
+        let [f, g, h, i, j, k, l, m, n, o, ..] =
+            if network(ip) == ip { [0; 32] } else { self.digest("ip", &ip.to_string()) };
         IpAddr::V6(Ipv6Addr::from([0xFD, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o]))
     }
 
@@ -152,67 +178,57 @@ impl Pseudonyms {
     /// A text with the addresses in it hidden, but for those that are known not to be secret; with `all`, host names and
     /// network addresses, too.
     fn text(&self, text: &str, known: &Known<'_>) -> String {
+        let scope = if self.hides_all { Scope::All } else { Scope::Addresses };
+        self.without(text, known, scope)
+    }
+
+    /// A text without the names of this scope.
+    fn without(&self, text: &str, known: &Known<'_>, scope: Scope) -> String {
         let mut out = String::with_capacity(text.len() + 32);
-        let mut text = Cow::Borrowed(text);
-        for (name, hidden) in known.hidden.iter().filter(|(name, _)| !name.contains('@') && !name.chars().all(is_word))
+        let mut done = 0;
+        for Found { at, name } in
+            names::find(text, known, scope, |host| self.public_part(&host.to_lowercase()).is_some())
         {
-            text = text.replace(name, hidden).into();
-        }
-        let mut rest = &*text;
-        while let Some(address) = first_address(rest) {
-            let (before, found, after) = address;
-            self.words(before, known, &mut out);
-            let plain = found.replace("%40", "@");
-            if known.kept.contains(plain.as_str()) {
-                out.push_str(found);
-            } else {
-                out.push_str(&self.address(&plain));
+            out.push_str(text.get(done..at.start).unwrap_or_default());
+            done = at.end;
+            match name {
+                Name::Address(plain) if known.keeps(&plain) => out.push_str(&self.sender(&plain)),
+                Name::Address(plain) => out.push_str(&self.address(&plain)),
+                Name::Ip(ip) => {
+                    out.push_str(&self.ip(ip).to_string());
+                    // As large a network as it is one of.
+                    if let Some(after) = text.get(done..).and_then(|rest| rest.strip_prefix("/24"))
+                        && ip.to_canonical().is_ipv4()
+                        && !after.starts_with(|c: char| c.is_ascii_digit())
+                    {
+                        out.push_str("/48");
+                        done += 3;
+                    }
+                }
+                Name::Host(host) => out.push_str(&self.domain(host)),
+                Name::Quoted(name) => out.push_str(&self.host(name)),
+                Name::Known(pseudonym) => out.push_str(pseudonym),
             }
-            rest = after;
         }
-        self.words(rest, known, &mut out);
+        out.push_str(text.get(done..).unwrap_or_default());
         out
     }
 
-    /// Single words of a text without addresses.
-    fn words(&self, text: &str, known: &Known<'_>, out: &mut String) {
-        let mut rest = text;
-        while let Some(start) = rest.find(is_word) {
-            let (before, tail) = rest.split_at(start);
-            out.push_str(before);
-            let (word, after) = tail.split_at(tail.find(|c| !is_word(c)).unwrap_or(tail.len()));
-            out.push_str(&self.word(word, known));
-            rest = after;
+    /// An envelope sender or login whose name stays: but the recipient that a mailing list has written into it
+    /// (VERP: `list+bob=b.example@lists.example`) is hidden.
+    fn sender(&self, text: &str) -> String {
+        if self.hides_all {
+            return self.address(text);
         }
-        out.push_str(rest);
-    }
-
-    fn word<'a>(&self, word: &'a str, known: &Known<'_>) -> Cow<'a, str> {
-        let bare = word.trim_end_matches(['.', ':', '/', '-']);
-        let tail = word.get(bare.len()..).unwrap_or_default();
-        if let Some(hidden) = known.hidden.get(bare) {
-            return format!("{hidden}{tail}").into();
-        }
-        if !self.hides_all || known.kept.contains(bare) {
-            return word.into();
-        }
-        // An address with the port or the length of its prefix behind it.
-        let (host, port) = match bare.rsplit_once([':', '/']) {
-            Some((host, port)) if bare.parse::<IpAddr>().is_err() => (host, bare.get(host.len()..).unwrap_or(port)),
-            _ => (bare, ""),
-        };
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return format!("{}{port}{tail}", self.ip(ip)).into();
-        }
-        let parts = bare.split_inclusive([':', '/']);
-        let hidden: String = parts
-            .map(|part| {
-                let name = part.trim_end_matches([':', '/']);
-                let end = part.get(name.len()..).unwrap_or_default();
-                if is_host(name) { format!("{}{end}", self.domain(name)) } else { part.to_string() }
-            })
-            .collect();
-        format!("{hidden}{tail}").into()
+        let verp = text.rsplit_once('@').and_then(|(local, domain)| {
+            let (who, at) = local.rsplit_once('=').filter(|(who, at)| !who.is_empty() && is_host(at))?;
+            let list = who.rfind('+').map_or(0, |plus| plus + 1);
+            let (list, who) = who.split_at_checked(list)?;
+            let code = self.address(&format!("{who}@{at}"));
+            let code = code.split_once('@').map_or(code.as_str(), |(code, _)| code);
+            Some(format!("{list}{code}={at}@{domain}"))
+        });
+        verp.unwrap_or_else(|| text.to_string())
     }
 
     /// A cell of the events table. `known` are the words of its row.
@@ -224,12 +240,12 @@ impl Pseudonyms {
                 "response" | "message" | "why" => *text = self.text(text, known),
                 // The sender's own words, which may name anybody.
                 "subject" => *text = "(hidden)".to_string(),
-                "envelope_sender" if all => *text = self.address(text),
+                "envelope_sender" => *text = self.sender(text),
+                "identity" | "sasl_username" if !all => *text = self.sender(text),
                 "identity" | "sasl_username" | "uid" | "client_ip" | "relay_ip" if all => *text = self.identity(text),
                 "host" | "message_id" | "source" | "cwd" if all => *text = self.name(text),
-                "client_name" | "helo" | "relay_host" if all => {
-                    *text = if text == "unknown" { text.clone() } else { self.host(text) }
-                }
+                "message_id" => *text = self.without(text, known, Scope::Known),
+                "client_name" | "helo" | "relay_host" if all && text != "unknown" => *text = self.host(text),
                 _ => {}
             },
             Cell::List(texts) => texts.iter_mut().for_each(|text| *text = self.text(text, known)),
@@ -250,25 +266,31 @@ impl Pseudonyms {
 
     /// Hides what a row of the events table says of people; its cells are named by `columns`.
     pub fn event(&self, columns: &[super::schema::Column], row: &mut [Cell]) {
-        let text_of = |name: &str| {
-            let at = columns.iter().position(|column| column.name == name)?;
-            match row.get(at) {
-                Some(Cell::Text(text)) => Some(text.clone()),
-                _ => None,
-            }
+        let texts = |names: &[&str]| -> Vec<String> {
+            let cells = columns.iter().zip(row.iter()).filter(|(column, _)| names.contains(&column.name));
+            cells.filter_map(|(_, cell)| if let Cell::Text(text) = cell { Some(text.clone()) } else { None }).collect()
         };
-        let recipients: Vec<_> = ["recipient", "orig_recipient"].iter().filter_map(|name| text_of(name)).collect();
-        let others: Vec<_> =
-            ["identity", "sasl_username", "uid", "envelope_sender"].iter().filter_map(|name| text_of(name)).collect();
+        let recipients = texts(&["recipient", "orig_recipient"]);
         let mut known = Known::default();
+        if self.hides_all {
+            for host in texts(&["host"]) {
+                known.hide(&host, self.name(&host));
+            }
+            for host in texts(&["client_name", "helo", "relay_host"]) {
+                if host != "unknown" {
+                    known.hide(&host, self.host(&host));
+                }
+            }
+            texts(&["dnsbl"]).iter().for_each(|list| known.keep(list));
+        }
         for recipient in &recipients {
             self.hide_recipient(recipient, &mut known);
         }
-        for other in &others {
+        for other in texts(&["identity", "sasl_username", "uid", "envelope_sender"]) {
             if self.hides_all {
-                known.hidden.insert(other, self.identity(other));
-            } else if !recipients.contains(other) {
-                known.kept.insert(other);
+                self.hide_identity(&other, &mut known);
+            } else if !recipients.contains(&other) {
+                known.keep(&other);
             }
         }
         for (column, cell) in columns.iter().zip(row.iter_mut()) {
@@ -291,15 +313,13 @@ impl Pseudonyms {
         }
         for other in others.iter().filter(|name| !name.is_empty()) {
             if !self.hides_all {
-                known.kept.insert(other);
+                known.keep(other);
             } else if !other.contains('@') {
-                known.hidden.insert(other, self.identity(other));
+                self.hide_identity(other, &mut known);
             }
         }
         if self.hides_all {
-            known
-                .hidden
-                .extend(names.iter().filter(|name| !name.is_empty()).map(|name| (name.as_str(), self.name(name))));
+            names.iter().filter(|name| !name.is_empty()).for_each(|name| known.hide(name, self.name(name)));
         }
         move |text| self.text(text, &known)
     }
@@ -310,26 +330,40 @@ impl Pseudonyms {
     }
 
     /// A recipient's name, with and without its domain, is no word for others.
-    fn hide_recipient<'a>(&self, recipient: &'a str, known: &mut Known<'a>) {
-        let hidden = self.address(recipient);
-        if let Some((local, _)) = recipient.rsplit_once('@') {
-            let bare = hidden.split('@').next().unwrap_or_default();
-            known.hidden.insert(local, bare.to_string());
+    fn hide_recipient(&self, recipient: &str, known: &mut Known<'_>) {
+        self.hide_as(recipient, self.address(recipient), known);
+    }
+
+    fn hide_identity(&self, name: &str, known: &mut Known<'_>) {
+        self.hide_as(name, self.identity(name), known);
+    }
+
+    fn hide_as(&self, name: &str, pseudonym: String, known: &mut Known<'_>) {
+        if let (Some((local, _)), Some((code, _))) = (name.rsplit_once('@'), pseudonym.rsplit_once('@')) {
+            known.hide(local, code.to_string());
         }
-        known.hidden.insert(recipient, hidden);
+        known.hide(name, pseudonym);
     }
 
     /// Hides people in all that reports are made from.
     pub fn hide(&self, judged: &mut [Judged], hosts: &mut HostNames, around: &mut Around, summary: &mut Summary) {
+        let mut known = Known::default();
+        if self.hides_all {
+            for host in &hosts.0 {
+                let host = printable(host);
+                known.hide(&host, self.name(&host));
+            }
+        }
         for Judged { profile, findings } in judged.iter_mut() {
-            self.hide_findings(profile, findings);
-            self.hide_profile(profile);
+            let known = self.known_of(profile, &known);
+            self.hide_findings(findings, &known);
+            self.hide_profile(profile, &known);
         }
         around.receivers = std::mem::take(&mut around.receivers)
             .into_iter()
             .map(|((host, name), mut receiver)| {
                 for (_, example) in receiver.example.iter_mut().chain(&mut receiver.listed_example) {
-                    *example = self.text(&printable(example), &Known::default()).into_bytes().into();
+                    *example = self.text(&printable(example), &known).into_bytes().into();
                 }
                 (
                     (host, if self.hides_all { self.domain(&printable(&name)).into_bytes().into() } else { name }),
@@ -338,64 +372,65 @@ impl Pseudonyms {
             })
             .collect();
         self.hide_summary(summary);
+        // The order of their true names would tell of them.
+        judged.sort_by(|a, b| (a.profile.kind, &a.profile.name).cmp(&(b.profile.kind, &b.profile.name)));
         if self.hides_all {
             for name in &mut hosts.0 {
                 *name = self.name(&printable(name)).into_bytes().into();
             }
-            // The order of their true names would tell of them.
-            judged.sort_by(|a, b| (a.profile.kind, &a.profile.name).cmp(&(b.profile.kind, &b.profile.name)));
         }
     }
 
-    fn hide_profile(&self, profile: &mut SenderProfile) {
-        let own = printable(&profile.name).into_owned();
-        let senders: Vec<String> = profile.senders().iter().map(|one| printable(&one.address).into_owned()).collect();
+    /// What the texts about an identity name beside what all texts may.
+    fn known_of<'a>(&self, profile: &SenderProfile, beside: &'a Known<'a>) -> Known<'a> {
+        let own = printable(&profile.name);
+        let mut known = Known::beside(beside);
+        if self.hides_all {
+            self.hide_identity(&own, &mut known);
+        } else {
+            profile.senders().iter().for_each(|one| known.keep(&printable(&one.address)));
+            known.keep(&own);
+        }
+        known
+    }
+
+    fn hide_profile(&self, profile: &mut SenderProfile, known: &Known<'_>) {
         for reason in profile.reasons.values_mut() {
-            let recipient = printable(&reason.example_recipient).into_owned();
-            let mut known = Known::default();
-            if self.hides_all {
-                known.hidden.insert(&own, self.identity(&own));
-            } else {
-                known.kept.extend(senders.iter().map(String::as_str).chain([own.as_str()]));
-                known.kept.remove(recipient.as_str());
+            let mut known = Known::beside(known);
+            self.hide_recipient(&printable(&reason.example_recipient), &mut known);
+            if let Some(list) = reason.dnsbl() {
+                known.keep(list);
             }
-            self.hide_recipient(&recipient, &mut known);
-            known.hidden.remove("");
             reason.example = self.text(&printable(&reason.example), &known).into_bytes().into();
         }
+        let own = printable(&profile.name).into_owned();
         if self.hides_all {
             profile.name = self.identity(&own).into_bytes().into();
             profile.client_ips = profile.client_ips.iter().map(|ip| self.ip(*ip)).collect();
             profile.receivers.rename(|name| self.domain(&printable(name)).into_bytes().into());
+        } else {
+            profile.name = self.sender(&own).into_bytes().into();
         }
     }
 
-    fn hide_findings(&self, profile: &SenderProfile, findings: &mut [Finding]) {
-        let own = printable(&profile.name).into_owned();
-        let senders: Vec<String> = profile.senders().iter().map(|one| printable(&one.address).into_owned()).collect();
+    fn hide_findings(&self, findings: &mut [Finding], beside: &Known<'_>) {
         for finding in findings {
             let mut names = Vec::new();
             named(finding.kind, "", &finding.evidence, &mut names);
-            let mut known = Known::default();
-            if self.hides_all {
-                known.hidden.insert(&own, self.identity(&own));
-            } else {
-                known.kept.extend(senders.iter().map(String::as_str).chain([own.as_str()]));
-            }
+            let mut known = Known::beside(beside);
             for (role, name) in &names {
                 match role {
-                    Role::Recipient => {
-                        known.kept.remove(name.as_str());
-                        self.hide_recipient(name, &mut known);
-                    }
-                    Role::Sample if known.kept.contains(name.as_str()) => {}
+                    Role::Recipient => self.hide_recipient(name, &mut known),
+                    Role::Sample if beside.keeps(name) => {}
                     Role::Sample => self.hide_recipient(name, &mut known),
-                    Role::Identity if self.hides_all => _ = known.hidden.insert(name, self.identity(name)),
-                    Role::Path if self.hides_all => _ = known.hidden.insert(name, self.name(name)),
-                    Role::Identity | Role::Path => _ = known.kept.insert(name),
+                    Role::Identity if self.hides_all => self.hide_identity(name, &mut known),
+                    Role::Path if self.hides_all => known.hide(name, self.name(name)),
+                    Role::Identity | Role::Path => known.keep(name),
                 }
             }
-            known.hidden.remove("");
+            if self.hides_all {
+                finding.client_ips = finding.client_ips.iter().map(|ip| self.ip(*ip)).collect();
+            }
             finding.explanation = self.text(&finding.explanation, &known);
             finding.next_step = self.text(&finding.next_step, &known);
             finding.evidence = self.value(&finding.evidence, &known);
@@ -404,8 +439,8 @@ impl Pseudonyms {
 
     fn value(&self, value: &Value, known: &Known<'_>) -> Value {
         match value {
-            Value::String(text) => match known.hidden.get(text.as_str()) {
-                Some(hidden) => hidden.clone().into(),
+            Value::String(text) => match known.pseudonym(text) {
+                Some(pseudonym) => pseudonym.into(),
                 None => self.text(text, known).into(),
             },
             Value::Array(list) => list.iter().map(|one| self.value(one, known)).collect(),
@@ -423,19 +458,47 @@ impl Pseudonyms {
         {
             shapes.forget_texts();
         }
+        let nobody = Known::default();
         for (entry, _) in &mut summary.allowed {
-            entry.why = self.text(&entry.why, &Known::default());
             if self.hides_all {
+                entry.why = LEFT_OUT.into();
                 entry.identity = self.identity(&entry.identity);
+            } else {
+                entry.why = self.text(&entry.why, &nobody);
             }
+        }
+        for (option, value) in &mut summary.filter {
+            *value = match *option {
+                "recipient" | "sender" if self.hides_all && !value.contains('@') => self.domain(value),
+                "recipient" => self.address(value),
+                "identity" if self.hides_all => self.identity(value),
+                "identity" | "sender" => self.sender(value),
+                "host" if self.hides_all => self.name(value),
+                "client" => self.text(value, &nobody),
+                _ => continue,
+            };
         }
         if !self.hides_all {
             return;
         }
-        let files = summary.inputs.iter_mut().flat_map(|input| [&mut input.name, &mut input.log]);
-        let files = files.chain(summary.problems.iter_mut().map(|problem| &mut problem.source));
-        for name in files.chain(summary.passed_over.iter_mut().map(|(name, _)| name)) {
+        let mut files = Known::default();
+        for input in &mut summary.inputs {
+            files.hide(&input.name, self.name(&input.name));
+            input.name = self.name(&input.name);
+            input.log = self.name(&input.log);
+        }
+        for problem in &mut summary.problems {
+            problem.what = self.text(&problem.what, &files);
+            problem.source = self.name(&problem.source);
+        }
+        for (name, why) in &mut summary.passed_over {
             *name = self.name(name);
+            *why = self.text(why, &files);
+        }
+        for database in summary.places.as_array_mut().into_iter().flatten() {
+            if let Some(file) = database.get_mut("file") {
+                *file = self.name(file.as_str().unwrap_or_default()).into();
+            }
         }
     }
 }
@@ -466,46 +529,6 @@ fn named(kind: &str, key: &str, value: &Value, names: &mut Vec<(Role, String)>) 
         Value::Object(fields) => fields.iter().for_each(|(key, field)| named(kind, key, field, names)),
         _ => {}
     }
-}
-
-/// The first mail address in a text, with what stands before and after it; `@` may be written as `%40`.
-fn first_address(text: &str) -> Option<(&str, &str, &str)> {
-    let at = text.find('@').into_iter().chain(text.find("%40")).min()?;
-    let sign = if text.get(at..)?.starts_with('@') { 1 } else { 3 };
-    let (before, after) = (text.get(..at)?, text.get(at + sign..)?);
-    let start = match before.strip_suffix('"') {
-        Some(quoted) => quoted.rfind('"').unwrap_or(0),
-        None => {
-            let is_local = |c: char| {
-                !c.is_whitespace() && !matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | ':' | '"' | '@')
-            };
-            before
-                .rfind(|c| !is_local(c))
-                .map_or(0, |end| end + before.get(end..).and_then(|t| t.chars().next()).map_or(1, char::len_utf8))
-        }
-    };
-    let is_domain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '\\');
-    let end = match after.strip_prefix('[') {
-        Some(literal) => literal.find(']').map_or(after.len(), |end| end + 2),
-        None => after.find(|c| !is_domain(c)).unwrap_or(after.len()),
-    };
-    // A full stop behind it ends the sentence.
-    let end = after.get(..end)?.trim_end_matches('.').len();
-    Some((text.get(..start)?, text.get(start..at + sign + end)?, after.get(end..)?))
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | ':' | '/')
-}
-
-/// True for what reads as a host name: labels, the last one of letters.
-fn is_host(text: &str) -> bool {
-    let mut labels = text.rsplit('.');
-    let is_label =
-        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
-    let is_top =
-        |label: &str| label.chars().count() >= 2 && label.chars().all(char::is_alphabetic) || label.starts_with("xn--");
-    text.contains('.') && labels.next().is_some_and(is_top) && labels.all(is_label)
 }
 
 /// The key of a state directory, made where there is none.
@@ -551,20 +574,6 @@ mod tests {
     }
 
     #[test]
-    fn addresses_in_texts_are_found() {
-        for (text, expected) in [
-            ("550 <bob@b.example>: no", Some("bob@b.example")),
-            ("no bob@b.example.", Some("bob@b.example")),
-            ("x \"bob b\"@b.example y", Some("\"bob b\"@b.example")),
-            ("see https://b.example/?a=bob%40b.example&c", Some("//b.example/?a=bob%40b.example")),
-            ("mailto:bob@[192.0.2.1] y", Some("bob@[192.0.2.1]")),
-            ("nothing", None),
-        ] {
-            assert_eq!(first_address(text).map(|(_, found, _)| found), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn the_same_one_gets_the_same_pseudonym_everywhere() {
         let (some, all) = (pseudonyms(false), pseudonyms(true));
         let bob = some.address("bob@b.example");
@@ -579,7 +588,7 @@ mod tests {
             format!("{} at {ip}:25 and {}. 5.7.1 v1.2", all.address("bob@b.example"), all.domain("mx.b.example"));
         assert_eq!(hidden, expected);
         assert!(!hidden.contains("bob") && !hidden.contains("example") && !hidden.contains("192.0"));
-        assert_eq!(all.domain("bob-example.mx.google.com"), "google.com");
+        assert_eq!(all.domain("bob-example.mx.google.com"), "mx.google.com");
         assert_ne!(
             all.address("bob@b.example"),
             Pseudonyms::with_key(b"b", true, BTreeSet::new()).unwrap().address("bob@b.example")
@@ -600,8 +609,41 @@ mod tests {
         let some = pseudonyms(false);
         let mut known = Known::default();
         some.hide_recipient("dora", &mut known);
-        let hidden = some.text("unknown user: \"dora\" (pandora)", &known);
+        let hidden = some.text("unknown user: \"Dora\" (pandora)", &known);
         assert_eq!(hidden, format!("unknown user: \"{}\" (pandora)", some.address("dora")));
+    }
+
+    #[test]
+    fn a_list_that_names_its_recipient_is_told_without() {
+        let some = pseudonyms(false);
+        let code = |address: &str| some.address(address).split_once('@').unwrap().0.to_string();
+        let of = |sender: &str| some.sender(sender);
+        let bob = code("bob@b.example");
+        assert_eq!(of("news+bob=b.example@l.example"), format!("news+{bob}=b.example@l.example"));
+        let joined = code("l-return-17-bob@b.example");
+        assert_eq!(of("l-return-17-bob=b.example@l.example"), format!("{joined}=b.example@l.example"));
+        assert_eq!((of("prvs=12ab=al@l.example"), of("al")), ("prvs=12ab=al@l.example".into(), "al".into()));
+        let mut known = Known::default();
+        known.keep("news+bob=b.example@l.example");
+        some.hide_recipient("bob@b.example", &mut known);
+        let said = some.text("MAIL FROM:<news+bob=b.example@l.example> TO:<BOB@b.example>", &known);
+        assert_eq!(said, format!("MAIL FROM:<news+{bob}=b.example@l.example> TO:<{bob}@b.example>"));
+    }
+
+    #[test]
+    fn providers_and_networks_stay_what_they_are() {
+        let all = pseudonyms(true);
+        let said = |text: &str| all.text(text, &Known::default());
+        let network = all.ip("192.0.2.0".parse().unwrap());
+        assert!(network.to_string().ends_with("::"), "{network}");
+        assert_eq!(said("of 192.0.2.0/24, 192.0.2.0/240"), format!("of {network}/48, {network}/240"));
+        assert_eq!(
+            said("https://support.google.com/a.html, x.y.google.com"),
+            "https://support.google.com/a.html, google.com"
+        );
+        let mapped = all.ip("192.0.2.1".parse().unwrap());
+        assert_eq!(said("[IPv6:::ffff:192.0.2.1]"), format!("[{mapped}]"));
+        assert_eq!(said("<WIN-1>: Helo command rejected"), format!("<{}>: Helo command rejected", all.host("WIN-1")));
     }
 
     #[test]

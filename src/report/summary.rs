@@ -157,6 +157,8 @@ impl Gap {
 pub struct Summary {
     /// Only mail that came in this time is in the report.
     pub period: Period,
+    /// What else was asked for (`report`): the options' names and values.
+    pub filter: Vec<(&'static str, String)>,
     pub inputs: Vec<InputSummary>,
     pub passed_over: Vec<(String, String)>,
     pub problems: Vec<Problem>,
@@ -176,7 +178,22 @@ pub struct Summary {
     pub rows: Vec<(&'static str, u64)>,
 }
 
+/// Options that choose answers, and with them senders, but not the mail that is counted.
+const OF_ANSWERS: [&str; 4] = ["category", "provider", "action", "direction"];
+
 impl Summary {
+    /// Which part of what was read the report is about; `None` for all.
+    pub fn only(&self) -> Option<String> {
+        let since = self.period.since.map(|since| format!("since {since}"));
+        let until = self.period.until.map(|until| format!("until {until}"));
+        let filter = self.filter.iter().map(|(option, value)| format!("{option} {}", printable(value.as_bytes())));
+        let parts: Vec<_> = since.into_iter().chain(until).chain(filter).collect();
+        let has_rest = self.filter.iter().any(|(option, _)| OF_ANSWERS.contains(option));
+        let rest = if has_rest { " Mail and senders' counts are of all their answers." } else { "" };
+        let told = || format!("Only {}; lines and inputs are of all that was read.{rest}", parts.join(", "));
+        (!parts.is_empty()).then(told)
+    }
+
     /// First and last moment of the mail lines.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let first = self.inputs.iter().filter_map(|i| i.first).min()?;
@@ -225,8 +242,9 @@ impl Summary {
             warnings.push(gap.text());
         }
         if self.lines.unknown > 0 {
+            let samples = if self.privacy == Privacy::Off { " (samples in summary.json)" } else { "" };
             warnings.push(format!(
-                "{} of {} lines are of a mail server but of no known kind (samples in summary.json)",
+                "{} of {} lines are of a mail server but of no known kind{samples}",
                 self.lines.unknown, self.lines.lines
             ));
         }
@@ -256,6 +274,7 @@ impl Summary {
             "last": span.map(|(_, last)| last.to_string()),
             "since": self.period.since.map(|since| since.to_string()),
             "until": self.period.until.map(|until| until.to_string()),
+            "filter": self.filter.iter().map(|(option, value)| ((*option).to_string(), value.as_str().into())).collect::<serde_json::Map<_, _>>(),
             "timezone": self.zone,
             "privacy": self.privacy.word(),
             "inputs": self.inputs.iter().map(InputSummary::to_json).collect::<Vec<_>>(),

@@ -189,7 +189,7 @@ impl Table {
             let texts: Vec<Option<String>> = match values {
                 Values::Time(times) => times.iter().map(|at| at.map(|at| Timestamp(at).to_string())).collect(),
                 Values::List(lists) => {
-                    lists.iter().map(|l| (!l.is_empty()).then(|| no_formula(&l.join(";")).into_owned())).collect()
+                    lists.iter().map(|l| (!l.is_empty()).then(|| no_formula(&joined(l)).into_owned())).collect()
                 }
                 Values::Text(texts) => texts.iter().map(|t| t.as_deref().map(|t| no_formula(t).into_owned())).collect(),
                 other => return plain(name, other),
@@ -251,7 +251,7 @@ fn plain(name: PlSmallStr, values: &Values) -> Column {
         Values::Count(values) => Series::new(name, values.as_slice()),
         Values::Real(values) => Series::new(name, values.as_slice()),
         Values::Time(values) => Series::new(name, values.as_slice()),
-        Values::List(lists) => Series::new(name, lists.iter().map(|l| l.join(";")).collect::<Vec<_>>()),
+        Values::List(lists) => Series::new(name, lists.iter().map(|l| joined(l)).collect::<Vec<_>>()),
     }
     .into_column()
 }
@@ -267,6 +267,11 @@ fn json_value(kind: Type, values: &Values, row: usize) -> Value {
         Values::Time(values) => values.get(row).copied().flatten().map(|at| Timestamp(at).to_string()).into(),
         Values::List(values) => values.get(row).cloned().unwrap_or_default().into(),
     }
+}
+
+/// A list in one cell: a `;` inside of one of its texts comes as `\x3B`.
+fn joined(list: &[String]) -> String {
+    list.iter().map(|text| text.replace(';', "\\x3B")).collect::<Vec<_>>().join(";")
 }
 
 /// Shares and scores to four places: what is behind them is noise.

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::summary::Summary;
-use super::{HostNames, Incident, Judged, incidents};
+use super::{HostNames, Incident, Judged, incidents, kind_word};
 use crate::detect::Severity;
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
@@ -23,6 +23,8 @@ const NAME_COLUMNS: usize = 36;
 const SHOWN: usize = 10;
 /// Widths of the columns of numbers of a sender.
 const WIDTHS: [usize; 6] = [7, 7, 7, 7, 7, 9];
+/// Widths of the columns of a reason in [`COLUMNS`]: category, action, direction, provider, and its number.
+const REASON_WIDTHS: [usize; 5] = [25, 12, 11, 20, 12];
 /// How many files that were not read are named.
 const PASSED_OVER: usize = 5;
 
@@ -69,8 +71,16 @@ impl Look {
         self.styled(text, Style::new().bold())
     }
 
+    /// What there is less than [`COLUMNS`] is taken from the provider and its number, what there is more goes to the provider.
+    fn reason_widths(&self) -> [usize; 5] {
+        let [category, action, direction, provider, number] = REASON_WIDTHS;
+        let narrower = COLUMNS.saturating_sub(self.columns);
+        let wider = self.columns.saturating_sub(COLUMNS);
+        [category, action, direction, provider + wider - (narrower * 3 / 4), number - (narrower - narrower * 3 / 4)]
+    }
+
     fn name_columns(&self) -> usize {
-        NAME_COLUMNS + self.columns - COLUMNS.min(self.columns + NAME_COLUMNS / 2)
+        self.columns.saturating_sub(COLUMNS - NAME_COLUMNS)
     }
 }
 
@@ -149,13 +159,17 @@ fn write(
     let files = summary.inputs.len();
     write!(out, "{} in {}", many(summary.lines.lines, "line"), many(files as u64, "input"))?;
     if let Some((first, last)) = summary.span() {
-        write!(out, ", {first} to {last}")?;
+        write!(out, ", {} to {}", first.to_second(), last.to_second())?;
     }
     if summary.has_zoneless {
         let zone = if summary.zone.is_empty() { "this machine's zone" } else { &summary.zone };
         write!(out, "\nStamps without a zone are read as {zone} (--timezone).")?;
     }
-    out.write_str("\n\n")?;
+    out.write_str("\n")?;
+    if let Some(only) = summary.only() {
+        wrapped(out, &only, 0, 0)?;
+    }
+    out.write_str("\n")?;
     findings(out, judged, hosts)?;
     allowed(out, summary)?;
     traffic(out, summary)?;
@@ -181,8 +195,8 @@ fn findings(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Re
     for Incident { one, findings } in incidents.iter().take(SHOWN) {
         let Some(worst) = findings.first() else { continue };
         let host = hosts.first_of(&one.profile);
-        let on = if host.is_empty() { String::new() } else { format!(" on {host}") };
-        let (kind, name) = (one.profile.kind.word(), printable(&one.profile.name));
+        let on = if host.is_empty() || one.profile.is_host { String::new() } else { format!(" on {host}") };
+        let (kind, name) = (kind_word(&one.profile), printable(&one.profile.name));
         let severity = worst.severity.word().to_uppercase();
         let start = out.text.len();
         wrapped(out, &format!("{severity:<8} {kind} {name}{on}"), 0, 9)?;
@@ -292,11 +306,22 @@ fn reasons(out: &mut Out, judged: &[Judged]) -> std::fmt::Result {
         return Ok(());
     }
     totals.sort_by_key(|(_, attempts)| std::cmp::Reverse(*attempts));
-    let heading = format!("{:<25}{:<12}{:<11}{:<20}{:>12}", "REASONS", "action", "direction", "provider", "answers");
+    let [category_width, action_width, direction_width, provider_width, number_width] = out.look.reason_widths();
+    let heading = format!(
+        "{:<category_width$}{:<action_width$}{:<direction_width$}{:<provider_width$}{:>number_width$}",
+        "REASONS", "action", "direction", "provider", "answers"
+    );
     writeln!(out, "{}", out.look.heading(&heading))?;
     for ((direction, action, category, provider), attempts) in totals.iter().take(SHOWN) {
-        let (category, provider) = (shortened(category.id(), 24), shortened(&String::from_utf8_lossy(provider), 19));
-        writeln!(out, "{category:<25}{:<12}{:<11}{provider:<20}{attempts:>12}", action.word(), direction.word())?;
+        let category = shortened(category.id(), category_width - 1);
+        let provider = shortened(&String::from_utf8_lossy(provider), provider_width - 1);
+        writeln!(
+            out,
+            "{category:<category_width$}{:<action_width$}{:<direction_width$}{}{attempts:>number_width$}",
+            action.word(),
+            direction.word(),
+            padded(&provider, provider_width)
+        )?;
     }
     more(out, totals.len(), "reasons")?;
     out.write_str("\n")
@@ -389,9 +414,11 @@ pub(super) fn wrapped(out: &mut Out, text: &str, first: usize, rest: usize) -> s
     let mut column = first;
     let mut is_start = true;
     write!(out, "{:first$}", "")?;
-    let shown = out.look.shown(&out.hidden(text)).into_owned();
+    // A number stays with its sign of percent.
+    let shown = out.look.shown(&out.hidden(text)).replace(" %", "\u{a0}%");
     for word in shown.split(' ') {
-        let word = shortened(word, columns - rest);
+        let word = word.replace('\u{a0}', " ");
+        let word = shortened(&word, columns - rest);
         let width = word.width();
         if !is_start && column + 1 + width > columns {
             write!(out, "\n{:rest$}", "")?;
@@ -421,7 +448,8 @@ mod tests {
             let text = format!("one {} three {} {}", "x".repeat(200), "word ".repeat(60), "\u{5b57}".repeat(90));
             wrapped(&mut out, &text, 9, 9).unwrap();
             assert!(out.text.lines().all(|line| line.width() <= look.columns), "{}", out.text);
-            assert_eq!(look.name_columns() + WIDTHS.iter().sum::<usize>(), look.columns.max(62));
+            assert_eq!(look.name_columns() + WIDTHS.iter().sum::<usize>(), look.columns);
+            assert_eq!(look.reason_widths().iter().sum::<usize>(), look.columns);
         }
     }
 

@@ -25,7 +25,7 @@ use crate::correlate::{
     Attempt, AuthFailure, Context, Correlator, HostId, Instance, Message, Octets, Place, RecipientState, Rejection,
     Sink,
 };
-use crate::detect::{self, Allow, History, Severity};
+use crate::detect::{self, Allow, Finding, History, Severity};
 use crate::error::{Error, Result};
 use crate::framing::parts::Parts;
 use crate::framing::year::{Clock, YearSource};
@@ -528,6 +528,7 @@ impl Stages<'_> {
             passed_over: selection.passed_over,
             problems: self.front.problems,
             period: plan.period,
+            filter: Vec::new(),
             zone: plan.zone_name.clone(),
             has_zoneless: self.front.has_zoneless,
             lines: self.front.lines,
@@ -632,6 +633,7 @@ impl Report<'_> {
         if let Some(pseudonyms) = self.pseudonyms {
             pseudonyms.hide(judged, hosts, around, summary);
         }
+        judged.iter_mut().flat_map(|one| &mut one.findings).for_each(Finding::cut_names);
         let tables = [
             report::findings(judged, hosts),
             report::senders(judged, hosts),

@@ -218,6 +218,7 @@ fn merge(
     problems.extend(super::analyze::in_wrong_form(summaries.iter().zip(is_named)));
     let mut summary = Summary {
         period: out.period,
+        filter: Vec::new(),
         inputs: summaries,
         passed_over,
         problems,

@@ -579,6 +579,7 @@ impl<'a> Night<'a> {
             .collect();
         let summary = Summary {
             period: Period::default(),
+            filter: Vec::new(),
             inputs,
             passed_over: passed_over.iter().map(|(name, why)| (name.clone(), why.to_string())).collect(),
             problems: problems.clone(),

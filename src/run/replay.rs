@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::framing::parts::Parts;
 use crate::framing::year::Pass;
 use crate::mail::address;
+use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
@@ -115,14 +116,15 @@ pub struct Sieve<'a, 'c> {
 }
 
 impl Sieve<'_, '_> {
-    fn takes(&self, at: Timestamp, sender: Option<&Octets>, client: Option<&Octets>) -> bool {
+    fn takes(&self, at: Timestamp, host: HostId, sender: Option<&Octets>, client: Option<&Octets>) -> bool {
         let filter = self.filter;
         filter.period.has(at)
+            && filter.takes_host(self.judge.hosts.name(host))
             && filter.sender.as_ref().is_none_or(|wanted| sender.is_some_and(|sender| is_address(sender, wanted)))
-            && filter
-                .client
-                .as_ref()
-                .is_none_or(|wanted| client.is_some_and(|ip| ip.eq_ignore_ascii_case(wanted.as_bytes())))
+            && filter.client.is_none_or(|wanted| {
+                let ip = client.and_then(|client| address::ip(client));
+                ip.is_some_and(|ip| wanted.contains(ip))
+            })
     }
 
     fn wants(&self, recipient: &Recipient) -> bool {
@@ -143,7 +145,10 @@ fn is_address(address: &[u8], wanted: &str) -> bool {
 impl Sink for Sieve<'_, '_> {
     fn message(&mut self, mut message: Message) {
         let client = message.origin.client.as_ref().map(|client| &client.ip);
-        if !self.takes(message.first_seen, message.sender.as_ref(), client) {
+        let identity = &message.identity;
+        if !self.takes(message.first_seen, identity.host, message.sender.as_ref(), client)
+            || !self.filter.takes(identity.kind, &identity.name)
+        {
             return;
         }
         if self.filter.recipient.is_some() {
@@ -178,14 +183,22 @@ impl Sink for Sieve<'_, '_> {
             self.filter.recipient.as_ref().is_none_or(|wanted| {
                 rejection.recipient.as_ref().is_some_and(|recipient| is_address(recipient, wanted))
             });
-        if is_wanted && self.takes(rejection.at, rejection.sender.as_ref(), Some(&rejection.client.ip)) {
+        let identity = &rejection.identity;
+        if is_wanted
+            && self.takes(rejection.at, identity.host, rejection.sender.as_ref(), Some(&rejection.client.ip))
+            && self.filter.takes(identity.kind, &identity.name)
+        {
             self.judge.rejection(&rejection);
         }
     }
 
     fn auth_failure(&mut self, failure: AuthFailure) {
         let is_about_mail = self.filter.recipient.is_some() || self.filter.sender.is_some();
-        if !is_about_mail && self.takes(failure.at, None, Some(&failure.client.ip)) {
+        // Whose failure it is shows when all are known: the login's where it is one that works, else the client's.
+        let login = failure.sasl_username.as_deref().unwrap_or_default();
+        let is_of_it =
+            self.filter.takes(IdentityKind::Sasl, login) || self.filter.takes(IdentityKind::Client, &failure.client.ip);
+        if !is_about_mail && is_of_it && self.takes(failure.at, failure.host, None, Some(&failure.client.ip)) {
             self.judge.auth_failure(&failure);
         }
     }

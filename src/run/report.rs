@@ -1,5 +1,7 @@
 //! `mailsleuth report`: the tables of `analyze`, made from the archive.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Outcome;
@@ -14,7 +16,7 @@ use crate::archive::restore;
 use crate::classify::Classifier;
 use crate::cli::{Filter, ReportPlan};
 use crate::detect::History;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use crate::input::Problem;
 use crate::mail::address::printable;
 use crate::mail::time::Period;
@@ -63,7 +65,7 @@ fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places:
     let aside = Aside::new(&out.out)?;
     let filter = &plan.filter;
     let whole = Filter { period: filter.period, ..Filter::default() };
-    let narrows = filter.recipient.is_some() || filter.sender.is_some() || filter.client.is_some();
+    let narrows = filter.narrows();
     let through = |filter: &Filter, events: Option<Events>| -> Result<Judge<'_>> {
         let open = carry(archive, archive.manifest.carry())?;
         let mut judge = Judge::new(classifier, out.merges_hosts, events);
@@ -93,9 +95,14 @@ fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places:
     if narrows {
         let mut narrow = through(filter, narrow_events)?;
         let (narrowed, narrow_around) = narrow.found(&out.detection, &History::default(), places);
-        judged = with_findings(narrowed, judged);
+        refuse_nothing(filter, &narrow, &judged)?;
+        // Of an identity all its mail is known already.
+        if filter.recipient.is_some() || filter.sender.is_some() || filter.client.is_some() {
+            judged = with_findings(narrowed, judged);
+        }
         (judge, around) = (narrow, narrow_around);
     }
+    refuse_unknown_provider(filter, classifier, &judged)?;
     judged.retain(|one| !one.profile.is_mute || !one.findings.is_empty());
     pick(&mut judged, filter, &judge.hosts);
     let event_rows = match judge.events.take() {
@@ -127,15 +134,56 @@ fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places:
     Ok(outcome(out, &summary, &judged, &judge.hosts, said, &published))
 }
 
+/// Errors where there is no mail such as the filter takes: a mistyped name must not look like a quiet day.
+fn refuse_nothing(filter: &Filter, judge: &Judge<'_>, whole: &[Judged]) -> Result<()> {
+    let tally = &judge.tally;
+    let is_host = |one: &Judged| one.profile.is_host && filter.takes(one.profile.kind, &one.profile.name);
+    let names = [&filter.identity, &filter.host, &filter.recipient, &filter.sender];
+    let is_named = filter.client.is_some() || names.iter().any(|name| name.is_some());
+    let is_nothing = tally.messages + tally.recipients + tally.rejected + tally.tempfailed + tally.auth_failures == 0;
+    let is_told_of = filter.identity.is_some() && whole.iter().any(is_host);
+    if !is_named || !is_nothing || is_told_of {
+        return Ok(());
+    }
+    let hosts: Vec<_> = judge.hosts.0.iter().map(|host| printable(host)).collect();
+    let identities: Vec<_> = whole.iter().map(|one| printable(&one.profile.name)).collect();
+    let meant = |name: &Option<String>, known: &[Cow<'_, str>]| {
+        let known = || known.iter().map(AsRef::as_ref);
+        let is_there = |name: &String| known().any(|one| one.to_lowercase() == *name);
+        name.as_ref().filter(|name| !is_there(name)).map_or_else(String::new, |name| did_you_mean(name, known()))
+    };
+    let what: Vec<_> = filter.told().iter().map(|(option, value)| format!("--{option} {value}")).collect();
+    let is_timed = filter.period != Period::default();
+    Err(Error::NoMailLines(format!(
+        "{}: the archive has no such mail{}{}{}",
+        what.join(" "),
+        if is_timed { " in that time" } else { "" },
+        meant(&filter.identity, &identities),
+        meant(&filter.host, &hosts)
+    )))
+}
+
+/// Errors for a provider that is neither known nor seen.
+fn refuse_unknown_provider(filter: &Filter, classifier: &Classifier, judged: &[Judged]) -> Result<()> {
+    let Some(wanted) = &filter.provider else { return Ok(()) };
+    let seen = judged.iter().flat_map(|one| one.profile.reasons.keys()).map(|key| printable(&key.provider));
+    let known = classifier.providers().iter().map(|provider| Cow::Borrowed(provider.id()));
+    let known: BTreeSet<_> = seen.chain(known).filter(|name| !name.is_empty()).collect();
+    if known.iter().any(|one| one.eq_ignore_ascii_case(wanted)) {
+        return Ok(());
+    }
+    let meant = did_you_mean(wanted, known.iter().map(AsRef::as_ref));
+    Err(Error::Usage(format!("--provider {wanted}: no such provider{meant}")))
+}
+
 /// Which rows of the events table a filter takes.
 fn rows_of(filter: Filter) -> Only {
     Box::new(move |row| {
         let is_one = |wanted: &Option<String>, value: &str| {
             wanted.as_ref().is_none_or(|wanted| value.eq_ignore_ascii_case(wanted))
         };
-        filter.kind.is_none_or(|kind| row.identity.kind == kind)
-            && filter.identity.as_ref().is_none_or(|wanted| printable(&row.identity.name).to_lowercase() == *wanted)
-            && is_one(&filter.host, &printable(row.host))
+        filter.takes(row.identity.kind, &row.identity.name)
+            && filter.takes_host(row.host)
             && is_one(&filter.category, row.category)
             && is_one(&filter.provider, row.provider)
             && filter.action.is_none_or(|action| row.action == action)
@@ -172,6 +220,7 @@ pub(super) fn read_notes(archive: &Archive, filter: &Filter, plan: &Noted<'_>) -
         passed_over: Vec::new(),
         problems: all.problems.into_iter().map(problem).collect(),
         period: filter.period,
+        filter: filter.told(),
         zone: plan.zone_name.to_string(),
         has_zoneless: false,
         lines: all.lines,
@@ -198,9 +247,8 @@ fn with_findings(mut narrowed: Vec<Judged>, whole: Vec<Judged>) -> Vec<Judged> {
 /// Keeps the rows that the filter takes.
 fn pick(judged: &mut Vec<Judged>, filter: &Filter, hosts: &HostNames) {
     judged.retain(|Judged { profile, .. }| {
-        filter.kind.is_none_or(|kind| profile.kind == kind)
-            && filter.identity.as_ref().is_none_or(|wanted| printable(&profile.name).to_lowercase() == *wanted)
-            && filter.host.as_ref().is_none_or(|wanted| hosts.of(profile).contains(wanted))
+        filter.takes(profile.kind, &profile.name)
+            && profile.hosts.iter().any(|host| filter.takes_host(hosts.name(*host)))
     });
     if filter.category.is_none() && filter.provider.is_none() && filter.action.is_none() && filter.direction.is_none() {
         return;

@@ -247,6 +247,7 @@ impl<'a> Search<'a> {
     fn summary(&self, front: Front, mail: MailTally, passed_over: Vec<(String, String)>) -> Summary {
         Summary {
             period: Period { since: self.plan.since, until: self.plan.until },
+            filter: Vec::new(),
             inputs: front.inputs,
             passed_over,
             problems: front.problems,

@@ -133,8 +133,9 @@ pub fn over_time(stack: &Stack, axis: Axis, marked: Option<(i64, i64)>, what: &s
     }
     // Little that is made visible may lift a bar over the top.
     let height = bases.iter().copied().max().unwrap_or(HEIGHT).max(HEIGHT);
-    // A bar wider on each side, so that it is seen behind the bars.
-    let span = |(from, to): (i64, i64)| ((axis.bar(from) - 1) * BAR, (axis.bar(to) - axis.bar(from) + 3) * BAR);
+    // A mark is seen above the highest bar, too.
+    let height = if marked.is_some() { height + HEIGHT / 8 } else { height };
+    let span = |(from, to): (i64, i64)| (axis.bar(from) * BAR, (axis.bar(to) - axis.bar(from) + 1) * BAR);
     let words = format!(
         "{what} by {}, {} to {} UTC. Most in one: {} at {}.",
         axis.step(),
@@ -214,7 +215,7 @@ pub fn legend(series: &[Series]) -> Markup {
 
 /// The numbers behind a picture, shown when asked for.
 fn numbers(table: &Markup) -> Markup {
-    html! { details.numbers { summary { "Numbers" } div.wide tabindex="0" { (table) } } }
+    html! { details.numbers { summary { "Numbers" } div.wide tabindex="0" role="region" aria-label="Numbers" { (table) } } }
 }
 
 /// One bar with the shares of a whole.
@@ -262,9 +263,9 @@ pub fn outcomes(outcomes: &Outcomes) -> Markup {
 pub fn percent(part: u64, whole: u64) -> String {
     let whole = whole.max(1);
     match (part * 100 + whole / 2) / whole {
-        0 if part > 0 => "<1 %".into(),
-        100.. if part < whole => ">99 %".into(),
-        share => format!("{share} %"),
+        0 if part > 0 => "<1\u{a0}%".into(),
+        100.. if part < whole => ">99\u{a0}%".into(),
+        share => format!("{share}\u{a0}%"),
     }
 }
 
@@ -346,9 +347,12 @@ mod tests {
 
     #[test]
     fn little_is_not_nothing() {
-        assert_eq!(percent(1, 1_000_000), "<1 %");
-        assert_eq!(percent(999_999, 1_000_000), ">99 %");
-        assert_eq!((percent(0, 10), percent(10, 10), percent(5, 10)), ("0 %".into(), "100 %".into(), "50 %".into()));
+        assert_eq!(percent(1, 1_000_000), "<1\u{a0}%");
+        assert_eq!(percent(999_999, 1_000_000), ">99\u{a0}%");
+        assert_eq!(
+            (percent(0, 10), percent(10, 10), percent(5, 10)),
+            ("0\u{a0}%".into(), "100\u{a0}%".into(), "50\u{a0}%".into())
+        );
         assert_eq!((shade(1, 1_000_000), shade(1_000_000, 1_000_000)), (1, SHADES));
     }
 }

@@ -1,19 +1,19 @@
 //! Incidents: one identity each, with all that was found about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use maud::{Markup, html};
 use serde_json::Value;
 
 use super::chart::{self, Axis, OUTCOMES, Series, Stack};
-use super::words::{count, dated, harmless, log, many, moment, shortened};
+use super::words::{count, dated, harmless, log, many, moment, shortened, together};
 use super::{Page, fitting, room};
 use crate::aggregate::{Outcomes, SenderProfile, Visits};
 use crate::classify::Category;
 use crate::detect::Finding;
-use crate::mail::identity::IdentityKind;
 use crate::mail::time::SECONDS_PER_HOUR;
-use crate::report::Incident;
+use crate::report::{Incident, kind_word};
 
 /// Longest sentence, name and cell of evidence, in characters.
 const SENTENCE: usize = 700;
@@ -23,21 +23,10 @@ const CELL: usize = 160;
 const LEAST_STORY: usize = 40;
 /// More stories than these scroll in a part of the screen.
 const MANY: usize = 12;
+/// Addresses that one can copy.
+const IDS: usize = 50;
 /// Rows of each small table of an incident.
 const ROWS: usize = 12;
-
-/// What an identity is called.
-pub(super) fn kind_word(profile: &SenderProfile) -> &'static str {
-    match profile.kind {
-        IdentityKind::Sasl => "login",
-        IdentityKind::Uid => "local user",
-        IdentityKind::Client => "client",
-        IdentityKind::Sender => "sender",
-        IdentityKind::Null if profile.is_host => "host",
-        IdentityKind::Null => "bounces of",
-        IdentityKind::Unknown => "unknown sender",
-    }
-}
 
 /// `account-takeover` as a heading.
 pub(super) fn kind_title(kind: &str) -> String {
@@ -75,7 +64,7 @@ pub(super) fn stories(page: &Page<'_>, incidents: &[Incident<'_>], told: usize) 
     });
     let (items, shown) = fitting(items, room::STORIES);
     html! {
-        ol.stories.filterable.many[shown > MANY] tabindex=[(shown > MANY).then_some("0")] data-what="incidents" { (items) }
+        ol.stories.filterable.many[shown > MANY] tabindex=[(shown > MANY).then_some("0")] aria-label="Incidents, the worst first" data-what="incidents" { (items) }
         (page.rest(shown, incidents.len(), "incident", "findings"))
     }
 }
@@ -93,7 +82,7 @@ fn on_host(page: &Page<'_>, incident: &Incident<'_>) -> Markup {
 
 /// The explanation with a capital letter: it stands after a heading.
 fn sentence(finding: &Finding) -> String {
-    let text = dated(&harmless(&shortened(&finding.explanation, SENTENCE)));
+    let text = together(&dated(&harmless(&shortened(&finding.explanation, SENTENCE))));
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -154,7 +143,7 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
             }
             div.do {
                 h4 { "Next steps" }
-                ul { @for step in steps { li { (harmless(&shortened(step, SENTENCE))) } } }
+                ul { @for step in steps { li { (with_code(step)) } } }
             }
             div.pictures {
                 @if !hours.is_empty() {
@@ -194,7 +183,7 @@ fn receivers(profile: &SenderProfile) -> Markup {
         @if !all.is_empty() {
             div.picture.broad {
                 h4 { "Its recipients' providers" }
-                div.wide tabindex="0" {
+                div.wide tabindex="0" role="region" aria-label="Its recipients' providers" {
                     table {
                         caption.unseen { "Recipients by the organisation that runs their mail servers" }
                         thead { tr { th scope="col" { "provider" } th.n scope="col" { "recipients" } th.bar scope="col" { "outcomes" } th.n scope="col" { "delivered" } } }
@@ -288,7 +277,7 @@ fn reasons(profile: &SenderProfile) -> Markup {
     html! {
         @if !rows.is_empty() {
             h4 { "Why its mail was refused" }
-            div.wide tabindex="0" {
+            div.wide tabindex="0" role="region" aria-label="Its reasons" {
                 table {
                     caption.unseen { "Reasons by answers" }
                     thead { tr { th scope="col" { "reason" } th.n scope="col" { "answers" } th scope="col" { "for example" } } }
@@ -320,23 +309,56 @@ fn evidence(incident: &Incident<'_>) -> Markup {
                     p.ids data-copy="queue ids" { @for id in &finding.queue_ids { (id) " " } }
                 }
             }
-            @let ips: Vec<_> = incident.one.profile.client_ips.iter().take(50).map(ToString::to_string).collect();
-            @if !ips.is_empty() {
-                h5 { "Client addresses" @if incident.one.profile.client_ips.len() > ips.len() { " (" (ips.len()) " of " (count(incident.one.profile.client_ips.len() as u64)) ")" } }
-                p.ids data-copy="addresses" { (ips.join(" ")) }
+            @let found = clients_of(incident);
+            @let others: Vec<_> = incident.one.profile.client_ips.iter().filter(|ip| !found.contains(ip)).collect();
+            @if !found.is_empty() {
+                h5 { @if others.is_empty() { "Client addresses" } @else { "Client addresses that the findings are about" } (of_many(found.len())) }
+                p.ids data-copy="addresses" { @for ip in found.iter().take(IDS) { (ip.to_string()) " " } }
+            }
+            @if !others.is_empty() {
+                h5 { "Its other client addresses: look whose they are before you block them" (of_many(others.len())) }
+                p.ids { @for ip in others.iter().take(IDS) { (ip.to_string()) " " } }
             }
         }
     }
 }
 
 fn lasted(finding: &Finding) -> String {
-    let seconds = finding.last_seen.seconds_since(finding.first_seen).max(0);
+    duration(finding.last_seen.seconds_since(finding.first_seen).max(0))
+}
+
+/// A time in the units that it is of, rounded to the lesser of them.
+fn duration(seconds: i64) -> String {
+    let (minutes, hours) = ((seconds + 30) / 60, (seconds + 1_800) / SECONDS_PER_HOUR);
+    let both = |many: i64, much: &str, few: i64, little: &str| match few {
+        0 => format!("{many} {much}"),
+        _ => format!("{many} {much} {few} {little}"),
+    };
     match seconds {
         0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / SECONDS_PER_HOUR),
-        _ => format!("{} days", seconds / (24 * SECONDS_PER_HOUR)),
+        _ if minutes < 120 => format!("{minutes} min"),
+        _ if hours < 48 => both(minutes / 60, "h", minutes % 60, "min"),
+        _ => both(hours / 24, "days", hours % 24, "h"),
     }
+}
+
+/// A text of ours with what stands in backticks as code.
+fn with_code(text: &str) -> Markup {
+    html! {
+        @for (at, part) in together(&harmless(&shortened(text, SENTENCE))).split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+/// The addresses that most is wrong with: where one finding tells an intruder's from the owner's, the intruder's.
+fn clients_of(incident: &Incident<'_>) -> BTreeSet<IpAddr> {
+    let least = incident.findings.iter().min_by_key(|finding| finding.client_ips.len());
+    least.map(|finding| finding.client_ips.iter().copied().collect()).unwrap_or_default()
+}
+
+fn of_many(count: usize) -> String {
+    if count > IDS { format!(" ({IDS} of {})", super::words::count(count as u64)) } else { String::new() }
 }
 
 /// An object as a list of its keys and values, a list of objects as a table.
@@ -360,7 +382,7 @@ fn value(evidence: &Value) -> Markup {
 fn rows(list: &[Value]) -> Markup {
     let keys: Vec<&String> = list.first().and_then(Value::as_object).map(|o| o.keys().collect()).unwrap_or_default();
     html! {
-        div.wide tabindex="0" {
+        div.wide tabindex="0" role="region" aria-label="Evidence" {
             table {
                 thead { tr { @for key in &keys { th scope="col" { (key.replace('_', " ")) } } } }
                 tbody {
@@ -394,7 +416,7 @@ fn scalar(key: &str, value: &Value) -> String {
                 (more, _) => format!("{}, and {more} more", shown.join(", ")),
             }
         }
-        Value::Object(_) => harmless(&shortened(&value.to_string(), CELL)),
+        Value::Object(_) => harmless(&shortened(&value.to_string(), CELL)).into_owned(),
     }
 }
 
@@ -406,6 +428,9 @@ mod tests {
     fn kinds_are_titles() {
         assert_eq!(kind_title("spf-not-authorized"), "SPF not authorized");
         assert_eq!(kind_title("account-takeover"), "Account takeover");
+        let of = [90, 119 * 60 + 40, 3 * 3_600 - 5, 90 * 60, 47 * 3_600 + 59 * 60, 50 * 3_600].map(duration);
+        assert_eq!(of, ["90 s", "2 h", "3 h", "90 min", "2 days", "2 days 2 h"]);
+        assert_eq!(with_code("see `a <b>` x").into_string(), "see <code>a &lt;b&gt;</code> x");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::aggregate::Around;
 use crate::classify::Classifier;
 use crate::detect::Severity;
 use chart::Axis;
-use words::{count, many, moment, plural};
+use words::{count, dated, many, moment, plural};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -196,6 +196,7 @@ fn first_screen(page: &Page<'_>, incidents: &[Incident<'_>], told: usize, title:
                     (many(lines.lines, "line")) " in " (many(page.summary.inputs.len() as u64, "input"))
                     @if let Some((first, last)) = page.summary.span() { ", " (moment(first)) " to " (moment(last)) " UTC" }
                     "."
+                    @if let Some(only) = page.summary.only() { " " (dated(&only)) }
                     @if page.summary.privacy != Privacy::Off { " " (HIDDEN) }
                 }
             }

@@ -46,6 +46,7 @@
     const input = make("input");
     input.type = "search";
     input.placeholder = "words, all of which must occur";
+    input.setAttribute("aria-label", `Filter: ${list.caption ? list.caption.textContent : list.dataset.what}`);
     const shown = make("span");
     box.append(input, shown);
     (list.closest(".tall") ?? list).before(box);

@@ -67,8 +67,8 @@ fn checks(page: &Page<'_>) -> Vec<Check> {
         Check {
             state: grade(lines.unknown, lines.mail_lines),
             text: match lines.unknown {
-                0 => format!("all {} understood", many(lines.mail_lines, "mail server line")),
-                n => format!("{} of {} not understood", count(n), many(lines.mail_lines, "mail server line")),
+                0 => format!("all {} of known kinds", many(lines.mail_lines, "mail server line")),
+                n => format!("{} of {} of no known kind", count(n), many(lines.mail_lines, "mail server line")),
             },
         },
         Check {
@@ -162,8 +162,8 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
                 thead.unseen { tr { th scope="col" { "lines" } th scope="col" { "count" } th scope="col" { "share" } } }
                 tbody {
                     @for (what, n) in [
-                        ("understood", lines.entries),
-                        ("ignored: other programs, notes without a meaning here", lines.ignored_total()),
+                        ("used: they tell of mail, clients and logins", lines.entries),
+                        ("set aside: other programs, and lines that tell nothing of mail", lines.ignored_total()),
                         ("of a mail server, but of no known kind", lines.unknown),
                         ("of no known form", lines.unframed),
                     ] {
@@ -196,7 +196,7 @@ fn inputs(page: &Page<'_>) -> Markup {
     };
     let (rows, shown) = fitting(all.iter().map(row), room::INPUT);
     html! {
-        div.wide tabindex="0" {
+        div.wide tabindex="0" role="region" aria-label="Inputs" {
             table {
                 caption { "Inputs" }
                 thead { tr {
@@ -220,7 +220,7 @@ fn templates(title: &str, shapes: &Shapes) -> Markup {
         @if !rows.is_empty() {
             details {
                 summary { (title) ": " (count(shapes.total())) }
-                div.wide tabindex="0" {
+                div.wide tabindex="0" role="region" aria-label=(title) {
                     table {
                         caption.unseen { (title) }
                         thead { tr { th.n scope="col" { "count" } th scope="col" { "a sample" } } }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 
 use super::chart::{self, Axis, Series, Stack};
-use super::incident::{kind_title, kind_word};
+use super::incident::kind_title;
 use super::words::{count, log, moment};
 use super::{Page, fitting, room};
 use crate::aggregate::{Receiver, ReceiverHour};
@@ -16,10 +16,12 @@ use crate::correlate::Octets;
 use crate::detect::score;
 use crate::mail::status::{Action, Direction};
 use crate::mail::time::Timestamp;
-use crate::report::{Judged, kinds};
+use crate::report::{Judged, kind_word, kinds};
 
 const NAME: usize = 80;
 const EXAMPLE: usize = 160;
+/// Findings of a sender that its row names.
+const TAGS: usize = 2;
 
 /// A column's head: its words, whether it holds numbers, and what it means.
 struct Head(&'static str, bool, &'static str);
@@ -53,6 +55,7 @@ pub(super) fn senders(page: &Page<'_>) -> Markup {
     order.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (b.1, b.2).cmp(&(a.1, a.2))));
     let heads = [
         Head("identity", false, "who is responsible: login, local user, client, sender"),
+        Head("findings", false, "what was found about it"),
         Head("recipients", true, "recipient deliveries asked for"),
         Head("delivered", true, "taken by the recipient's server or mailbox"),
         Head("deferred", true, "recipients whose last known state is deferred"),
@@ -64,7 +67,6 @@ pub(super) fn senders(page: &Page<'_>) -> Markup {
         Head("failed logins", true, "authentication failures"),
         Head("last seen", false, "UTC"),
         Head("main reason", false, "the reason that answers gave most often"),
-        Head("findings", false, "what was found about it"),
     ];
     let rows = order.iter().map(|(_, _, _, one)| sender(page, one));
     let caption = "Senders: those with findings first, then by recipients";
@@ -85,6 +87,10 @@ fn sender(page: &Page<'_>, Judged { profile, findings }: &Judged) -> Markup {
     html! {
         tr {
             th scope="row" { span.kind { (kind_word(profile)) } " " span.name { (log(&profile.name, NAME)) } @if !host.is_empty() && !profile.is_host { span.on { " on " (log(host.as_bytes(), NAME)) } } }
+            td.tags data-v=(format!("{:.4}", score(findings))) {
+                @for kind in found.iter().take(TAGS) { span.tag { (kind_title(kind)) } " " }
+                @if found.len() > TAGS { span.more title=(found.iter().skip(TAGS).map(|kind| kind_title(kind)).collect::<Vec<_>>().join(", ")) { "and " (found.len() - TAGS) " more" } }
+            }
             (number(profile.recipients))
             (number(profile.delivered))
             (number(profile.deferred))
@@ -96,7 +102,6 @@ fn sender(page: &Page<'_>, Judged { profile, findings }: &Judged) -> Markup {
             (number(profile.auth_failures))
             td data-v=(profile.last_seen.seconds()) { (moment(profile.last_seen)) }
             td { (profile.top_category().map_or("", Category::id)) }
-            td.tags data-v=(format!("{:.4}", score(findings))) { @for kind in found.iter().take(6) { span.tag { (kind_title(kind)) } " " } }
         }
     }
 }

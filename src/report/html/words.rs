@@ -2,8 +2,9 @@
 
 use maud::{Markup, html};
 
+pub use crate::mail::address::harmless;
 use crate::mail::address::printable;
-use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
+use crate::mail::time::{MOMENT, SECONDS_PER_HOUR, Timestamp, is_moment};
 
 /// A number with a comma before each three digits.
 pub fn count(number: u64) -> String {
@@ -47,26 +48,16 @@ pub fn moment(at: Timestamp) -> Markup {
     html! { time datetime=(at) title=(at) { (minutes(at)) } }
 }
 
-/// A text of ours that may quote a log: without anything that a browser could take for an instruction.
-pub fn harmless(text: &str) -> String {
-    let is_plain = text.chars().all(|c| c == '\\' || printable(c.encode_utf8(&mut [0; 4]).as_bytes()).chars().eq([c]));
-    if is_plain { text.to_string() } else { printable(text.as_bytes()).into_owned() }
-}
-
 /// A text of ours with its moments to the minute, as the rest of the page has them: `2026-11-19T02:10:04.25Z` becomes
 /// `2026-11-19 02:10`.
 pub fn dated(text: &str) -> String {
-    const FORM: &[u8] = b"0000-00-00T00:00:00";
-    let is_moment = |bytes: &[u8]| {
-        bytes.iter().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
-    };
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(colon) = rest.find(':') {
         let start = colon.checked_sub(13).filter(|at| rest.is_char_boundary(*at));
-        let found = start.and_then(|at| Some((at, rest.get(at..at + FORM.len())?)));
-        let found = found.filter(|(_, moment)| is_moment(moment.as_bytes()));
-        let tail = found.and_then(|(at, _)| rest.get(at + FORM.len()..));
+        let found = start.and_then(|at| Some((at, rest.get(at..at + MOMENT.len())?)));
+        let found = found.filter(|(_, moment)| is_moment(moment));
+        let tail = found.and_then(|(at, _)| rest.get(at + MOMENT.len()..));
         let after = tail.map(|tail| tail.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()));
         match (found, after.and_then(|after| after.strip_prefix('Z'))) {
             (Some((at, moment)), Some(after)) => {
@@ -82,6 +73,11 @@ pub fn dated(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// A text of ours whose numbers stay on one line with their signs of percent.
+pub fn together(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
 }
 
 /// The first characters of a text, with a mark where there are more.
