@@ -123,7 +123,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn found(&self) -> Found<'a> {
-        Found::new(self.plan.target.clone(), self.plan.since, self.plan.until)
+        Found::new(self.plan.target.clone(), self.plan.period)
     }
 
     fn facts(&self) -> Facts {
@@ -137,7 +137,7 @@ impl<'a> Search<'a> {
         }
         let read = BytesRead::default();
         let mut selection = select(source::find(paths), &plan.zone, plan.year, now_s(), &read);
-        let skipped = outside(&mut selection, plan.since, plan.until);
+        let skipped = outside(&mut selection, plan.period);
         let mut unseen: Vec<String> = skipped
             .iter()
             .map(|(input, why)| format!("Not read: {}: {why}.", printable(input.source.name.as_bytes())))
@@ -246,11 +246,11 @@ impl<'a> Search<'a> {
 
     fn summary(&self, front: Front, mail: MailTally, passed_over: Vec<(String, String)>) -> Summary {
         Summary {
-            period: Period { since: self.plan.since, until: self.plan.until },
             filter: Vec::new(),
             inputs: front.inputs,
             passed_over,
             problems: front.problems,
+            period: self.plan.period,
             zone: self.plan.zone_name.clone(),
             has_zoneless: front.has_zoneless,
             lines: front.lines,
@@ -309,7 +309,7 @@ impl<'a> Search<'a> {
 
     fn archive(&self, archive: &Archive) -> Result<Read<'a>> {
         let plan = self.plan;
-        let filter = Filter { period: Period { since: plan.since, until: plan.until }, ..Filter::default() };
+        let filter = Filter { period: plan.period, ..Filter::default() };
         let open = carry(archive, archive.manifest.carry())?;
         let hosts = open.correlator.host_names();
         let files = files(archive, &filter);
@@ -375,7 +375,7 @@ impl<'a> Search<'a> {
                     Some(marks) => record::read_where(&path, |bytes| marks.first_in(bytes), &mut take),
                     None => record::read(&path, &mut take),
                 };
-                read.map_err(|error| archive.failed(&path, &error)).map(|()| tracer)
+                read.map_err(|error| archive.damaged(&path, &error)).map(|()| tracer)
             })
             .collect()
     }
@@ -459,7 +459,8 @@ fn plan_state(archive: &Archive) -> String {
 }
 
 /// Takes out the inputs that surely hold nothing of the time that is looked at, each with why.
-fn outside(selection: &mut Selection, since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<(Ordered, String)> {
+fn outside(selection: &mut Selection, period: Period) -> Vec<(Ordered, String)> {
+    let Period { since, until } = period;
     let ends = ends(&selection.inputs);
     let (mut kept, mut skipped) = (Vec::new(), Vec::new());
     for (input, end) in std::mem::take(&mut selection.inputs).into_iter().zip(ends) {
@@ -533,12 +534,12 @@ fn coverage(plan: &SearchPlan, summary: &Summary, unseen: &mut Vec<String>) {
     if summary.has_zoneless {
         unseen.push(zone_note(&summary.zone));
     }
-    if let (Some(since), Some((first, _))) = (plan.since, span)
+    if let (Some(since), Some((first, _))) = (plan.period.since, span)
         && first.seconds_since(since) > SECONDS_PER_DAY
     {
         unseen.push(format!("What was before {first}: no file that was read covers it."));
     }
-    if let (Some(until), Some((_, last))) = (plan.until, span)
+    if let (Some(until), Some((_, last))) = (plan.period.until, span)
         && until.seconds_since(last) > SECONDS_PER_DAY
     {
         unseen.push(format!("What was after {last}: no file that was read covers it."));

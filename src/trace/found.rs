@@ -13,7 +13,7 @@ use crate::mail::address;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::Mta;
-use crate::mail::time::Timestamp;
+use crate::mail::time::{Period, Timestamp};
 
 /// Messages, refusals and failed logins that are kept, of each. A story with more is told by its first ones, and says so.
 const KEPT: usize = 500_000;
@@ -204,8 +204,7 @@ pub fn recipient_hash(recipient: &Recipient) -> u64 {
 /// Takes what belongs to one target, in the time that is looked at.
 pub struct Found<'c> {
     pub target: Target,
-    pub since: Option<Timestamp>,
-    pub until: Option<Timestamp>,
+    pub period: Period,
     pub messages: Vec<Sent<'c>>,
     pub rejections: Vec<Refused<'c>>,
     pub failures: Vec<Failed>,
@@ -217,11 +216,10 @@ pub struct Found<'c> {
 }
 
 impl<'c> Found<'c> {
-    pub fn new(target: Target, since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+    pub fn new(target: Target, period: Period) -> Self {
         Self {
             target,
-            since,
-            until,
+            period,
             messages: Vec::new(),
             rejections: Vec::new(),
             failures: Vec::new(),
@@ -231,13 +229,9 @@ impl<'c> Found<'c> {
         }
     }
 
-    fn is_in_time(&self, at: Timestamp) -> bool {
-        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
-    }
-
     /// Counts what a message tells of its identity; gives what it has to do with the target.
     pub fn look_at(&mut self, message: &Message) -> Roles {
-        if !self.is_in_time(message.first_seen) {
+        if !self.period.has(message.first_seen) {
             return Roles::NONE;
         }
         self.uses.message(message);
@@ -247,14 +241,14 @@ impl<'c> Found<'c> {
 
     /// Counts a message that is not of the story.
     pub fn count(&mut self, message: &Message) {
-        if self.is_in_time(message.first_seen) {
+        if self.period.has(message.first_seen) {
             self.uses.message(message);
         }
     }
 
     /// Counts a failed login that is not of the story.
     pub fn count_failure(&mut self, failure: &AuthFailure) {
-        if self.is_in_time(failure.at) {
+        if self.period.has(failure.at) {
             self.uses.tried(failure);
         }
     }
@@ -290,7 +284,7 @@ impl<'c> Found<'c> {
 
     /// The same for a refusal.
     pub fn look_at_rejection(&self, rejection: &Rejection) -> Roles {
-        if self.is_in_time(rejection.at) { self.target.of_rejection(rejection) } else { Roles::NONE }
+        if self.period.has(rejection.at) { self.target.of_rejection(rejection) } else { Roles::NONE }
     }
 
     /// Keeps a message of the story.
@@ -312,7 +306,7 @@ impl<'c> Found<'c> {
     }
 
     pub fn auth_failure(&mut self, failure: &AuthFailure) {
-        if !self.is_in_time(failure.at) {
+        if !self.period.has(failure.at) {
             return;
         }
         self.uses.tried(failure);

@@ -330,7 +330,10 @@ impl<'f, 'c> Story<'f, 'c> {
             .filter(|(at, _)| self.run.is_none() || self.fit(*at).is_some_and(|(fit, _)| fit == Fit::Not))
             .flat_map(|(_, sent)| sent.message.recipients.iter().map(recipient_hash))
             .collect();
-        let is_self = |other: &Who| who.as_ref() == Some(other);
+        let users: BTreeSet<&Who> =
+            pivots.iter().flat_map(|pivot| pivot.others.iter().map(|(other, _)| other)).collect();
+        let is_self =
+            |other: &Who| who.as_ref() == Some(other) || (self.role == Roles::CLIENT && users.contains(other));
         let shared = if self.role.has(Roles::IDENTITY) || self.role.has(Roles::CLIENT) {
             uses.also_wrote_to(&recipients, is_self)
         } else {

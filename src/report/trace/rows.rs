@@ -234,8 +234,9 @@ fn of_message<'s>(
 }
 
 impl Event<'_> {
-    /// In one sentence, as a log would not say it: who, what, to whom, with which answer.
-    pub fn sentence(&self) -> String {
+    /// In one sentence, as a log would not say it: who, what, to whom, with which answer. The subject, which may name
+    /// anybody, is left out where people are hidden.
+    pub fn sentence(&self, is_hiding: bool) -> String {
         let text = |bytes: &Octets| printable(bytes).into_owned();
         let ip = self.client.map(|client| text(&client.ip)).filter(|ip| !ip.is_empty());
         let from = ip.map_or(String::new(), |ip| format!(" from {ip}"));
@@ -252,7 +253,8 @@ impl Event<'_> {
         };
         match self.event {
             "arrival" => {
-                let subject = self.subject.map_or(String::new(), |subject| format!(", subject \"{}\"", text(subject)));
+                let subject = self.subject.filter(|_| !is_hiding);
+                let subject = subject.map_or(String::new(), |subject| format!(", subject \"{}\"", text(subject)));
                 format!("Message submitted {who}{from}, envelope sender {sender}{subject}{id}")
             }
             "hold" => format!("Put on hold, envelope sender {sender}{to}{id}{answer}"),
@@ -354,20 +356,20 @@ pub fn timeline(
     mut take: impl FnMut([Cell; 35]) -> io::Result<()>,
 ) -> io::Result<()> {
     events(story, |event| {
-        let mut row = timeline_row(story, event);
+        let mut row = timeline_row(story, event, pseudonyms.is_some());
         hide(pseudonyms, &TIMELINE, &mut row);
         take(row)
     })
 }
 
-fn timeline_row(story: &Story<'_, '_>, event: &Event<'_>) -> [Cell; 35] {
+fn timeline_row(story: &Story<'_, '_>, event: &Event<'_>, is_hiding: bool) -> [Cell; 35] {
     let (host, source) = names(story, event.host, event.place);
     let verdict = event.verdict;
     let relay = event.relay;
     [
         Cell::text(iso(event.at)),
         Cell::text(event.moment),
-        Cell::text(event.sentence()),
+        Cell::text(event.sentence(is_hiding)),
         Cell::text(event.event),
         host,
         Cell::text(event.mta.word()),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 pub use super::super::text::Hide;
 use super::super::text::{Look, Out, many, shortened, wrapped};
-use crate::correlate::Octets;
+use crate::correlate::{Octets, Place};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::Timestamp;
@@ -128,9 +128,16 @@ fn lives(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
     Ok(())
 }
 
-fn place(story: &Story<'_, '_>, place: crate::correlate::Place) -> String {
-    let source = story.facts.shown_sources().get(place.source as usize);
-    source.map_or(String::new(), |name| format!(" [{}:{}]", printable(name.as_bytes()), place.line))
+/// ` [mail.log:43]`. Of a long path the end is shown: the number behind it matters most.
+fn place(story: &Story<'_, '_>, place: Place) -> String {
+    /// What a line has room for.
+    const LETTERS: usize = 48;
+    let Some(name) = story.facts.shown_sources().get(place.source as usize) else { return String::new() };
+    let name = printable(name.as_bytes());
+    let letters = name.chars().count();
+    let end: String = name.chars().skip(letters.saturating_sub(LETTERS)).collect();
+    let cut = if letters > LETTERS { ".." } else { "" };
+    format!(" [{cut}{end}:{}]", place.line)
 }
 
 fn life(out: &mut Out, story: &Story<'_, '_>, sent: &Sent<'_>, left: &mut usize) -> std::fmt::Result {
@@ -157,11 +164,11 @@ fn life(out: &mut Out, story: &Story<'_, '_>, sent: &Sent<'_>, left: &mut usize)
         second(message.first_seen),
         place(story, message.place)
     );
-    wrapped(out, &line, 2, 24)?;
+    wrapped(out, &line, 2, 6)?;
     for hold in &message.holds {
         let line =
             format!("{}  put on hold: {}{}", second(hold.at), printable(&hold.response), place(story, hold.place));
-        wrapped(out, &line, 2, 24)?;
+        wrapped(out, &line, 2, 6)?;
     }
     for (attempt, verdict) in message.attempts.iter().zip(&sent.verdicts) {
         let Some(rest) = left.checked_sub(1) else { break };
@@ -183,14 +190,14 @@ fn life(out: &mut Out, story: &Story<'_, '_>, sent: &Sent<'_>, left: &mut usize)
             second(attempt.at),
             place(story, attempt.place)
         );
-        wrapped(out, &line, 2, 24)?;
+        wrapped(out, &line, 2, 6)?;
     }
     let end = match (message.is_open, is_waiting(sent)) {
         (false, _) => format!("{}  out of the queue", second(message.last_seen)),
         (true, true) => format!("{}  last sign: still in the queue as far as the log goes", second(message.last_seen)),
         (true, false) => format!("{}  last sign: no line tells its end", second(message.last_seen)),
     };
-    wrapped(out, &end, 2, 24)
+    wrapped(out, &end, 2, 6)
 }
 
 /// Who handed a message in, from where.
@@ -377,7 +384,8 @@ fn pivots(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
     if story.pivots.is_empty() && story.shared.is_empty() {
         return Ok(());
     }
-    section(out, "PIVOTS (who else used its addresses)")?;
+    let is_client = story.role == Roles::CLIENT;
+    section(out, if is_client { "PIVOTS (who used these addresses)" } else { "PIVOTS (who else used its addresses)" })?;
     let telling = |pivot: &&Pivot| !pivot.others.is_empty() || pivot.tried.0 > 0 || pivot.mark.is_some();
     let (told, quiet): (Vec<_>, Vec<_>) = story.pivots.iter().partition(telling);
     for pivot in told.iter().take(SHOWN) {
@@ -397,7 +405,7 @@ fn pivots(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
                     .collect();
                 let more = pivot.others.len().saturating_sub(3);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                format!("; also used by {}{more}", names.join(", "))
+                format!("; {}used by {}{more}", if is_client { "" } else { "also " }, names.join(", "))
             }
         };
         let tried = match pivot.tried {
