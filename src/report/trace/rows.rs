@@ -17,8 +17,7 @@ use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::{Action, Direction, EnhancedCode, Mta, SmtpCode};
 use crate::mail::time::Timestamp;
-use crate::trace::found::{Failed, Refused};
-use crate::trace::story::is_waiting;
+use crate::trace::found::{Failed, Refused, is_waiting};
 use crate::trace::{Fit, Roles, Sent, Story};
 
 /// One thing that happened.
@@ -87,7 +86,7 @@ pub fn events(story: &Story<'_, '_>, mut take: impl FnMut(&Event<'_>) -> io::Res
     for (at, sent) in story.messages.iter().enumerate() {
         add_message(sent, story.fit(at));
     }
-    for sent in story.found.messages.iter().filter(|sent| !sent.roles.has(story.role)) {
+    for sent in &story.others {
         add_message(sent, None);
     }
     for refused in &story.rejections {
@@ -325,7 +324,7 @@ impl Tables {
             Ok(())
         })?;
         let main = story.messages.iter().enumerate().map(|(at, sent)| (*sent, story.fit(at)));
-        let others = story.found.messages.iter().filter(|sent| !sent.roles.has(story.role)).map(|sent| (sent, None));
+        let others = story.others.iter().map(|sent| (*sent, None));
         for (sent, fit) in main.chain(others) {
             let mut row = message_row(story, sent, fit);
             hide(&MESSAGES, &mut row);
