@@ -1292,8 +1292,7 @@ pub enum TracePlan {
 pub struct SearchPlan {
     pub target: crate::trace::Target,
     pub from: TraceFrom,
-    pub since: Option<Timestamp>,
-    pub until: Option<Timestamp>,
+    pub period: Period,
     /// In lower case.
     pub host: Option<String>,
     pub hops: u8,
@@ -1325,7 +1324,7 @@ impl TraceArgs {
         }
         let target = crate::trace::Target::new(&self.what.unwrap_or_default()).map_err(Error::Usage)?;
         let (zone, zone_name) = zone(self.reading.timezone.as_deref())?;
-        let Period { since, until } = self.period.period(&zone)?;
+        let period = self.period.period(&zone)?;
         let from = match (self.paths.is_empty(), &self.state) {
             (false, _) => TraceFrom::Logs(self.paths),
             (true, Some(state)) => TraceFrom::Archive(state.clone()),
@@ -1337,8 +1336,7 @@ impl TraceArgs {
         Ok(TracePlan::Search(Box::new(SearchPlan {
             target,
             from,
-            since,
-            until,
+            period,
             host: self.host.map(|host| host.to_lowercase()),
             hops: self.hops,
             out: self.out,

@@ -223,18 +223,51 @@ pub fn read(path: &Path, mut take: impl FnMut(Record)) -> io::Result<()> {
 /// # Errors
 /// As [`read`].
 pub fn read_where(path: &Path, find: impl Fn(&[u8]) -> Option<usize>, mut take: impl FnMut(Record)) -> io::Result<()> {
-    let mut text = Vec::new();
-    Decoder::new(File::open(path)?)?.read_to_end(&mut text)?;
-    let mut rest = match text.split_at_checked(8) {
-        Some((begin, rest)) if is_begin(begin) => rest,
-        _ => return Err(invalid("no records of this version")),
-    };
-    while let Some(mut found) = find(rest) {
-        loop {
-            let (len, after) = rest.split_first_chunk().ok_or_else(|| invalid("a record that was cut short"))?;
+    /// What is unpacked at a time.
+    const PIECE_BYTES: usize = 1 << 20;
+    let mut file = Decoder::new(File::open(path)?)?;
+    let mut begin = [0; 8];
+    file.read_exact(&mut begin)?;
+    if !is_begin(&begin) {
+        return Err(invalid("no records of this version"));
+    }
+    let mut text = Vec::with_capacity(2 * PIECE_BYTES);
+    loop {
+        let read = file.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut text)?;
+        let whole = whole_records(&text)?;
+        pick(text.get(..whole).unwrap_or_default(), &find, &mut take)?;
+        text.drain(..whole);
+        match (read < PIECE_BYTES, text.is_empty()) {
+            (true, true) => return Ok(()),
+            (true, false) => return Err(invalid("a record that was cut short")),
+            _ => {}
+        }
+    }
+}
+
+/// Bytes of the records that are whole.
+fn whole_records(text: &[u8]) -> io::Result<usize> {
+    let mut at = 0;
+    while let Some((len, after)) = text.get(at..).and_then(|rest| rest.split_first_chunk()) {
+        let len = u32::from_le_bytes(*len) as usize;
+        if len > RECORD_BYTES {
+            return Err(invalid("a record of impossible length"));
+        }
+        if after.len() < len {
+            break;
+        }
+        at += len + 4;
+    }
+    Ok(at)
+}
+
+/// Takes those of some whole records in which something is found.
+fn pick(mut records: &[u8], find: impl Fn(&[u8]) -> Option<usize>, take: &mut impl FnMut(Record)) -> io::Result<()> {
+    while let Some(mut found) = find(records) {
+        while let Some((len, after)) = records.split_first_chunk() {
             let len = u32::from_le_bytes(*len) as usize;
-            let (record, after) = after.split_at_checked(len).ok_or_else(|| invalid("a record that was cut short"))?;
-            rest = after;
+            let (record, after) = after.split_at_checked(len).unwrap_or((after, &[]));
+            records = after;
             if found < len + 4 {
                 take(postcard::from_bytes(record).map_err(|error| invalid(&error.to_string()))?);
                 break;

@@ -26,6 +26,8 @@ const REACH_S: i64 = 10 * SECONDS_PER_DAY;
 /// messages share.
 pub const PASSES: usize = 5;
 const NAMES: usize = 1_000;
+/// Up to so many names, ids in the logs of other servers are looked for too: those logs may be here.
+const FEW: usize = 32;
 /// A shorter message id says little.
 const LEAST_MESSAGE_ID: usize = 8;
 /// Lines that are looked at for the moment that a text ends with.
@@ -94,6 +96,8 @@ pub struct SiftedInput {
     pub has_lines: bool,
     /// Lines of a mail server, among its first ones.
     pub is_mail: bool,
+    /// It could not be read, or not to its end.
+    pub is_damaged: bool,
     pub lines: u64,
     /// The moment of its last line.
     pub last: Option<Timestamp>,
@@ -164,7 +168,12 @@ pub fn sift(inputs: &[Ordered], what: &What) -> Option<Sifted> {
                 (known, new) => known.or(new),
             };
         }
-        if names == before || names.len() > NAMES {
+        if names.len() > NAMES {
+            // Ids that many messages share lead nowhere.
+            names = before;
+            break;
+        }
+        if names == before {
             break;
         }
         has_new_ids = names.ids != before.ids;
@@ -203,7 +212,7 @@ fn look(input: &Ordered, marks: &Marks, names: &Names) -> Looked {
         clock.moment(&first.stamp);
     }
     let mut is_begun = false;
-    each_block(input, |text| {
+    found.input.is_damaged = each_block(input, |text| {
         if !std::mem::replace(&mut is_begun, true) {
             found.input.is_mail = text.split(|byte| *byte == b'\n').any(is_mail);
         }
@@ -228,20 +237,24 @@ fn is_mail(line: &[u8]) -> bool {
     frame(line).is_some_and(|raw| raw.program.mta().is_some() && matches!(parse::line(&raw), Parsed::Entry(_)))
 }
 
-/// Gives the text of an input piece by piece. What cannot be read is told when it is read in full.
-fn each_block(input: &Ordered, mut take: impl FnMut(&[u8])) {
-    let Ok(text) = input.source.open(BytesRead::default()) else { return };
+/// Gives the text of an input piece by piece; true for one that is damaged: what is wrong with it is told when it is read in
+/// full.
+fn each_block(input: &Ordered, mut take: impl FnMut(&[u8])) -> bool {
+    let Ok(text) = input.source.open(BytesRead::default()) else { return true };
     let mut blocks = Blocks::new(crate::framing::unwrapped(text), BLOCK_BYTES);
+    let mut is_damaged = false;
     while let Some(block) = blocks.next_block() {
         match block {
             Ok(block) => take(&block.bytes),
             Err(_) => {
+                is_damaged = true;
                 if let Some(rest) = blocks.rest() {
                     take(&rest.bytes);
                 }
             }
         }
     }
+    is_damaged
 }
 
 /// Adds what an entry of the message names; false for one that only mentions it.
@@ -277,7 +290,9 @@ fn names_of(entry: &Entry<'_>, names: &Names, found: &mut Names) -> bool {
                 return false;
             }
             add(delivery.queue_id);
-            delivery.next.into_iter().for_each(&mut add);
+            // Of a server elsewhere it is an id in that one's log.
+            let is_near = address::ip(delivery.relay_ip).is_none_or(address::is_own_network);
+            delivery.next.filter(|_| is_near || names.len() < FEW).into_iter().for_each(&mut add);
         }
         Entry::Notice { parent, child } => {
             if !(is_own || names.ids.contains(parent)) {
@@ -345,7 +360,8 @@ pub fn surroundings(inputs: &[Ordered], login: Option<&[u8]>, user: Option<&[u8]
             if let Some(first) = frame(&input.first_line) {
                 clock.moment(&first.stamp);
             }
-            each_block(input, |text| {
+            // Damage is told by who reads it in full.
+            _ = each_block(input, |text| {
                 marks.lines(text, |_, line| {
                     let Some(raw) = frame(line) else { return };
                     let Parsed::Entry(Entry::Arrival(arrival)) = parse::line(&raw) else { return };

@@ -1,6 +1,7 @@
 //! `mailsleuth trace`: one login's, message's, client's or address's whole story, out of logs or the archive.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -24,7 +25,7 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source;
-use crate::mail::address::printable;
+use crate::mail::address::{self, printable};
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::Mta;
@@ -35,7 +36,7 @@ use crate::report::privacy::{Privacy, Pseudonyms};
 use crate::report::publish::Aside;
 use crate::report::summary::Summary;
 use crate::report::tables::{Format, SCHEMA_VERSION};
-use crate::report::trace::manifest::{self, Input, Manifest, Output, differences, hashed};
+use crate::report::trace::manifest::{self, Input, Manifest, Output, check, hashed};
 use crate::report::trace::rows::{Tables, write_lines};
 use crate::report::trace::text::Hide;
 use crate::report::trace::{ecs, json, lists, text};
@@ -48,6 +49,8 @@ use crate::trace::{Facts, Found, Roles, Story, Uses, What};
 const QUEUE_LIFE_S: i64 = 5 * SECONDS_PER_DAY;
 /// Days from a message's own on which other entries of the same mail may begin.
 const REACH_DAYS: i64 = 10;
+/// How long before the time that is looked at the archive is read, to know what is ordinary.
+const USUAL_S: i64 = 31 * SECONDS_PER_DAY;
 /// Files that the first line names.
 const NAMED: usize = 2;
 
@@ -89,10 +92,15 @@ fn search(plan: &SearchPlan) -> Result<Outcome> {
         return Err(Error::Interrupted { signal });
     }
     if let Some(wanted) = &plan.host {
-        let hosts = &read.facts.hosts;
-        read.found.keep_hosts(|host| {
-            hosts.get(host.0 as usize).is_some_and(|name| printable(name).eq_ignore_ascii_case(wanted))
-        });
+        let hosts: Vec<String> = read.facts.hosts.iter().map(|name| printable(name).to_lowercase()).collect();
+        if !hosts.contains(wanted) {
+            let meant = did_you_mean(wanted, hosts.iter().map(String::as_str));
+            read.warnings.push(format!("--host {wanted}: no such host in what was read{meant}"));
+        }
+        read.found.keep_hosts(|host| hosts.get(host.0 as usize) == Some(wanted));
+        if read.found.messages.is_empty() {
+            read.facts.around = None;
+        }
     }
     if let Some(pseudonyms) = pseudonyms.as_deref().filter(|pseudonyms| pseudonyms.hides_all()) {
         read.facts.hidden_sources = hidden_names(pseudonyms, &read.facts.sources);
@@ -123,7 +131,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn found(&self) -> Found<'a> {
-        Found::new(self.plan.target.clone(), self.plan.since, self.plan.until)
+        Found::new(self.plan.target.clone(), self.plan.period)
     }
 
     fn facts(&self) -> Facts {
@@ -137,12 +145,18 @@ impl<'a> Search<'a> {
         }
         let read = BytesRead::default();
         let mut selection = select(source::find(paths), &plan.zone, plan.year, now_s(), &read);
-        let skipped = outside(&mut selection, plan.since, plan.until);
+        let skipped = outside(&mut selection, plan.period);
         let mut unseen: Vec<String> = skipped
             .iter()
             .map(|(input, why)| format!("Not read: {}: {why}.", printable(input.source.name.as_bytes())))
             .collect();
         let sifted = self.pool.install(|| sift(&selection.inputs, &plan.target.what));
+        if selection.inputs.is_empty() && !skipped.is_empty() {
+            let facts =
+                Facts { searched: "no file: all lie outside --since and --until".into(), unseen, ..self.facts() };
+            let inputs = self.inputs_of(&[], &skipped, |_| (None, None));
+            return Ok(Read { found: self.found(), facts, problems: selection.problems, warnings: Vec::new(), inputs });
+        }
         match sifted.filter(|sifted| sifted.inputs.iter().any(|input| input.is_mail)) {
             Some(sifted) => self.sifted(selection, skipped, unseen, sifted, &read),
             None => {
@@ -190,8 +204,9 @@ impl<'a> Search<'a> {
             let first = selection.inputs.get(at).and_then(|input| input.first);
             (known.map(|input| input.lines), first.zip(known.and_then(|input| input.last)))
         });
-        let mut has_lines = sifted.inputs.iter().map(|input| input.has_lines);
-        selection.inputs.retain(|_| has_lines.next().unwrap_or(false));
+        // A damaged one is read again, so that what is wrong with it is told.
+        let mut is_read = sifted.inputs.iter().map(|input| input.has_lines || input.is_damaged);
+        selection.inputs.retain(|_| is_read.next().unwrap_or(false));
         let ends = ends(&selection.inputs);
         let has_double = selection.inputs.iter().zip(ends).any(|(input, end)| has_double_hour(input, end, &plan.zone));
         let mut found = self.found();
@@ -246,11 +261,11 @@ impl<'a> Search<'a> {
 
     fn summary(&self, front: Front, mail: MailTally, passed_over: Vec<(String, String)>) -> Summary {
         Summary {
-            period: Period { since: self.plan.since, until: self.plan.until },
             filter: Vec::new(),
             inputs: front.inputs,
             passed_over,
             problems: front.problems,
+            period: self.plan.period,
             zone: self.plan.zone_name.clone(),
             has_zoneless: front.has_zoneless,
             lines: front.lines,
@@ -309,7 +324,10 @@ impl<'a> Search<'a> {
 
     fn archive(&self, archive: &Archive) -> Result<Read<'a>> {
         let plan = self.plan;
-        let filter = Filter { period: Period { since: plan.since, until: plan.until }, ..Filter::default() };
+        // What is ordinary shows in the days before.
+        let since = plan.period.since.map(|since| since.plus_seconds(-USUAL_S));
+        let until = plan.period.until.map(|until| until.plus_seconds(QUEUE_LIFE_S));
+        let filter = Filter { period: Period { since, until }, ..Filter::default() };
         let open = carry(archive, archive.manifest.carry())?;
         let hosts = open.correlator.host_names();
         let files = files(archive, &filter);
@@ -375,7 +393,7 @@ impl<'a> Search<'a> {
                     Some(marks) => record::read_where(&path, |bytes| marks.first_in(bytes), &mut take),
                     None => record::read(&path, &mut take),
                 };
-                read.map_err(|error| archive.failed(&path, &error)).map(|()| tracer)
+                read.map_err(|error| archive.damaged(&path, &error)).map(|()| tracer)
             })
             .collect()
     }
@@ -427,13 +445,15 @@ impl<'a> Search<'a> {
         let mut marks: BTreeSet<Vec<u8>> = BTreeSet::new();
         let messages =
             || found.messages.iter().filter(|sent| !sent.roles.has(Roles::RECIPIENT)).map(|sent| &sent.message);
-        for client in messages().filter_map(|message| message.origin.client.as_ref()) {
+        // Colleagues may be at other addresses of the same network.
+        let clients = messages().filter_map(|message| message.origin.client.as_ref());
+        let failures = found.failures.iter().map(|failed| &failed.failure.client);
+        let refused = found.rejections.iter().map(|one| &one.rejection.client);
+        for client in clients.chain(failures).chain(refused) {
             if marks.len() < MARKS {
-                marks.insert(client.ip.to_vec());
+                marks.extend(network_mark(&client.ip));
             }
         }
-        let failures = found.failures.iter().map(|failed| failed.failure.client.ip.to_vec());
-        marks.extend(failures.take(MARKS));
         for recipient in messages().filter(|_| takes_recipients).flat_map(|message| &message.recipients) {
             if marks.len() < 2 * MARKS {
                 marks.insert(recipient.asked_for().to_vec());
@@ -454,12 +474,28 @@ impl<'a> Search<'a> {
     }
 }
 
+/// What all addresses of a client's /24 or /48 have in their texts.
+fn network_mark(ip: &[u8]) -> Option<Vec<u8>> {
+    match address::network(address::ip(ip)?) {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            Some(format!("{a}.{b}.{c}.").into_bytes())
+        }
+        IpAddr::V6(v6) => match v6.segments() {
+            [0, ..] => Some(ip.to_vec()),
+            [a, 0, ..] => Some(format!("{a:x}:").into_bytes()),
+            [a, b, ..] => Some(format!("{a:x}:{b:x}:").into_bytes()),
+        },
+    }
+}
+
 fn plan_state(archive: &Archive) -> String {
     printable(archive.directory().display().to_string().as_bytes()).into_owned()
 }
 
 /// Takes out the inputs that surely hold nothing of the time that is looked at, each with why.
-fn outside(selection: &mut Selection, since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<(Ordered, String)> {
+fn outside(selection: &mut Selection, period: Period) -> Vec<(Ordered, String)> {
+    let Period { since, until } = period;
     let ends = ends(&selection.inputs);
     let (mut kept, mut skipped) = (Vec::new(), Vec::new());
     for (input, end) in std::mem::take(&mut selection.inputs).into_iter().zip(ends) {
@@ -533,12 +569,12 @@ fn coverage(plan: &SearchPlan, summary: &Summary, unseen: &mut Vec<String>) {
     if summary.has_zoneless {
         unseen.push(zone_note(&summary.zone));
     }
-    if let (Some(since), Some((first, _))) = (plan.since, span)
+    if let (Some(since), Some((first, _))) = (plan.period.since, span)
         && first.seconds_since(since) > SECONDS_PER_DAY
     {
         unseen.push(format!("What was before {first}: no file that was read covers it."));
     }
-    if let (Some(until), Some((_, last))) = (plan.until, span)
+    if let (Some(until), Some((_, last))) = (plan.period.until, span)
         && until.seconds_since(last) > SECONDS_PER_DAY
     {
         unseen.push(format!("What was after {last}: no file that was read covers it."));
@@ -738,7 +774,8 @@ fn tell(
 fn nothing(plan: &SearchPlan, story: &Story<'_, '_>, hide: Option<&Hide<'_>>) -> String {
     let names: Vec<String> = story.found.uses.names().map(|(_, name)| printable(name).into_owned()).collect();
     let said = plan.target.said.rsplit(':').next().unwrap_or_default();
-    let meant = if hide.is_some() { String::new() } else { did_you_mean(said, names.iter().map(String::as_str)) };
+    let others = names.iter().map(String::as_str).filter(|name| !name.eq_ignore_ascii_case(said));
+    let meant = if hide.is_some() { String::new() } else { did_you_mean(said, others) };
     text::nothing(story, &meant, plan.look, hide)
 }
 
@@ -862,12 +899,15 @@ fn verify(path: &Path) -> Result<Outcome> {
     let manifest: Manifest =
         serde_json::from_slice(&text).map_err(|error| wrong(format!("no manifest of `mailsleuth trace`: {error}")))?;
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
-    let (differences, checked) = differences(&manifest, directory);
+    let checked = check(&manifest, directory);
     let shown = |line: &String| printable(line.as_bytes()).into_owned();
-    if differences.is_empty() {
-        let text = format!("{checked} files are what {} says.\n", path.display());
-        return Ok(Outcome { status: 0, warnings: Vec::new(), text });
-    }
-    let text: String = differences.iter().map(|line| format!("differs: {}\n", shown(line))).collect();
-    Ok(Outcome { status: 1, warnings: Vec::new(), text })
+    let unknown = checked.unknown.iter().map(|line| format!("cannot be checked: {}\n", shown(line)));
+    let status = u8::from(!checked.wrong.is_empty());
+    let text: String = if checked.wrong.is_empty() {
+        let files = times(checked.files as u64, "file");
+        std::iter::once(format!("{files} as {} says.\n", path.display())).chain(unknown).collect()
+    } else {
+        checked.wrong.iter().map(|line| format!("differs: {}\n", shown(line))).chain(unknown).collect()
+    };
+    Ok(Outcome { status, warnings: Vec::new(), text })
 }

@@ -8,12 +8,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::target::{Roles, Target};
 use crate::classify::Verdict;
-use crate::correlate::{AuthFailure, HostId, Message, Octets, Recipient, RecipientState, Rejection};
+use crate::correlate::{AuthFailure, HostId, Identity, Message, Octets, Recipient, RecipientState, Rejection};
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::Mta;
-use crate::mail::time::Timestamp;
+use crate::mail::time::{Period, Timestamp};
 
 /// Messages, refusals and failed logins that are kept, of each. A story with more is told by its first ones, and says so.
 const KEPT: usize = 500_000;
@@ -70,8 +70,13 @@ pub struct Tries {
     pub last: Timestamp,
 }
 
-/// An identity, by kind and name; of several hosts together.
+/// An identity, by kind and name in lower case; of several hosts together.
 pub type Who = (IdentityKind, Octets);
+
+/// Mail servers take a login in any letter case for the same.
+pub fn who_of(identity: &Identity) -> Who {
+    (identity.kind, Octets::lowered(&identity.name))
+}
 
 /// Who used which client addresses, who tried which logins from where, who wrote to whom.
 #[derive(Default)]
@@ -99,23 +104,27 @@ impl Uses {
 
     fn message(&mut self, message: &Message) {
         let identity = &message.identity;
-        if message.is_continuation || !identity.kind.is_our_user() {
+        if !identity.kind.is_our_user() {
             return;
         }
         if self.by_ip.len() + self.wrote.len() >= PAIRS {
             self.is_cut = true;
             return;
         }
-        let number = self.number(&(identity.kind, identity.name.clone()));
+        let number = self.number(&who_of(identity));
+        let is_lost = |one: &&Recipient| matches!(one.state, RecipientState::Bounced | RecipientState::Expired);
+        let bounced = message.recipients.iter().filter(is_lost).count() as u64;
+        let ip = message.origin.client.as_ref().and_then(|client| address::ip(&client.ip));
         for recipient in &message.recipients {
             self.wrote.insert((number, xxh3_64(&recipient.asked_for().to_ascii_lowercase())));
         }
-        let Some(ip) = message.origin.client.as_ref().and_then(|client| address::ip(&client.ip)) else { return };
-        let is_lost = |one: &&Recipient| matches!(one.state, RecipientState::Bounced | RecipientState::Expired);
+        let Some(ip) = ip else { return };
+        // A later hop is counted at its first one; what became of it is known here.
+        let is_first = !message.is_continuation;
         let used = Use {
-            messages: 1,
-            recipients: message.recipients.len() as u64 + message.unnamed_recipients,
-            bounced: message.recipients.iter().filter(is_lost).count() as u64,
+            messages: u64::from(is_first),
+            recipients: if is_first { message.recipients.len() as u64 + message.unnamed_recipients } else { 0 },
+            bounced,
             first: message.first_seen,
             last: message.first_seen,
         };
@@ -124,7 +133,7 @@ impl Uses {
 
     fn tried(&mut self, failure: &AuthFailure) {
         let Some(ip) = address::ip(&failure.client.ip) else { return };
-        let login = failure.sasl_username.clone().unwrap_or_default();
+        let login = failure.sasl_username.as_deref().map(Octets::lowered).unwrap_or_default();
         if self.tried.len() >= PAIRS {
             self.is_cut = true;
             return;
@@ -196,6 +205,15 @@ impl Uses {
     }
 }
 
+/// True for a message that something is still to become of.
+pub fn is_waiting(sent: &Sent<'_>) -> bool {
+    let message = &sent.message;
+    let is_open = |one: &Recipient| matches!(one.state, RecipientState::Open | RecipientState::Deferred);
+    message.is_open
+        && (message.recipients.iter().any(is_open)
+            || (message.unnamed_recipients > 0 && message.unnamed_state == RecipientState::Open))
+}
+
 /// The hash by which recipients are compared.
 pub fn recipient_hash(recipient: &Recipient) -> u64 {
     xxh3_64(&recipient.asked_for().to_ascii_lowercase())
@@ -204,12 +222,11 @@ pub fn recipient_hash(recipient: &Recipient) -> u64 {
 /// Takes what belongs to one target, in the time that is looked at.
 pub struct Found<'c> {
     pub target: Target,
-    pub since: Option<Timestamp>,
-    pub until: Option<Timestamp>,
+    pub period: Period,
     pub messages: Vec<Sent<'c>>,
     pub rejections: Vec<Refused<'c>>,
     pub failures: Vec<Failed>,
-    /// Of the story, and not kept.
+    /// Of the story, and not kept; what still waits in the queue is kept before others.
     pub beyond: u64,
     pub uses: Uses,
     /// Entries that lines of the message name, where it is looked for by its id.
@@ -217,11 +234,10 @@ pub struct Found<'c> {
 }
 
 impl<'c> Found<'c> {
-    pub fn new(target: Target, since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+    pub fn new(target: Target, period: Period) -> Self {
         Self {
             target,
-            since,
-            until,
+            period,
             messages: Vec::new(),
             rejections: Vec::new(),
             failures: Vec::new(),
@@ -231,15 +247,8 @@ impl<'c> Found<'c> {
         }
     }
 
-    fn is_in_time(&self, at: Timestamp) -> bool {
-        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
-    }
-
     /// Counts what a message tells of its identity; gives what it has to do with the target.
     pub fn look_at(&mut self, message: &Message) -> Roles {
-        if !self.is_in_time(message.first_seen) {
-            return Roles::NONE;
-        }
         self.uses.message(message);
         let roles = self.target.of_message(message);
         if roles.is_empty() && self.kin.contains(&message.queue_id) { Roles::RELATED } else { roles }
@@ -247,16 +256,12 @@ impl<'c> Found<'c> {
 
     /// Counts a message that is not of the story.
     pub fn count(&mut self, message: &Message) {
-        if self.is_in_time(message.first_seen) {
-            self.uses.message(message);
-        }
+        self.uses.message(message);
     }
 
     /// Counts a failed login that is not of the story.
     pub fn count_failure(&mut self, failure: &AuthFailure) {
-        if self.is_in_time(failure.at) {
-            self.uses.tried(failure);
-        }
+        self.uses.tried(failure);
     }
 
     /// Lets go of entries that only looked as if they belonged to the message: an id may be used again, and a message id be
@@ -290,13 +295,14 @@ impl<'c> Found<'c> {
 
     /// The same for a refusal.
     pub fn look_at_rejection(&self, rejection: &Rejection) -> Roles {
-        if self.is_in_time(rejection.at) { self.target.of_rejection(rejection) } else { Roles::NONE }
+        self.target.of_rejection(rejection)
     }
 
     /// Keeps a message of the story.
     pub fn keep(&mut self, message: Message, roles: Roles, verdicts: Vec<Option<Verdict<'c>>>) {
-        if self.messages.len() < KEPT {
-            self.messages.push(Sent { message, roles, verdicts });
+        let sent = Sent { message, roles, verdicts };
+        if self.messages.len() < KEPT || (is_waiting(&sent) && self.messages.len() < 2 * KEPT) {
+            self.messages.push(sent);
         } else {
             self.beyond += 1;
         }
@@ -312,9 +318,6 @@ impl<'c> Found<'c> {
     }
 
     pub fn auth_failure(&mut self, failure: &AuthFailure) {
-        if !self.is_in_time(failure.at) {
-            return;
-        }
         self.uses.tried(failure);
         let roles = self.target.of_failure(failure);
         if roles.is_empty() {

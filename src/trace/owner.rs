@@ -22,6 +22,8 @@ const ENOUGH: f64 = 0.9;
 const GUESSES: u64 = 3;
 /// Guesses at a login from elsewhere count for so long.
 const GUESSED_S: i64 = 14 * 86_400;
+/// Hours of which one can be told to be unlike the others.
+const LEAST_HOURS: usize = 3;
 /// Recipients from which on an hour can be a burst, and how many times the usual hour it must be.
 const BURST: u64 = 20;
 const BURST_TIMES: u64 = 5;
@@ -51,15 +53,17 @@ pub enum Source {
     Network(IpAddr),
     /// The directory that a script ran in.
     Directory(Octets),
-    /// Handed in on the host itself, or the log does not say.
+    /// Handed in on the host itself.
     Here,
+    /// From a client whose address the log does not have.
+    Unknown,
 }
 
 impl Source {
     pub fn of(sent: &Sent<'_>) -> Self {
         let origin = &sent.message.origin;
-        match (origin.client.as_ref().and_then(|client| address::ip(&client.ip)), &origin.directory) {
-            (Some(ip), _) => Self::Network(network(ip)),
+        match (&origin.client, &origin.directory) {
+            (Some(client), _) => address::ip(&client.ip).map_or(Self::Unknown, |ip| Self::Network(network(ip))),
             (None, Some(directory)) => Self::Directory(directory.clone()),
             (None, None) => Self::Here,
         }
@@ -71,6 +75,7 @@ impl Source {
             Self::Network(network @ IpAddr::V6(_)) => format!("{network}/48"),
             Self::Directory(directory) => printable(directory).into_owned(),
             Self::Here => "this host (no client logged)".to_string(),
+            Self::Unknown => "a client without an address in the log".to_string(),
         }
     }
 }
@@ -229,10 +234,19 @@ pub fn judge(own: &[&Sent<'_>], failures: &[&Failed], uses: &Uses, own_networks:
 
 fn grouped(own: &[&Sent<'_>]) -> Vec<Group> {
     let mut groups: BTreeMap<Source, Group> = BTreeMap::new();
-    for sent in own.iter().filter(|sent| !sent.message.is_continuation) {
+    for sent in own {
         let message = &sent.message;
         let source = Source::of(sent);
         let at = message.first_seen;
+        if message.is_continuation {
+            // Counted at its first hop; what servers said of it is known here.
+            if let Some(group) = groups.get_mut(&source) {
+                let refused = refused(sent);
+                group.refused += refused;
+                group.hours.entry(at.hour()).or_default().1 += refused;
+            }
+            continue;
+        }
         let group = groups.entry(source.clone()).or_insert_with(|| Group {
             source,
             fit: Fit::Fits,
@@ -304,7 +318,7 @@ fn home(groups: &[Group], tries_from: &BTreeMap<IpAddr, Vec<(Timestamp, u64)>>) 
     let is_all_spray = groups.iter().all(Group::is_spray);
     let is_guessed = |group: &Group| match &group.source {
         Source::Network(network) => tries_before(tries_from, *network, group.first) >= GUESSES,
-        Source::Directory(_) | Source::Here => false,
+        Source::Directory(_) | Source::Here | Source::Unknown => false,
     };
     let first = groups.iter().find(|group| !is_guessed(group)).map(|group| group.source.clone());
     groups
@@ -328,10 +342,17 @@ fn tries_before(tries_from: &BTreeMap<IpAddr, Vec<(Timestamp, u64)>>, network: I
 /// Why a source is the identity's own; `None` for one that is not known to be.
 fn ordinary(group: &Group, common: u64, around: &Around<'_>) -> Option<String> {
     let home = &around.home;
-    let Source::Network(network) = &group.source else {
-        let is_alone = home.is_empty() || (home.len() == 1 && home.contains(&group.source));
-        let is_abused = is_alone && group.is_spray() && share(group.refused, group.recipients) >= 0.15;
-        return (!is_abused).then(|| "handed in on this host".to_string());
+    let network = match &group.source {
+        Source::Network(network) => network,
+        Source::Unknown => return None,
+        Source::Directory(_) | Source::Here => {
+            // Of several days the hours tell what was ordinary; of one there is nothing else to go by.
+            let is_abused = group.is_spray()
+                && (group.days == 1 || group.hours.len() < LEAST_HOURS)
+                && group.refused >= 3
+                && share(group.refused, group.recipients) >= 0.15;
+            return (!is_abused).then(|| "handed in on this host".to_string());
+        }
     };
     if around.own_networks.iter().any(|own| own.contains(*network)) {
         return Some("a network of this site (own_networks)".into());
@@ -490,7 +511,7 @@ fn area(source: &Source) -> Option<IpAddr> {
             let [a, b, ..] = v6.segments();
             Some(IpAddr::from([a, b, 0, 0, 0, 0, 0, 0]))
         }
-        Source::Directory(_) | Source::Here => None,
+        Source::Directory(_) | Source::Here | Source::Unknown => None,
     }
 }
 
@@ -501,7 +522,7 @@ fn bursts(groups: &[Group]) -> Vec<Burst> {
         let mut counts: Vec<u64> = group.hours.values().map(|hour| hour.0).collect();
         counts.sort_unstable();
         let usual = counts.get(counts.len() / 2).copied().unwrap_or(0);
-        if counts.len() < 3 {
+        if counts.len() < LEAST_HOURS {
             continue;
         }
         for (hour, (recipients, refused)) in &group.hours {

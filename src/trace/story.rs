@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use hashbrown::HashSet;
 use ipnetwork::IpNetwork;
 
-use super::found::{Failed, Found, Refused, Sent, Use, Who, recipient_hash};
+use super::found::{Failed, Found, Refused, Sent, Use, Who, is_waiting, recipient_hash, who_of};
 use super::owner::{self, Fit, Judgement, times};
 use super::target::{Roles, What};
 use crate::aggregate::Answer;
@@ -102,8 +102,8 @@ pub struct Pivot {
     pub mark: Option<String>,
     pub used: Option<Use>,
     pub others: Vec<(Who, Use)>,
-    /// Other logins that were tried from there in vain, and how often in all.
-    pub tried: (u64, u64),
+    /// Other logins that were tried from there in vain, and how often; the most first.
+    pub tried: Vec<(Octets, u64)>,
 }
 
 /// All of it.
@@ -117,6 +117,8 @@ pub struct Story<'f, 'c> {
     pub hosts: Vec<String>,
     /// In the order of time.
     pub messages: Vec<&'f Sent<'c>>,
+    /// What else was found.
+    pub others: Vec<&'f Sent<'c>>,
     pub rejections: Vec<&'f Refused<'c>>,
     pub failures: Vec<&'f Failed>,
     pub judgement: Option<Judgement>,
@@ -125,6 +127,8 @@ pub struct Story<'f, 'c> {
     pub all: Reach,
     /// Of those that do not fit; `None` where all fit, or where nobody can tell.
     pub run: Option<Reach>,
+    /// Of those that nobody can tell of, beside a run.
+    pub unclear: Option<Reach>,
     pub pivots: Vec<Pivot>,
     /// Others that wrote to the same recipients.
     pub shared: Vec<(Who, u64)>,
@@ -137,43 +141,58 @@ pub struct Story<'f, 'c> {
 impl<'f, 'c> Story<'f, 'c> {
     pub fn new(found: &'f Found<'c>, facts: Facts) -> Self {
         let role = main_role(found);
-        let mut messages: Vec<&Sent<'_>> = found.messages.iter().filter(|sent| sent.roles.has(role)).collect();
-        messages.sort_by_key(|sent| (sent.message.first_seen, sent.message.place, sent.message.queue_id));
+        // All that carries a mail on is the mail; a notice about it is another.
+        let is_own = |sent: &Sent<'_>| {
+            sent.roles.has(role) || (role == Roles::MESSAGE && sent.message.parent_queue_id.is_none())
+        };
+        let (mut all, mut others): (Vec<&Sent<'_>>, Vec<&Sent<'_>>) =
+            found.messages.iter().partition(|sent| is_own(sent));
+        for list in [&mut all, &mut others] {
+            list.sort_by_key(|sent| (sent.message.first_seen, sent.message.place, sent.message.queue_id));
+        }
         let mut rejections: Vec<&Refused<'_>> = found.rejections.iter().collect();
         rejections.sort_by_key(|one| (one.rejection.at, one.rejection.place));
         let mut failures: Vec<&Failed> = found.failures.iter().collect();
         failures.sort_by_key(|one| (one.failure.at, one.failure.place));
-        let who = one_identity(role, &messages, found);
+        let who = one_identity(role, &all, found);
+        // Judged by everything that was read, told of the time that is asked for.
         let judgement = who
             .as_ref()
             .filter(|who| role == Roles::IDENTITY && who.0.is_our_user())
-            .map(|who| owner::judge(&messages, &failures, &found.uses, &facts.own_networks, who));
-        let is_run = |at: usize| {
-            judgement.as_ref().is_some_and(|judged| judged.fits.get(at).is_some_and(|fit| *fit == Fit::Not))
+            .map(|who| owner::judge(&all, &failures, &found.uses, &facts.own_networks, who));
+        let (messages, judgement) = in_period(all, judgement, found);
+        others.retain(|sent| found.period.has(sent.message.first_seen));
+        rejections.retain(|one| found.period.has(one.rejection.at));
+        failures.retain(|one| found.period.has(one.failure.at));
+        let of = |wanted: Fit| -> Vec<&'f Sent<'c>> {
+            let fits = judgement.iter().flat_map(|judged| &judged.fits);
+            messages.iter().zip(fits).filter(|(_, fit)| **fit == wanted).map(|(sent, _)| *sent).collect()
         };
-        let run: Vec<&Sent<'_>> =
-            messages.iter().enumerate().filter(|(at, _)| is_run(*at)).map(|(_, sent)| *sent).collect();
+        let (run, unclear) = (of(Fit::Not), of(Fit::Unclear));
         let all = Reach::of(&messages, found, role);
         let of_run = (!run.is_empty()).then(|| Reach::of(&run, found, role));
+        let of_unclear = (!run.is_empty() && !unclear.is_empty()).then(|| Reach::of(&unclear, found, role));
         let mut story = Self {
             hosts: hosts(&messages, &rejections, &failures, &facts),
+            also: also(&others, &rejections, role),
             found,
             role,
             who,
+            others,
             rejections,
             failures,
             judgement,
             moments: Vec::new(),
             all,
             run: of_run,
+            unclear: of_unclear,
             pivots: Vec::new(),
             shared: Vec::new(),
             further: Vec::new(),
-            also: also(found, role),
             messages,
             facts,
         };
-        story.moments = story.tell(if run.is_empty() { &story.messages } else { &run });
+        story.moments = story.tell(if run.is_empty() { &story.messages } else { &run }, &unclear);
         story.pivot();
         story
     }
@@ -196,13 +215,15 @@ impl<'f, 'c> Story<'f, 'c> {
         waiting.map(|(_, sent)| *sent).collect()
     }
 
-    fn tell(&self, run: &[&Sent<'_>]) -> Vec<Moment> {
+    fn tell(&self, run: &[&Sent<'_>], unclear: &[&Sent<'_>]) -> Vec<Moment> {
         let mut moments = Vec::new();
         let first_run = run.first().map(|sent| sent.message.first_seen);
         let last_run = run.last().map(|sent| sent.message.first_seen);
         self.tell_failures(first_run, &mut moments);
+        self.tell_refusals(&mut moments);
         if self.run.is_some() {
             self.tell_owner(first_run, last_run, &mut moments);
+            moments.extend(unclear_moment(unclear));
         }
         let phases = phases(run);
         let greatest = phases.iter().enumerate().max_by_key(|(at, phase)| (phase.recipients, std::cmp::Reverse(*at)));
@@ -222,7 +243,7 @@ impl<'f, 'c> Story<'f, 'c> {
     }
 
     fn tell_failures(&self, first_run: Option<Timestamp>, moments: &mut Vec<Moment>) {
-        let before = |failed: &&&Failed| first_run.is_none_or(|first| failed.failure.at <= first);
+        let before = |failed: &&&Failed| self.run.is_none() || first_run.is_none_or(|first| failed.failure.at <= first);
         for (is_early, word) in [(true, "before it"), (false, "after it began")] {
             let some: Vec<_> = self.failures.iter().filter(|failed| before(failed) == is_early).collect();
             let (Some(first), Some(last)) = (some.first(), some.last()) else { continue };
@@ -232,13 +253,34 @@ impl<'f, 'c> Story<'f, 'c> {
             let more = ips.len().saturating_sub(named.len());
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let until = last.failure.at;
-            let when = if self.messages.is_empty() { String::new() } else { format!(" {word}") };
+            let when = if self.run.is_none() { String::new() } else { format!(" {word}") };
             moments.push(Moment {
                 at: first.failure.at,
                 until: (until > first.failure.at).then_some(until),
                 what: format!("{}{when}, from {}{more}", times(count, "failed login"), named.join(", ")),
             });
         }
+    }
+
+    /// What this host refused of it.
+    fn tell_refusals(&self, moments: &mut Vec<Moment>) {
+        let own: Vec<_> = self.rejections.iter().filter(|one| one.roles.has(self.role)).collect();
+        let (Some(first), Some(last)) = (own.first(), own.last()) else { return };
+        let count: u64 = own.iter().map(|one| u64::from(one.rejection.times)).sum();
+        let mut categories: BTreeMap<&str, u64> = BTreeMap::new();
+        for one in &own {
+            let category = one.verdict.as_ref().map_or("discarded", |verdict| verdict.category.id());
+            *categories.entry(category).or_default() += u64::from(one.rejection.times);
+        }
+        let mut categories: Vec<_> = categories.into_iter().collect();
+        categories.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+        let named: Vec<_> = categories.iter().take(3).map(|(name, count)| format!("{name} {count}")).collect();
+        let until = last.rejection.at;
+        moments.push(Moment {
+            at: first.rejection.at,
+            until: (until > first.rejection.at).then_some(until),
+            what: format!("{} by this host: {}", times(count, "refusal"), named.join(", ")),
+        });
     }
 
     /// The owner's own mail meanwhile.
@@ -299,6 +341,8 @@ impl<'f, 'c> Story<'f, 'c> {
         let mut ips: Vec<IpAddr> = reach.ips.keys().copied().collect();
         if self.messages.is_empty() {
             ips.extend(self.failures.iter().filter_map(|failed| address::ip(&failed.failure.client.ip)));
+            let refused = self.rejections.iter().filter(|one| one.roles.has(self.role));
+            ips.extend(refused.filter_map(|one| address::ip(&one.rejection.client.ip)));
             ips.sort_unstable();
             ips.dedup();
         }
@@ -312,13 +356,14 @@ impl<'f, 'c> Story<'f, 'c> {
                     .map(|(other, used)| (other.clone(), *used))
                     .collect();
                 let own_login = who.as_ref().map(|(_, name)| name);
-                let tried: Vec<_> = uses.tried_from(ip).filter(|(login, _)| Some(*login) != own_login).collect();
+                let mut tried: Vec<_> = uses.tried_from(ip).filter(|(login, _)| Some(*login) != own_login).collect();
+                tried.sort_by_key(|(login, tries)| (std::cmp::Reverse(tries.failures), (*login).clone()));
                 Pivot {
                     ip,
                     mark: self.mark(ip),
                     used: reach.ips.get(&ip).copied(),
                     others,
-                    tried: (tried.len() as u64, tried.iter().map(|(_, tries)| tries.failures).sum()),
+                    tried: tried.iter().map(|(login, tries)| ((*login).clone(), tries.failures)).collect(),
                 }
             })
             .collect();
@@ -330,7 +375,10 @@ impl<'f, 'c> Story<'f, 'c> {
             .filter(|(at, _)| self.run.is_none() || self.fit(*at).is_some_and(|(fit, _)| fit == Fit::Not))
             .flat_map(|(_, sent)| sent.message.recipients.iter().map(recipient_hash))
             .collect();
-        let is_self = |other: &Who| who.as_ref() == Some(other);
+        let users: BTreeSet<&Who> =
+            pivots.iter().flat_map(|pivot| pivot.others.iter().map(|(other, _)| other)).collect();
+        let is_self =
+            |other: &Who| who.as_ref() == Some(other) || (self.role == Roles::CLIENT && users.contains(other));
         let shared = if self.role.has(Roles::IDENTITY) || self.role.has(Roles::CLIENT) {
             uses.also_wrote_to(&recipients, is_self)
         } else {
@@ -379,18 +427,18 @@ fn main_role(found: &Found<'_>) -> Roles {
 fn one_identity(role: Roles, messages: &[&Sent<'_>], found: &Found<'_>) -> Option<Who> {
     if role == Roles::MESSAGE {
         let first = messages.first()?;
-        return Some((first.message.identity.kind, first.message.identity.name.clone()));
+        return Some(who_of(&first.message.identity));
     }
     if role != Roles::IDENTITY {
         return None;
     }
-    let mut all = messages.iter().map(|sent| (sent.message.identity.kind, &sent.message.identity.name));
+    let mut all = messages.iter().map(|sent| who_of(&sent.message.identity));
     match all.next() {
-        Some(first) => all.all(|other| other == first).then(|| (first.0, first.1.clone())),
+        Some(first) => all.all(|other| other == first).then_some(first),
         // Only failed logins and refusals: the login itself.
         None => match &found.target.what {
             What::Sasl(name) | What::Address(name) | What::Name(name) => {
-                Some((IdentityKind::Sasl, name.as_bytes().into()))
+                Some((IdentityKind::Sasl, Octets::lowered(name.as_bytes())))
             }
             _ => None,
         },
@@ -409,36 +457,61 @@ fn hosts(messages: &[&Sent<'_>], rejections: &[&Refused<'_>], failures: &[&Faile
 }
 
 /// What else was found, beside what the story is about.
-fn also(found: &Found<'_>, role: Roles) -> Vec<String> {
+fn also(others: &[&Sent<'_>], rejections: &[&Refused<'_>], role: Roles) -> Vec<String> {
     let mut also = Vec::new();
     for other in Roles::BY_WEIGHT.iter().copied().filter(|other| *other != role) {
-        let messages = found
-            .messages
-            .iter()
-            .filter(|sent| sent.roles.has(other) && !sent.roles.has(role) && !sent.message.is_continuation);
+        let messages = others.iter().filter(|sent| sent.roles.has(other) && !sent.message.is_continuation);
         let count = messages.count() as u64;
+        let as_what = match other {
+            Roles::SENDER => "with it as the envelope sender, by others",
+            Roles::RECIPIENT => "to it",
+            Roles::RELATED => "about it, or with its message id",
+            Roles::CLIENT => "from it as a client",
+            Roles::MESSAGE => "with it as the message id",
+            _ => "by it as an identity",
+        };
         if count > 0 {
-            let as_what = match other {
-                Roles::SENDER => "with it as the envelope sender, by others",
-                Roles::RECIPIENT => "to it",
-                Roles::RELATED => "that are notices about it or carry it on",
-                Roles::CLIENT => "from it as a client",
-                Roles::MESSAGE => "with it as the message id",
-                _ => "by it as an identity",
-            };
             also.push(format!("{} {as_what}", times(count, "message")));
+        }
+        let refused = rejections.iter().filter(|one| one.roles.has(other) && !one.roles.has(role));
+        let refused: u64 = refused.map(|one| u64::from(one.rejection.times)).sum();
+        if refused > 0 {
+            also.push(format!("{} of mail {as_what}", times(refused, "refusal")));
         }
     }
     also
 }
 
-/// True for a message that something is still to become of.
-pub fn is_waiting(sent: &Sent<'_>) -> bool {
-    let message = &sent.message;
-    let is_open = |one: &Recipient| matches!(one.state, RecipientState::Open | RecipientState::Deferred);
-    message.is_open
-        && (message.recipients.iter().any(is_open)
-            || (message.unnamed_recipients > 0 && message.unnamed_state == RecipientState::Open))
+/// The messages of the time that is asked for, each with its judgement.
+fn in_period<'f, 'c>(
+    all: Vec<&'f Sent<'c>>,
+    judgement: Option<Judgement>,
+    found: &Found<'c>,
+) -> (Vec<&'f Sent<'c>>, Option<Judgement>) {
+    let is_in: Vec<bool> = all.iter().map(|sent| found.period.has(sent.message.first_seen)).collect();
+    let judgement = judgement.map(|mut judged| {
+        let (mut of_fits, mut of_whys) = (is_in.iter(), is_in.iter());
+        judged.fits.retain(|_| of_fits.next().copied().unwrap_or(false));
+        judged.whys.retain(|_| of_whys.next().copied().unwrap_or(false));
+        judged
+    });
+    let mut of_messages = is_in.iter();
+    let mut messages = all;
+    messages.retain(|_| of_messages.next().copied().unwrap_or(false));
+    (messages, judgement)
+}
+
+/// Messages beside a run that nobody can tell of.
+fn unclear_moment(unclear: &[&Sent<'_>]) -> Option<Moment> {
+    let own = || unclear.iter().filter(|sent| !sent.message.is_continuation);
+    let (first, last) = (own().next()?.message.first_seen, own().next_back()?.message.first_seen);
+    let recipients = own().map(|sent| recipients_of(sent)).sum();
+    let what = format!(
+        "{} for {} of which nobody can tell whether they fit",
+        times(own().count() as u64, "message"),
+        times(recipients, "recipient")
+    );
+    Some(Moment { at: first, until: (last > first).then_some(last), what })
 }
 
 /// Mail that went out without a long pause.
@@ -492,20 +565,13 @@ fn phases(run: &[&Sent<'_>]) -> Vec<Phase> {
         let room = 3usize.saturating_sub(phase.samples.len());
         phase.samples.extend(message.recipients.iter().take(room).map(|one| one.asked_for().clone()));
     }
-    // A story on one screen has room for the greatest few.
+    // A story on one screen has room for the first and the greatest few.
     const TOLD: usize = 6;
-    if phases.len() > TOLD {
-        let mut sizes: Vec<u64> = phases.iter().map(|phase| phase.recipients).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        let least = sizes.get(TOLD - 1).copied().unwrap_or(0);
-        let first = phases.first().map(|phase| phase.first);
-        let mut kept = 0;
-        phases.retain(|phase| {
-            let is_told = Some(phase.first) == first || (phase.recipients >= least && kept < TOLD);
-            kept += usize::from(is_told);
-            is_told
-        });
-    }
+    let mut ranks: Vec<(usize, u64)> = phases.iter().map(|phase| phase.recipients).enumerate().collect();
+    ranks.sort_by_key(|(at, recipients)| (*at > 0, std::cmp::Reverse(*recipients), *at));
+    let told: BTreeSet<usize> = ranks.iter().take(TOLD).map(|(at, _)| *at).collect();
+    let mut at = 0..;
+    phases.retain(|_| at.next().is_some_and(|at| told.contains(&at)));
     phases
 }
 
@@ -562,10 +628,13 @@ impl Reach {
         let mut senders: BTreeMap<String, u64> = BTreeMap::new();
         let mut subjects: BTreeMap<String, u64> = BTreeMap::new();
         let mut refusals: BTreeMap<(String, &'static str), (Timestamp, u64)> = BTreeMap::new();
+        let entries: HashSet<_> = messages.iter().map(|sent| (sent.message.host, sent.message.queue_id)).collect();
         for sent in messages {
             let message = &sent.message;
+            let is_first = !message.is_continuation
+                || !message.hop_of.is_some_and(|before| entries.contains(&(message.host, before)));
             let is_wanted = |one: &Recipient| role != Roles::RECIPIENT || found.target.wants(one);
-            if !message.is_continuation {
+            if is_first {
                 reach.messages += 1;
                 let sender = message
                     .sender

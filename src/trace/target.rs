@@ -237,8 +237,12 @@ impl Target {
         let login = failure.sasl_username.as_ref();
         let none = Roles::NONE;
         match &self.what {
-            What::Sasl(name) | What::Name(name) | What::Address(name) => {
+            What::Sasl(name) | What::Address(name) => {
                 none.with(Roles::IDENTITY, login.is_some_and(|login| is_same(login, name)))
+            }
+            What::Name(name) => {
+                let is_its = |login: &Octets| is_same(login, name) || (is_domain(name) && is_address(login, name));
+                none.with(Roles::IDENTITY, login.is_some_and(is_its))
             }
             What::Domain(name) => none.with(Roles::IDENTITY, login.is_some_and(|login| is_address(login, name))),
             What::Network(network) => none.with(Roles::CLIENT, is_in(&failure.client.ip, network)),
@@ -248,10 +252,10 @@ impl Target {
 }
 
 fn forced(prefix: &str, rest: &str) -> Result<What, String> {
-    if rest.is_empty() {
+    let plain = unbracketed(rest);
+    if without_at(plain).is_empty() {
         return Err(format!("{prefix} needs a name behind it"));
     }
-    let plain = unbracketed(rest);
     Ok(match prefix {
         "sasl:" => What::Sasl(rest.into()),
         "uid:" => What::Uid(rest.into()),
@@ -273,6 +277,13 @@ fn by_shape(said: &str) -> Result<What, String> {
     }
     if let Some(network) = network_of(said) {
         return Ok(What::Network(network));
+    }
+    if said.contains('/') {
+        let what = if std::path::Path::new(said).exists() { "is a file" } else { "is no network" };
+        return Err(format!("{said} {what}; what to look for comes first, then the files (force it: sasl:{said})"));
+    }
+    if said == "@" {
+        return Err("@ is no domain; give one as @example.org".into());
     }
     if let Some(id) = QueueId::new(said.as_bytes()) {
         return Ok(What::Queue(id));
@@ -383,7 +394,17 @@ mod tests {
         assert_eq!(what("uid:33"), What::Uid("33".into()));
         assert_eq!(what("to:@b.example"), What::To("b.example".into()));
         assert_eq!(what("msgid:<k7@b.example>"), What::MessageId("k7@b.example".into()));
-        for wrong in ["", "<>", "sasl:", "queue:$(reboot)", "ip:198.51.100.300"] {
+        for wrong in [
+            "",
+            "<>",
+            "@",
+            "sasl:",
+            "from:<>",
+            "queue:$(reboot)",
+            "ip:198.51.100.300",
+            "198.51.100.0/33",
+            "/etc/passwd",
+        ] {
             assert!(Target::new(wrong).is_err(), "{wrong}");
         }
     }

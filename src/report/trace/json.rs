@@ -11,6 +11,9 @@ use crate::trace::found::Who;
 use crate::trace::story::Reach;
 use crate::trace::{Roles, Story, Use};
 
+/// Names tried from one address that are told.
+const NAMES: usize = 100;
+
 /// The object's text, ending with a line end.
 pub fn story(story: &Story<'_, '_>, hide: Option<&Hide<'_>>) -> String {
     let shown = |text: &str| hide.map_or_else(|| text.to_string(), |hide| hide(text));
@@ -65,8 +68,11 @@ pub fn story(story: &Story<'_, '_>, hide: Option<&Hide<'_>>) -> String {
                 "mark": pivot.mark,
                 "use": pivot.used.as_ref().map(used),
                 "others": pivot.others.iter().map(|(other, by)| json!({ "who": who(other), "use": used(by) })).collect::<Vec<_>>(),
-                "other_names_tried": pivot.tried.0,
-                "failed_logins_at_them": pivot.tried.1,
+                "other_names_tried": pivot.tried.iter().take(NAMES).map(|(login, tries)| json!({
+                    "login": shown(&printable(login)),
+                    "failed_logins": tries,
+                })).collect::<Vec<_>>(),
+                "failed_logins_at_them": pivot.tried.iter().map(|(_, tries)| tries).sum::<u64>(),
             })
         })
         .collect();
@@ -89,6 +95,7 @@ pub fn story(story: &Story<'_, '_>, hide: Option<&Hide<'_>>) -> String {
         "in_queue": story.in_queue().iter().map(|sent| sent.message.queue_id.to_string()).collect::<Vec<_>>(),
         "of": if story.run.is_some() { "messages that do not fit" } else { "all messages" },
         "blast_radius": reach(story.reach(), hide.is_some(), &shown),
+        "unclear": story.unclear.as_ref().map(|unclear| reach(unclear, hide.is_some(), &shown)),
         "owner_or_intruder": { "sources": groups, "bursts": bursts },
         "pivots": pivots,
         "wrote_to_the_same": story.shared.iter().map(|(other, count)| json!({ "who": who(other), "recipients": count })).collect::<Vec<_>>(),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::mail::address::printable;
 use crate::mail::status::{Mta, words};
 use crate::trace::{Fit, Roles, Story};
 
@@ -44,6 +45,7 @@ fn queue_ids(story: &Story<'_, '_>) -> (String, Vec<String>) {
         story.reach().messages,
         of_whom(story)
     ));
+    incomplete(story, &mut said);
     if hosts.len() > 1 || mtas.len() > 1 {
         said.push(format!("they lie in the queues of {} hosts: --host picks one", hosts.len()));
     }
@@ -66,6 +68,16 @@ fn queue_ids(story: &Story<'_, '_>) -> (String, Vec<String>) {
     }
     // By their grammar ids are letters, digits and, in Exim's, dashes: nothing that a shell could take for its own.
     (waiting.iter().map(|sent| format!("{}\n", sent.message.queue_id)).collect(), said)
+}
+
+/// Says what the list leaves out.
+fn incomplete(story: &Story<'_, '_>, said: &mut Vec<String>) {
+    if story.found.beyond > 0 {
+        said.push(format!("the list is not whole: {} more messages or refusals were too many to keep; narrow it with --since and --until", story.found.beyond));
+    }
+    if let Some(unclear) = &story.unclear {
+        said.push(format!("{} messages of which nobody can tell whether they fit are not meant", unclear.messages));
+    }
 }
 
 /// True for a Postfix id without the time in it.
@@ -100,17 +112,28 @@ fn ips(story: &Story<'_, '_>) -> (String, Vec<String>) {
         match left_out {
             Some(why) => said.push(format!("{} left out: {why}", pivot.ip)),
             None => {
+                let others: Vec<_> = pivot
+                    .others
+                    .iter()
+                    .take(3)
+                    .map(|(who, used)| format!("{} ({} messages)", printable(&who.1), used.messages))
+                    .collect();
+                if !others.is_empty() {
+                    said.push(format!("{} is among them, and used by {} as well", pivot.ip, others.join(", ")));
+                }
                 told.push_str(&format!("{}\n", pivot.ip));
                 count += 1;
             }
         }
     }
+    incomplete(story, &mut said);
     said.insert(0, format!("{count} client addresses of the messages {}; nothing was blocked", of_whom(story)));
     (told, said)
 }
 
 fn recipients(story: &Story<'_, '_>) -> (String, Vec<String>) {
     let reached = &story.reach().reached;
-    let said = vec![format!("{} addresses got at least one of the messages {}", reached.len(), of_whom(story))];
+    let mut said = vec![format!("{} addresses got at least one of the messages {}", reached.len(), of_whom(story))];
+    incomplete(story, &mut said);
     (reached.iter().map(|address| format!("{address}\n")).collect(), said)
 }

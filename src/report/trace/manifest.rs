@@ -94,46 +94,58 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What of a manifest no longer holds, a sentence each; and how many files were checked.
-pub fn differences(manifest: &Manifest, directory: &Path) -> (Vec<String>, usize) {
-    let mut wrong = Vec::new();
-    let mut checked = 0;
+/// What checking a manifest came to.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What no longer holds, a sentence each.
+    pub wrong: Vec<String>,
+    /// What nobody can check.
+    pub unknown: Vec<String>,
+    pub files: usize,
+}
+
+/// Checks what a manifest says of the files beside it and of what was read.
+pub fn check(manifest: &Manifest, directory: &Path) -> Checked {
+    let mut checked = Checked::default();
     for output in &manifest.outputs {
-        checked += 1;
+        checked.files += 1;
         let is_plain = Path::new(&output.file).components().count() == 1 && !output.file.starts_with('.');
         if !is_plain {
-            wrong.push(format!("{}: a name that no export has", output.file));
+            checked.wrong.push(format!("{}: a name that no export has", output.file));
             continue;
         }
         let path = directory.join(&output.file);
         match hashed(&path, u64::MAX) {
             Ok((sha256, _)) if sha256 == output.sha256 => {}
-            Ok((_, bytes)) => wrong.push(format!(
+            Ok((_, bytes)) => checked.wrong.push(format!(
                 "{}: changed since it was written ({bytes} bytes, then {})",
                 path.display(),
                 output.bytes
             )),
-            Err(error) => wrong.push(format!("{}: {error}", path.display())),
+            Err(error) => checked.wrong.push(format!("{}: {error}", path.display())),
         }
     }
     for input in &manifest.inputs {
         let (Some(path), Some(bytes), Some(sha256)) = (&input.path, input.bytes, &input.sha256) else {
             if input.skipped.is_none() {
-                wrong.push(format!("{}: cannot be checked, the manifest has no hash or path of it", input.source));
+                let what = "standard input, or hidden by --privacy: the manifest has no path or hash of it";
+                checked.unknown.push(format!("{}: {what}", input.source));
             }
             continue;
         };
-        checked += 1;
+        checked.files += 1;
         match hashed(Path::new(path), bytes) {
             Ok((found, _)) if found == *sha256 => {}
             Ok((_, found)) if found < bytes => {
-                wrong.push(format!("{path}: shorter than what was read ({found} bytes, then {bytes})"))
+                checked.wrong.push(format!("{path}: shorter than what was read ({found} bytes, then {bytes})"))
             }
-            Ok(_) => wrong.push(format!("{path}: changed since it was read (rotated, or another file of that name?)")),
-            Err(error) => wrong.push(format!("{path}: {error}")),
+            Ok(_) => checked
+                .wrong
+                .push(format!("{path}: changed since it was read (rotated, or another file of that name?)")),
+            Err(error) => checked.wrong.push(format!("{path}: {error}")),
         }
     }
-    (wrong, checked)
+    checked
 }
 
 #[cfg(test)]

@@ -17,8 +17,7 @@ use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::{Action, Direction, EnhancedCode, Mta, SmtpCode};
 use crate::mail::time::Timestamp;
-use crate::trace::found::{Failed, Refused};
-use crate::trace::story::is_waiting;
+use crate::trace::found::{Failed, Refused, is_waiting};
 use crate::trace::{Fit, Roles, Sent, Story};
 
 /// One thing that happened.
@@ -87,7 +86,7 @@ pub fn events(story: &Story<'_, '_>, mut take: impl FnMut(&Event<'_>) -> io::Res
     for (at, sent) in story.messages.iter().enumerate() {
         add_message(sent, story.fit(at));
     }
-    for sent in story.found.messages.iter().filter(|sent| !sent.roles.has(story.role)) {
+    for sent in &story.others {
         add_message(sent, None);
     }
     for refused in &story.rejections {
@@ -234,8 +233,9 @@ fn of_message<'s>(
 }
 
 impl Event<'_> {
-    /// In one sentence, as a log would not say it: who, what, to whom, with which answer.
-    pub fn sentence(&self) -> String {
+    /// In one sentence, as a log would not say it: who, what, to whom, with which answer. The subject, which may name
+    /// anybody, is left out where people are hidden.
+    pub fn sentence(&self, is_hiding: bool) -> String {
         let text = |bytes: &Octets| printable(bytes).into_owned();
         let ip = self.client.map(|client| text(&client.ip)).filter(|ip| !ip.is_empty());
         let from = ip.map_or(String::new(), |ip| format!(" from {ip}"));
@@ -252,7 +252,8 @@ impl Event<'_> {
         };
         match self.event {
             "arrival" => {
-                let subject = self.subject.map_or(String::new(), |subject| format!(", subject \"{}\"", text(subject)));
+                let subject = self.subject.filter(|_| !is_hiding);
+                let subject = subject.map_or(String::new(), |subject| format!(", subject \"{}\"", text(subject)));
                 format!("Message submitted {who}{from}, envelope sender {sender}{subject}{id}")
             }
             "hold" => format!("Put on hold, envelope sender {sender}{to}{id}{answer}"),
@@ -323,7 +324,7 @@ impl Tables {
             Ok(())
         })?;
         let main = story.messages.iter().enumerate().map(|(at, sent)| (*sent, story.fit(at)));
-        let others = story.found.messages.iter().filter(|sent| !sent.roles.has(story.role)).map(|sent| (sent, None));
+        let others = story.others.iter().map(|sent| (*sent, None));
         for (sent, fit) in main.chain(others) {
             let mut row = message_row(story, sent, fit);
             hide(&MESSAGES, &mut row);
@@ -354,20 +355,20 @@ pub fn timeline(
     mut take: impl FnMut([Cell; 35]) -> io::Result<()>,
 ) -> io::Result<()> {
     events(story, |event| {
-        let mut row = timeline_row(story, event);
+        let mut row = timeline_row(story, event, pseudonyms.is_some());
         hide(pseudonyms, &TIMELINE, &mut row);
         take(row)
     })
 }
 
-fn timeline_row(story: &Story<'_, '_>, event: &Event<'_>) -> [Cell; 35] {
+fn timeline_row(story: &Story<'_, '_>, event: &Event<'_>, is_hiding: bool) -> [Cell; 35] {
     let (host, source) = names(story, event.host, event.place);
     let verdict = event.verdict;
     let relay = event.relay;
     [
         Cell::text(iso(event.at)),
         Cell::text(event.moment),
-        Cell::text(event.sentence()),
+        Cell::text(event.sentence(is_hiding)),
         Cell::text(event.event),
         host,
         Cell::text(event.mta.word()),

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 pub use super::super::text::Hide;
 use super::super::text::{Look, Out, many, shortened, wrapped};
-use crate::correlate::Octets;
+use crate::correlate::{Octets, Place};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::Timestamp;
+use crate::trace::found::is_waiting;
 use crate::trace::owner::times;
-use crate::trace::story::{Moment, Pivot, Reach, is_waiting};
+use crate::trace::story::{Moment, Pivot, Reach};
 use crate::trace::{Fit, Roles, Sent, Story, Use, What};
 
 /// How many of each list are shown; the exports have all.
@@ -78,9 +79,11 @@ fn head(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
     let span = facts.span.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
     wrapped(out, &format!("Searched: {}{span}. All times are UTC.", facts.searched), 0, 2)?;
     let failures: u64 = story.failures.iter().map(|failed| u64::from(failed.failure.times)).sum();
-    let refusals: u64 = story.rejections.iter().map(|one| u64::from(one.rejection.times)).sum();
+    let refusals = story.rejections.iter().filter(|one| one.roles.has(story.role));
+    let refusals: u64 = refusals.map(|one| u64::from(one.rejection.times)).sum();
     let what = format!(
-        "Found: {} for {}, {} by this host, {}.",
+        "Found: {}{} for {}, {} by this host, {}.",
+        if story.found.beyond > 0 { "at least " } else { "" },
         many(story.all.messages, "message"),
         many(story.all.recipients, "recipient"),
         many(refusals, "refusal"),
@@ -106,11 +109,11 @@ fn moment(out: &mut Out, moment: &Moment) -> std::fmt::Result {
 /// Messages one by one: each line of its life, with where it stands.
 fn lives(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
     let mut left = LIFE;
-    let related = story.found.messages.iter().filter(|sent| !sent.roles.has(Roles::MESSAGE));
-    let all: Vec<_> =
-        story.messages.iter().copied().chain(related.filter(|sent| sent.roles.has(Roles::RELATED))).collect();
-    if let (What::Queue(_), 2..) = (&story.found.target.what, story.messages.len()) {
-        wrapped(out, &format!("The id was used {} times: Postfix uses short ids again.", story.messages.len()), 0, 2)?;
+    let related = story.others.iter().filter(|sent| sent.roles.has(Roles::RELATED));
+    let all: Vec<_> = story.messages.iter().chain(related).copied().collect();
+    let uses = story.messages.iter().filter(|sent| sent.roles.has(Roles::MESSAGE)).count();
+    if let (What::Queue(_), 2..) = (&story.found.target.what, uses) {
+        wrapped(out, &format!("The id was used {uses} times: Postfix uses short ids again."), 0, 2)?;
     }
     for sent in all.iter().take(MESSAGES) {
         life(out, story, sent, &mut left)?;
@@ -128,9 +131,16 @@ fn lives(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
     Ok(())
 }
 
-fn place(story: &Story<'_, '_>, place: crate::correlate::Place) -> String {
-    let source = story.facts.shown_sources().get(place.source as usize);
-    source.map_or(String::new(), |name| format!(" [{}:{}]", printable(name.as_bytes()), place.line))
+/// ` [mail.log:43]`. Of a long path the end is shown: the number behind it matters most.
+fn place(story: &Story<'_, '_>, place: Place) -> String {
+    /// What a line has room for.
+    const LETTERS: usize = 48;
+    let Some(name) = story.facts.shown_sources().get(place.source as usize) else { return String::new() };
+    let name = printable(name.as_bytes());
+    let letters = name.chars().count();
+    let end: String = name.chars().skip(letters.saturating_sub(LETTERS)).collect();
+    let cut = if letters > LETTERS { ".." } else { "" };
+    format!(" [{cut}{end}:{}]", place.line)
 }
 
 fn life(out: &mut Out, story: &Story<'_, '_>, sent: &Sent<'_>, left: &mut usize) -> std::fmt::Result {
@@ -157,11 +167,11 @@ fn life(out: &mut Out, story: &Story<'_, '_>, sent: &Sent<'_>, left: &mut usize)
         second(message.first_seen),
         place(story, message.place)
     );
-    wrapped(out, &line, 2, 24)?;
+    wrapped(out, &line, 2, 6)?;
     for hold in &message.holds {
         let line =
             format!("{}  put on hold: {}{}", second(hold.at), printable(&hold.response), place(story, hold.place));
-        wrapped(out, &line, 2, 24)?;
+        wrapped(out, &line, 2, 6)?;
     }
     for (attempt, verdict) in message.attempts.iter().zip(&sent.verdicts) {
         let Some(rest) = left.checked_sub(1) else { break };
@@ -183,14 +193,14 @@ fn life(out: &mut Out, story: &Story<'_, '_>, sent: &Sent<'_>, left: &mut usize)
             second(attempt.at),
             place(story, attempt.place)
         );
-        wrapped(out, &line, 2, 24)?;
+        wrapped(out, &line, 2, 6)?;
     }
     let end = match (message.is_open, is_waiting(sent)) {
         (false, _) => format!("{}  out of the queue", second(message.last_seen)),
         (true, true) => format!("{}  last sign: still in the queue as far as the log goes", second(message.last_seen)),
         (true, false) => format!("{}  last sign: no line tells its end", second(message.last_seen)),
     };
-    wrapped(out, &end, 2, 24)
+    wrapped(out, &end, 2, 6)
 }
 
 /// Who handed a message in, from where.
@@ -250,6 +260,16 @@ fn reach(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
     };
     section(out, &of)?;
     outcomes(out, reach)?;
+    if let Some(unclear) = &story.unclear {
+        let beside = format!(
+            "Beside it, of which nobody can tell: {} for {}, {} delivered, {} open or deferred.",
+            many(unclear.messages, "message"),
+            many(unclear.recipients, "recipient"),
+            unclear.delivered,
+            unclear.open + unclear.deferred
+        );
+        wrapped(out, &beside, 2, 4)?;
+    }
     let domains: Vec<_> = reach
         .domains
         .iter()
@@ -377,8 +397,9 @@ fn pivots(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
     if story.pivots.is_empty() && story.shared.is_empty() {
         return Ok(());
     }
-    section(out, "PIVOTS (who else used its addresses)")?;
-    let telling = |pivot: &&Pivot| !pivot.others.is_empty() || pivot.tried.0 > 0 || pivot.mark.is_some();
+    let is_client = story.role == Roles::CLIENT;
+    section(out, if is_client { "PIVOTS (who used these addresses)" } else { "PIVOTS (who else used its addresses)" })?;
+    let telling = |pivot: &&Pivot| !pivot.others.is_empty() || !pivot.tried.is_empty() || pivot.mark.is_some();
     let (told, quiet): (Vec<_>, Vec<_>) = story.pivots.iter().partition(telling);
     for pivot in told.iter().take(SHOWN) {
         let used = pivot.used.map_or(String::new(), |used| format!(" ({})", used_text(&used)));
@@ -397,13 +418,10 @@ fn pivots(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
                     .collect();
                 let more = pivot.others.len().saturating_sub(3);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                format!("; also used by {}{more}", names.join(", "))
+                format!("; {}used by {}{more}", if is_client { "" } else { "also " }, names.join(", "))
             }
         };
-        let tried = match pivot.tried {
-            (0, _) => String::new(),
-            (logins, tries) => format!("; {} at {}", times(tries, "failed login"), times(logins, "other name")),
-        };
+        let tried = tried(pivot);
         wrapped(out, &format!("{}{used}{others}{tried}{mark}", pivot.ip), 2, 4)?;
     }
     if told.len() > SHOWN {
@@ -423,6 +441,25 @@ fn pivots(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
         writeln!(out, "  ... {} more, one hop on", story.further.len() - 2 * SHOWN)?;
     }
     Ok(())
+}
+
+/// Names that were tried in vain.
+fn tried(pivot: &Pivot) -> String {
+    const NAMES: usize = 4;
+    if pivot.tried.is_empty() {
+        return String::new();
+    }
+    let all: u64 = pivot.tried.iter().map(|(_, tries)| tries).sum();
+    let names: Vec<_> = pivot
+        .tried
+        .iter()
+        .filter(|(login, _)| !login.is_empty())
+        .take(NAMES)
+        .map(|(login, _)| printable(login))
+        .collect();
+    let more = if pivot.tried.len() > names.len() && !names.is_empty() { ", ..." } else { "" };
+    let named = if names.is_empty() { String::new() } else { format!(" ({}{more})", names.join(", ")) };
+    format!("; {} at {}{named}", times(all, "failed login"), times(pivot.tried.len() as u64, "other name"))
 }
 
 fn used_text(used: &Use) -> String {
