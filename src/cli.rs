@@ -344,17 +344,12 @@ pub struct AnalyzeArgs {
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
 
-    /// Year of the first stamp, where stamps have none
-    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
-    pub year: Option<i16>,
+    #[command(flatten)]
+    pub passing: PassArgs,
 
     /// Keeps the key of --privacy
     #[arg(long, value_name = "DIR", env = "MAILSLEUTH_STATE", hide_env = true)]
     pub state: Option<PathBuf>,
-
-    /// Bar on a terminal's stderr: auto, never
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
-    pub progress: ProgressArg,
 }
 
 /// Which mail is taken: that which came in this time.
@@ -405,6 +400,30 @@ pub struct ReadingArgs {
     pub mta: MtaArg,
 }
 
+/// How logs are read in one pass, with nothing known of them before.
+#[derive(Debug, Args)]
+pub struct PassArgs {
+    /// Year of the first stamp, where stamps have none
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
+    pub year: Option<i16>,
+
+    /// Bar on a terminal's stderr: auto, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
+    pub progress: ProgressArg,
+}
+
+/// By what answers are judged, and by how many threads.
+#[derive(Debug, Args)]
+pub struct WorkingArgs {
+    /// Rules of your own, before the built-in ones
+    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
+    pub rules: Vec<PathBuf>,
+
+    /// One per core unless said
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
+    pub threads: Option<u16>,
+}
+
 /// What reports are made of, and how.
 #[derive(Debug, Args)]
 pub struct MakingArgs {
@@ -412,17 +431,12 @@ pub struct MakingArgs {
     #[arg(long, env = "MAILSLEUTH_MERGE_HOSTS", hide_env = true, value_parser = BoolishValueParser::new())]
     pub merge_hosts: bool,
 
-    /// Rules of your own, before the built-in ones
-    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
-    pub rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub working: WorkingArgs,
 
     /// Countries or AS numbers, MaxMind's format
     #[arg(long, value_name = "FILE", env = "MAILSLEUTH_MMDB", hide_env = true, value_delimiter = ',')]
     pub mmdb: Vec<PathBuf>,
-
-    /// One per core unless said
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
-    pub threads: Option<u16>,
 
     /// Stop rather than take more memory than 512M
     #[arg(long, value_name = "SIZE", value_parser = size, env = "MAILSLEUTH_MEMORY_LIMIT", hide_env = true)]
@@ -723,10 +737,10 @@ impl NightlyArgs {
             zone_name,
             mta: self.reading.mta.mta(),
             merges_hosts: self.making.merge_hosts,
-            threads: threads(self.making.threads),
+            threads: threads(self.making.working.threads),
             memory_limit: self.making.memory_limit,
             mmdb: self.making.mmdb,
-            rules: self.making.rules,
+            rules: self.making.working.rules,
             detection,
         })
     }
@@ -759,17 +773,11 @@ pub struct MapArgs {
     #[command(flatten)]
     pub reading: ReadingArgs,
 
-    /// Year of the first stamp, where stamps have none
-    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
-    pub year: Option<i16>,
+    #[command(flatten)]
+    pub passing: PassArgs,
 
-    /// Rules of your own, before the built-in ones
-    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
-    pub rules: Vec<PathBuf>,
-
-    /// One per core unless said
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub working: WorkingArgs,
 
     /// Stop rather than take more memory than 512M
     #[arg(long, value_name = "SIZE", value_parser = size, env = "MAILSLEUTH_MEMORY_LIMIT", hide_env = true)]
@@ -778,10 +786,6 @@ pub struct MapArgs {
     /// No warnings, errors only
     #[arg(short, long, env = "MAILSLEUTH_QUIET", hide_env = true, value_parser = BoolishValueParser::new())]
     pub quiet: bool,
-
-    /// Bar on a terminal's stderr: auto, never
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
-    pub progress: ProgressArg,
 }
 
 /// What one run of `map` does.
@@ -813,13 +817,13 @@ impl MapArgs {
             out: self.out,
             zone,
             zone_name,
-            year: self.year,
+            year: self.passing.year,
             mta: self.reading.mta.mta(),
-            rules: self.rules,
-            threads: threads(self.threads),
+            rules: self.working.rules,
+            threads: threads(self.working.threads),
             memory_limit: self.memory_limit,
             quiet: self.quiet,
-            progress: self.progress == ProgressArg::Auto && !self.quiet,
+            progress: self.passing.progress == ProgressArg::Auto && !self.quiet,
         })
     }
 }
@@ -888,9 +892,9 @@ fn output(showing: ShowingArgs, making: MakingArgs, state: PathBuf, detection: d
         verbose: false,
         merges_hosts: making.merge_hosts,
         fail_on: showing.fail_on.map(SeverityArg::severity),
-        threads: threads(making.threads),
+        threads: threads(making.working.threads),
         mmdb: making.mmdb,
-        rules: making.rules,
+        rules: making.working.rules,
         detection,
         privacy: showing.privacy.privacy(),
         state,
@@ -1085,9 +1089,9 @@ impl ReportArgs {
                 mta: None,
                 merges_hosts: self.making.merge_hosts,
                 fail_on: self.showing.fail_on.map(SeverityArg::severity),
-                threads: threads(self.making.threads),
+                threads: threads(self.making.working.threads),
                 mmdb: self.making.mmdb,
-                rules: self.making.rules,
+                rules: self.making.working.rules,
                 detection,
                 privacy: self.showing.privacy.privacy(),
                 state: self.state,
@@ -1222,17 +1226,11 @@ pub struct TraceArgs {
     #[command(flatten)]
     pub reading: ReadingArgs,
 
-    /// Year of the first stamp, where stamps have none
-    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1971..=9997), env = "MAILSLEUTH_YEAR", hide_env = true)]
-    pub year: Option<i16>,
+    #[command(flatten)]
+    pub passing: PassArgs,
 
-    /// Rules of your own, before the built-in ones
-    #[arg(long, value_name = "FILE", env = "MAILSLEUTH_RULES", hide_env = true, value_delimiter = ',')]
-    pub rules: Vec<PathBuf>,
-
-    /// One per core unless said
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "MAILSLEUTH_THREADS", hide_env = true)]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub working: WorkingArgs,
 
     /// Pseudonyms for whom: off, recipients, all
     #[arg(long, value_name = "WHO", value_enum, default_value_t = PrivacyArg::Off, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PRIVACY", hide_env = true)]
@@ -1249,10 +1247,6 @@ pub struct TraceArgs {
     /// The story as JSON
     #[arg(long, env = "MAILSLEUTH_JSON", hide_env = true, value_parser = BoolishValueParser::new())]
     pub json: bool,
-
-    /// Bar on a terminal's stderr: auto, never
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressArg::Auto, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PROGRESS", hide_env = true)]
-    pub progress: ProgressArg,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -1344,14 +1338,14 @@ impl TraceArgs {
             list: self.print.map(ListArg::list),
             zone,
             zone_name,
-            year: self.year,
+            year: self.passing.year,
             mta: self.reading.mta.mta(),
-            rules: self.rules,
-            threads: threads(self.threads),
+            rules: self.working.rules,
+            threads: threads(self.working.threads),
             privacy: self.privacy.privacy(),
             state: self.state.unwrap_or_else(usual_state),
             quiet: self.quiet,
-            progress: self.progress == ProgressArg::Auto,
+            progress: self.passing.progress == ProgressArg::Auto,
             look: look(self.color),
             json: self.json,
             detection,
@@ -1535,18 +1529,18 @@ impl AnalyzeArgs {
             events: self.showing.events,
             zone,
             zone_name,
-            year: self.year,
+            year: self.passing.year,
             mta: self.reading.mta.mta(),
             merges_hosts: self.making.merge_hosts,
             fail_on: self.showing.fail_on.map(SeverityArg::severity),
-            threads: threads(self.making.threads),
-            rules: self.making.rules,
+            threads: threads(self.making.working.threads),
+            rules: self.making.working.rules,
             mmdb: self.making.mmdb,
             detection,
             privacy: self.showing.privacy.privacy(),
             state: self.state.unwrap_or_else(usual_state),
             quiet: self.showing.quiet,
-            progress: self.progress == ProgressArg::Auto,
+            progress: self.passing.progress == ProgressArg::Auto,
             look: look(self.showing.color),
             json: self.showing.json,
         })

@@ -288,11 +288,11 @@ mod tests {
             panic!()
         };
         assert_eq!(
-            (args.reading.timezone.as_deref(), args.showing.events, args.making.threads),
+            (args.reading.timezone.as_deref(), args.showing.events, args.making.working.threads),
             (Some("Europe/Berlin"), true, Some(1))
         );
         assert_eq!(
-            (args.making.format, args.making.rules),
+            (args.making.format, args.making.working.rules),
             (vec![cli::FormatArg::Csv, cli::FormatArg::Json], vec!["a.toml".into()])
         );
         let Ok(Cli { command: cli::Command::Classify(args), .. }) = parsed(text, &["classify", "x"]) else { panic!() };

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Problem;
 use super::decompress::{self, BytesRead, Format, Text};
 use super::portion::{Portion, Reading};
+use crate::error::{Error, Result};
 
 /// One input: a file, a pipe, or standard input.
 #[derive(Debug, Clone)]
@@ -379,9 +380,15 @@ fn stands_in_for(name: &str, names: &[String]) -> Option<&'static str> {
     None
 }
 
-/// True when standard input is a person's terminal: nothing will come from there by itself.
-pub fn stdin_is_terminal() -> bool {
-    io::stdin().is_terminal()
+/// Refuses `-` among the paths where standard input is a person's terminal: nothing will come from there by itself.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn refuse_terminal(paths: &[String]) -> Result<()> {
+    if paths.iter().any(|path| path == "-") && io::stdin().is_terminal() {
+        return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -222,22 +222,22 @@ impl Events {
             Cell::text(event.mta.word()),
             Cell::text(event.kind),
             event.queue_id.map_or(Cell::None, |id| Cell::text(id.to_string())),
-            optional(event.message_id),
+            Cell::optional(event.message_id),
             Cell::text(event.identity.kind.word()),
             Cell::log(&event.identity.name),
-            optional(event.sasl_username),
-            optional(event.local_user),
-            optional(event.client.map(|c| &c.ip)),
-            optional(event.client.map(|c| &c.name)),
-            optional(event.client.map(|c| &c.helo)),
-            sender(event.sender),
-            optional(event.recipient),
-            optional(event.orig_recipient),
+            Cell::optional(event.sasl_username),
+            Cell::optional(event.local_user),
+            Cell::optional(event.client.map(|c| &c.ip)),
+            Cell::optional(event.client.map(|c| &c.name)),
+            Cell::optional(event.client.map(|c| &c.helo)),
+            Cell::sender(event.sender),
+            Cell::optional(event.recipient),
+            Cell::optional(event.orig_recipient),
             Cell::text(event.direction.word()),
             Cell::text(event.action.word()),
             Cell::text(event.stage.word()),
-            optional(relay.map(|r| &r.relay_host)),
-            optional(relay.map(|r| &r.relay_ip)),
+            Cell::optional(relay.map(|r| &r.relay_host)),
+            Cell::optional(relay.map(|r| &r.relay_ip)),
             relay.and_then(|r| r.relay_port).map_or(Cell::None, Cell::count),
             Cell::text(verdict.and_then(|v| v.provider).unwrap_or_default()),
             smtp_code.map_or(Cell::None, |code| Cell::count(code.get())),
@@ -251,7 +251,7 @@ impl Events {
             source.map_or(Cell::None, |name| Cell::log(name.as_bytes())),
             Cell::Count(event.place.line),
             Cell::List(event.earlier_answers.iter().map(|answer| printable(answer).into_owned()).collect()),
-            optional(event.directory),
+            Cell::optional(event.directory),
             event.parent_queue_id.map_or(Cell::None, |id| Cell::text(id.to_string())),
             verdict.and_then(|v| v.provider_code.as_ref()).map_or(Cell::None, |code| Cell::log(code.as_bytes())),
             verdict.and_then(|v| v.retry_after_s).map_or(Cell::None, Cell::count),
@@ -338,17 +338,5 @@ impl<'a> Event<'a> {
             directory: message.origin.directory.as_ref(),
             parent_queue_id: message.parent_queue_id,
         }
-    }
-}
-
-fn optional(bytes: Option<&Octets>) -> Cell {
-    bytes.map_or(Cell::None, |bytes| Cell::log(bytes))
-}
-
-/// The null sender is `<>`: an empty cell is an unknown one.
-fn sender(sender: Option<&Octets>) -> Cell {
-    match sender {
-        Some(sender) if sender.is_empty() => Cell::text("<>"),
-        sender => optional(sender),
     }
 }

@@ -12,6 +12,7 @@ use polars::prelude::{
 use serde_json::Value;
 
 use super::schema::{Schema, Type};
+use crate::correlate::Octets;
 use crate::mail::address::printable;
 use crate::mail::time::Timestamp;
 
@@ -64,6 +65,19 @@ impl Cell {
     pub fn text(text: impl Into<String>) -> Self {
         let text = text.into();
         if text.is_empty() { Self::None } else { Self::Text(text) }
+    }
+
+    /// Bytes of a log that may not be known.
+    pub fn optional(bytes: Option<&Octets>) -> Self {
+        bytes.map_or(Self::None, |bytes| Self::log(bytes))
+    }
+
+    /// An envelope sender. The null sender is `<>`: an empty cell is an unknown one.
+    pub fn sender(sender: Option<&Octets>) -> Self {
+        match sender {
+            Some(sender) if sender.is_empty() => Self::text("<>"),
+            sender => Self::optional(sender),
+        }
     }
 
     pub fn count(count: impl Into<u64>) -> Self {

@@ -52,9 +52,7 @@ use crate::tally::{LineTally, MailTally, Shapes};
 /// [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Memory`], [`Error::Output`], [`Error::Interrupted`].
 pub fn run(plan: &Plan) -> Result<Outcome> {
     let signal = watch_signals(&plan.out)?;
-    if plan.paths.iter().any(|p| p == "-") && source::stdin_is_terminal() {
-        return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
-    }
+    source::refuse_terminal(&plan.paths)?;
     let began = Instant::now();
     let memory = MemoryLimit::new(plan.memory_limit)?;
     let places = Places::open(&plan.mmdb)?;
@@ -113,7 +111,7 @@ const SAMPLE_BYTES: usize = 80;
 const END_BY_ITSELF: Duration = Duration::from_secs(1);
 
 /// SIGINT and SIGTERM end the run at the next batch, with nothing published; where there is none in time, at once.
-fn watch_signals(out: &Path) -> Result<Arc<AtomicUsize>> {
+pub(super) fn watch_signals(out: &Path) -> Result<Arc<AtomicUsize>> {
     watch(Aside::path_in(out), (!out.exists()).then(|| out.to_path_buf()))
 }
 

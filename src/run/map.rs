@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::analyze::{Begin, Front, Given, Judge, Stages, interrupted, progress, watch};
+use super::analyze::{Begin, Front, Given, Judge, Stages, interrupted, progress, watch_signals};
 use super::memory::MemoryLimit;
+use super::reader::Latest;
 use super::scan::{LastLines, scan};
 use super::seam::{Seams, Seen};
 use super::sources::{Ordered, Selection, is_next, select};
@@ -19,7 +20,7 @@ use crate::framing::{RawLine, Repeated};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source;
-use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
+use crate::mail::time::Timestamp;
 use crate::report::publish::Aside;
 use crate::report::summary::InputSummary;
 
@@ -45,10 +46,8 @@ pub struct InputIn {
 /// # Errors
 /// As `analyze`.
 pub fn run(plan: &MapPlan) -> Result<Outcome> {
-    let signal = watch(Aside::path_in(&plan.out), (!plan.out.exists()).then(|| plan.out.clone()))?;
-    if plan.paths.iter().any(|p| p == "-") && source::stdin_is_terminal() {
-        return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
-    }
+    let signal = watch_signals(&plan.out)?;
+    source::refuse_terminal(&plan.paths)?;
     let memory = MemoryLimit::new(plan.memory_limit)?;
     let aside = Aside::new(&plan.out)?;
     let read = BytesRead::default();
@@ -160,9 +159,6 @@ fn manifest_of(state: &State<InputIn>, rules: &str, plan: &MapPlan) -> Manifest 
     }
 }
 
-/// A stamp this much later than the line before is not believed without a second.
-const FAR_S: i64 = 60 * SECONDS_PER_DAY;
-
 /// Tells what is certain wherever the log was cut.
 #[derive(Default)]
 pub(super) struct Cuts {
@@ -179,28 +175,6 @@ pub(super) struct Cuts {
     firsts: Vec<Option<(u32, Timestamp, u64)>>,
     /// Where the line before stood.
     before: Option<(usize, Octets)>,
-}
-
-/// The latest moment of an input.
-#[derive(Clone)]
-struct Latest {
-    key: Timestamp,
-    ahead: Option<Timestamp>,
-}
-
-impl Latest {
-    const NONE: Self = Self { key: Timestamp(i64::MIN), ahead: None };
-
-    fn saw(&mut self, moment: Timestamp) -> Timestamp {
-        let is_near = |other: Timestamp| moment.seconds_since(other).abs() <= FAR_S;
-        if moment <= self.key || is_near(self.key) || self.key.0 == i64::MIN || self.ahead.is_some_and(is_near) {
-            self.key = self.key.max(moment);
-            self.ahead = None;
-        } else {
-            self.ahead = Some(moment);
-        }
-        self.key
-    }
 }
 
 impl Cuts {

@@ -33,6 +33,31 @@ const COMPARED_S: i64 = 600;
 const COMPARED_LINES: usize = 1_000_000;
 /// A stamp this much later than the line before is not believed without a second.
 const FAR_S: i64 = 60 * SECONDS_PER_DAY;
+
+/// The latest moment of an input so far. One far ahead counts only when a second line agrees: an absurd stamp must not put
+/// what follows it behind all that other inputs have.
+#[derive(Clone)]
+pub(super) struct Latest {
+    pub key: Timestamp,
+    /// A moment days ahead that no second line has confirmed.
+    ahead: Option<Timestamp>,
+}
+
+impl Latest {
+    pub const NONE: Self = Self { key: Timestamp(i64::MIN), ahead: None };
+
+    /// Moves it on; gives it.
+    pub fn saw(&mut self, moment: Timestamp) -> Timestamp {
+        let is_near = |other: Timestamp| moment.seconds_since(other).abs() <= FAR_S;
+        if moment <= self.key || is_near(self.key) || self.key.0 == i64::MIN || self.ahead.is_some_and(is_near) {
+            self.key = self.key.max(moment);
+            self.ahead = None;
+        } else {
+            self.ahead = Some(moment);
+        }
+        self.key
+    }
+}
 /// How many lines at a seam are looked at for an overlap within one second.
 const SEAM_LINES: usize = 512;
 /// How many lines of a block's end are looked at for the moment it ends with.
@@ -68,14 +93,12 @@ struct Active {
     source: usize,
     blocks: Blocks<Begun>,
     clock: Clock,
-    /// The latest moment so far: lines are merged by it, so that an input's own order stays.
-    key: Timestamp,
-    /// The moment of the last line: earlier than `key` where a clock was set back.
+    /// Lines are merged by it, so that an input's own order stays.
+    latest: Latest,
+    /// The moment of the last line: earlier than the latest where a clock was set back.
     last: Timestamp,
     /// The last lines, by their hashes.
     tail: VecDeque<u64>,
-    /// A moment days ahead that no second line has confirmed.
-    ahead: Option<Timestamp>,
     rank: Rank,
     /// Lines are compared with those of other chains only: inputs that continue one another are one chain.
     chain: usize,
@@ -189,7 +212,7 @@ impl<'a> Reader<'a> {
             let clock = active.clock.clone();
             let last = active.moment_at_end(&block);
             if is_alone && next_first.is_none_or(|first| last.plus_seconds(NEAR_S) < first) {
-                (active.key, active.last) = (active.key.max(last), last);
+                (active.latest.key, active.last) = (active.latest.key.max(last), last);
                 batch.push(active.piece(block));
                 return true;
             }
@@ -231,7 +254,7 @@ impl<'a> Reader<'a> {
             batch.push(active.piece(Block::default()));
         }
         let set = self.inputs.get(active.source).map_or(usize::MAX, |input| input.set);
-        let Active { source, clock, key, last, rank, chain, tail, .. } = active;
+        let Active { source, clock, latest: Latest { key, .. }, last, rank, chain, tail, .. } = active;
         self.begin_next(Some(Ended { source, set, clock, key, last, rank, chain, tail: tail.into() }));
     }
 
@@ -281,10 +304,9 @@ impl<'a> Reader<'a> {
             source,
             blocks: Blocks::new(text, BLOCK_BYTES),
             clock: input.clock(),
-            key: input.first.unwrap_or(Timestamp(i64::MIN)),
+            latest: input.first.map_or(Latest::NONE, |key| Latest { key, ahead: None }),
             last: Timestamp(i64::MIN),
             tail: VecDeque::new(),
-            ahead: None,
             rank: (input.set, self.begun),
             chain: self.begun,
             loaded: Loaded::default(),
@@ -317,7 +339,7 @@ impl<'a> Reader<'a> {
             first < ended.last && self.seen.has(&input.host, input.first_line.trim_ascii_end(), first)
         });
         if !overlaps && !repeats_end {
-            active.key = active.key.max(ended.key);
+            active.latest.key = active.latest.key.max(ended.key);
             active.chain = ended.chain;
             if ended.set == input.set {
                 active.continues = Some(ended.source);
@@ -331,7 +353,7 @@ impl<'a> Reader<'a> {
 
     /// Lets go of lines that no twin can follow any more.
     fn forget(&mut self, next_first: Option<Timestamp>) {
-        let heads = self.active.iter().map(|a| a.head().map_or(a.key, |(key, _)| key).min(a.last));
+        let heads = self.active.iter().map(|a| a.head().map_or(a.latest.key, |(key, _)| key).min(a.last));
         let Some(earliest) = heads.chain(next_first).min() else { return };
         self.seen.forget_before(earliest.plus_seconds(-COMPARED_S));
     }
@@ -390,19 +412,7 @@ impl Active {
             let Some(before) = rest.get(..start.saturating_sub(1)).filter(|b| !b.is_empty()) else { break };
             rest = before;
         }
-        last.unwrap_or(self.key)
-    }
-
-    /// Moves the latest moment on. One far ahead counts only when a second line agrees: an absurd stamp must not put what
-    /// follows it behind all that other inputs have.
-    fn advance(&mut self, moment: Timestamp) {
-        let is_near = |other: Timestamp| moment.seconds_since(other).abs() <= FAR_S;
-        if moment <= self.key || is_near(self.key) || self.key.0 == i64::MIN || self.ahead.is_some_and(is_near) {
-            self.key = self.key.max(moment);
-            self.ahead = None;
-        } else {
-            self.ahead = Some(moment);
-        }
+        last.unwrap_or(self.latest.key)
     }
 
     /// Makes a block's lines ready to be taken one by one.
@@ -415,9 +425,9 @@ impl Active {
             let moment = frame(line.bytes).map(|raw| self.clock.moment(&raw.stamp));
             if let Some(moment) = moment {
                 self.last = moment;
-                self.advance(moment);
+                self.latest.saw(moment);
             }
-            lines.push_back(LineAt { end, key: self.key, moment });
+            lines.push_back(LineAt { end, key: self.latest.key, moment });
         }
         let text = block.bytes.strip_suffix(b"\n").unwrap_or(&block.bytes);
         let last: Vec<_> = line_hashes(text.rsplit(is_line_end)).collect();

@@ -140,9 +140,7 @@ impl<'a> Search<'a> {
 
     fn logs(&self, paths: &[String]) -> Result<Read<'a>> {
         let plan = self.plan;
-        if paths.iter().any(|path| path == "-") && source::stdin_is_terminal() {
-            return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
-        }
+        source::refuse_terminal(paths)?;
         let read = BytesRead::default();
         let mut selection = select(source::find(paths), &plan.zone, plan.year, now_s(), &read);
         let skipped = outside(&mut selection, plan.period);

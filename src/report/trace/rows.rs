@@ -284,17 +284,6 @@ pub fn iso(at: Timestamp) -> String {
     at.to_string().replace('Z', "+00:00")
 }
 
-fn optional(bytes: Option<&Octets>) -> Cell {
-    bytes.map_or(Cell::None, |bytes| Cell::log(bytes))
-}
-
-fn sender_cell(sender: Option<&Octets>) -> Cell {
-    match sender {
-        Some(sender) if sender.is_empty() => Cell::text("<>"),
-        sender => optional(sender),
-    }
-}
-
 /// The host's and the file's name of a row.
 fn names(story: &Story<'_, '_>, host: HostId, place: Place) -> (Cell, Cell) {
     let host = story.facts.hosts.get(host.0 as usize).map_or(Cell::None, |name| Cell::log(name));
@@ -373,20 +362,20 @@ fn timeline_row(story: &Story<'_, '_>, event: &Event<'_>, is_hiding: bool) -> [C
         host,
         Cell::text(event.mta.word()),
         event.queue_id.map_or(Cell::None, |id| Cell::text(id.to_string())),
-        optional(event.message_id),
+        Cell::optional(event.message_id),
         Cell::text(event.identity.kind.word()),
         Cell::log(&event.identity.name),
-        optional(event.sasl_username),
-        optional(event.local_user),
-        optional(event.client.map(|client| &client.ip)),
-        optional(event.client.map(|client| &client.name)),
-        optional(event.client.map(|client| &client.helo)),
-        sender_cell(event.sender),
-        optional(event.recipient),
+        Cell::optional(event.sasl_username),
+        Cell::optional(event.local_user),
+        Cell::optional(event.client.map(|client| &client.ip)),
+        Cell::optional(event.client.map(|client| &client.name)),
+        Cell::optional(event.client.map(|client| &client.helo)),
+        Cell::sender(event.sender),
+        Cell::optional(event.recipient),
         event.direction.map_or(Cell::None, |direction| Cell::text(direction.word())),
         Cell::text(event.action),
-        optional(relay.map(|relay| &relay.relay_host)),
-        optional(relay.map(|relay| &relay.relay_ip)),
+        Cell::optional(relay.map(|relay| &relay.relay_host)),
+        Cell::optional(relay.map(|relay| &relay.relay_ip)),
         relay.and_then(|relay| relay.relay_port).map_or(Cell::None, Cell::count),
         Cell::text(verdict.and_then(|verdict| verdict.provider).unwrap_or_default()),
         Cell::text(verdict.map_or("", |verdict| verdict.category.id())),
@@ -397,8 +386,8 @@ fn timeline_row(story: &Story<'_, '_>, event: &Event<'_>, is_hiding: bool) -> [C
             .map_or(Cell::None, |code| Cell::text(code.to_string())),
         Cell::log(event.response),
         event.size.map_or(Cell::None, Cell::Count),
-        optional(event.subject),
-        optional(event.directory),
+        Cell::optional(event.subject),
+        Cell::optional(event.directory),
         event.fit.map_or(Cell::None, |(fit, _)| Cell::text(fit.word())),
         event.fit.map_or(Cell::None, |(_, why)| Cell::text(why)),
         Cell::List(event.roles.words()),
@@ -423,17 +412,17 @@ fn message_row(story: &Story<'_, '_>, sent: &Sent<'_>, fit: Option<(Fit, &str)>)
         host,
         Cell::text(message.mta.word()),
         Cell::text(message.queue_id.to_string()),
-        optional(message.message_id.as_ref()),
+        Cell::optional(message.message_id.as_ref()),
         Cell::text(message.identity.kind.word()),
         Cell::log(&message.identity.name),
-        optional(message.origin.sasl_username.as_ref()),
-        optional(message.origin.local_user.as_ref()),
-        optional(message.origin.directory.as_ref()),
-        optional(client.map(|client| &client.ip)),
-        optional(client.map(|client| &client.name)),
-        optional(client.map(|client| &client.helo)),
-        sender_cell(message.sender.as_ref()),
-        optional(message.subject.as_ref()),
+        Cell::optional(message.origin.sasl_username.as_ref()),
+        Cell::optional(message.origin.local_user.as_ref()),
+        Cell::optional(message.origin.directory.as_ref()),
+        Cell::optional(client.map(|client| &client.ip)),
+        Cell::optional(client.map(|client| &client.name)),
+        Cell::optional(client.map(|client| &client.helo)),
+        Cell::sender(message.sender.as_ref()),
+        Cell::optional(message.subject.as_ref()),
         message.size.map_or(Cell::None, Cell::Count),
         Cell::Count(message.recipients.len() as u64 + message.unnamed_recipients),
         count(message, RecipientState::Delivered),
@@ -502,8 +491,8 @@ fn recipient_row(
         Cell::text(outcome(recipient.state)),
         attempt.map_or(Cell::None, |attempt| Cell::Time(attempt.at)),
         Cell::Count(tries),
-        optional(attempt.map(|attempt| &attempt.relay_host)),
-        optional(attempt.map(|attempt| &attempt.relay_ip)),
+        Cell::optional(attempt.map(|attempt| &attempt.relay_host)),
+        Cell::optional(attempt.map(|attempt| &attempt.relay_ip)),
         Cell::text(verdict.and_then(|verdict| verdict.provider).unwrap_or_default()),
         Cell::text(verdict.map_or("", |verdict| verdict.category.id())),
         smtp_code.map_or(Cell::None, |code| Cell::count(code.get())),
@@ -511,8 +500,8 @@ fn recipient_row(
         attempt.map_or(Cell::None, |attempt| Cell::log(&attempt.response)),
         Cell::text(message.identity.kind.word()),
         Cell::log(&message.identity.name),
-        optional(message.origin.client.as_ref().map(|client| &client.ip)),
-        sender_cell(message.sender.as_ref()),
+        Cell::optional(message.origin.client.as_ref().map(|client| &client.ip)),
+        Cell::sender(message.sender.as_ref()),
         fit.map_or(Cell::None, |(fit, _)| Cell::text(fit.word())),
         source,
         Cell::Count(place.line),
