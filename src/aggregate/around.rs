@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::codec;
 use super::distinct::{Distinct, Earliest, FirstTimes};
+use super::few::FewMap;
 use super::hours::Overview;
 use super::profile::add_all;
 use super::reason::add_counts;
@@ -55,9 +56,9 @@ pub struct Visits {
     pub tries: Option<Tries>,
     pub distinct_logins: Distinct,
     /// Some of them, by name; empty where the log does not say which.
-    pub logins: BTreeMap<Octets, Tries>,
+    pub logins: FewMap<Octets, Tries>,
     /// The vain tries by hour since 1970, UTC.
-    pub failure_hours: BTreeMap<i64, u64>,
+    pub failure_hours: FewMap<i64, u64>,
 }
 
 impl Visits {
@@ -65,7 +66,7 @@ impl Visits {
         if !login.is_empty() {
             self.distinct_logins.add(&login);
         }
-        *self.failure_hours.entry(tries.first.hour()).or_default() += tries.failures;
+        *self.failure_hours.get_or_default(tries.first.hour()) += tries.failures;
         self.count(tries);
         self.keep_login(login, tries);
     }
@@ -78,7 +79,10 @@ impl Visits {
     }
 
     fn keep_login(&mut self, login: Octets, tries: Tries) {
-        self.logins.entry(login).and_modify(|known| known.merge(tries)).or_insert(tries);
+        match self.logins.get_mut(&login) {
+            Some(known) => known.merge(tries),
+            None => self.logins.insert(login, tries),
+        }
         if self.logins.len() > LOGINS {
             self.logins.pop_last();
         }
@@ -138,15 +142,15 @@ impl ReceiverHour {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Receiver {
     /// By hour since 1970, UTC.
-    pub hours: BTreeMap<i64, ReceiverHour>,
+    pub hours: FewMap<i64, ReceiverHour>,
     /// Its answers by reason.
-    pub reasons: BTreeMap<Category, u64>,
+    pub reasons: FewMap<Category, u64>,
     pub first_reputation: Option<Timestamp>,
     pub last_reputation: Option<Timestamp>,
     pub first_listed: Option<Timestamp>,
     pub last_listed: Option<Timestamp>,
     /// Lists that it named.
-    pub lists: BTreeMap<Box<str>, u64>,
+    pub lists: FewMap<Box<str>, u64>,
     /// Messages so refused, and their recipients.
     pub refused: FirstTimes,
     pub refused_recipients: FirstTimes,
@@ -210,8 +214,8 @@ pub struct Around {
     /// Domains with mailboxes or logins here, in lower case.
     pub hosted: BTreeSet<Octets>,
     #[serde(with = "codec::by_key")]
-    pub(super) visits: HashMap<(Option<HostId>, IpAddr), (HostId, Visits)>,
-    pub receivers: BTreeMap<(HostId, Octets), Receiver>,
+    pub(super) visits: HashMap<(Option<HostId>, IpAddr), (HostId, Box<Visits>)>,
+    pub receivers: FewMap<(HostId, Octets), Receiver>,
     /// Who wrote to whom from outside, as [`reply_key`].
     #[serde(with = "codec::hashes")]
     replies: HashSet<u64>,
@@ -328,15 +332,15 @@ impl Around {
 
     fn receiver(&mut self, message: &Message, attempt: &Attempt, verdict: Option<&Verdict<'_>>, recipient: &[u8]) {
         let key = (message.host, receiver(attempt, recipient));
-        let known = self.receivers.entry(key).or_default();
-        let hour = known.hours.entry(attempt.at.hour()).or_default();
+        let known = self.receivers.get_or_default(key);
+        let hour = known.hours.get_or_default(attempt.at.hour());
         let times = u64::from(attempt.times);
         let Some(verdict) = verdict else {
             hour.delivered += u64::from(attempt.action == Action::Delivered) * times;
             return;
         };
         *(if attempt.action == Action::Deferred { &mut hour.deferred } else { &mut hour.bounced }) += times;
-        *known.reasons.entry(verdict.category).or_default() += times;
+        *known.reasons.get_or_default(verdict.category) += times;
         let example = || Some((attempt.at, attempt.response.as_ref().into()));
         if is_reputation(verdict) {
             hour.reputation += times;
@@ -356,13 +360,13 @@ impl Around {
             known.listed_recipients.add(recipient, attempt.at);
             known.listed_example = earlier(known.listed_example.take(), example());
             if let Some(list) = &verdict.dnsbl {
-                *known.lists.entry(list.as_ref().into()).or_default() += times;
+                *known.lists.get_or_default(list.as_ref().into()) += times;
             }
         }
     }
 
     fn visits_of(&mut self, key: Option<HostId>, host: HostId, ip: IpAddr) -> &mut Visits {
-        let (first, visits) = self.visits.entry((key, ip)).or_insert_with(|| (host, Visits::default()));
+        let (first, visits) = self.visits.entry((key, ip)).or_insert_with(|| (host, Box::default()));
         *first = (*first).min(host);
         visits
     }
@@ -412,10 +416,10 @@ impl Around {
         let mut visits: Vec<_> = self.visits.into_iter().collect();
         visits.sort_unstable_by_key(|(key, _)| *key);
         for ((host, ip), (of, visits)) in visits {
-            renumbered.visits_of(key_of(host), number(of), ip).merge(visits);
+            renumbered.visits_of(key_of(host), number(of), ip).merge(*visits);
         }
         for ((host, name), receiver) in self.receivers {
-            renumbered.receivers.entry((number(host), name)).or_default().merge(receiver);
+            renumbered.receivers.get_or_default((number(host), name)).merge(receiver);
         }
         for (host, notices) in self.notices {
             renumbered.notices.entry(number(host)).or_default().extend(notices);
@@ -427,9 +431,9 @@ impl Around {
         self.overview.merge(other.overview);
         self.hosted.extend(other.hosted);
         for (key, (host, visits)) in other.visits {
-            let known = self.visits.entry(key).or_insert_with(|| (host, Visits::default()));
+            let known = self.visits.entry(key).or_insert_with(|| (host, Box::default()));
             known.0 = known.0.min(host);
-            known.1.merge(visits);
+            known.1.merge(*visits);
         }
         add_all(&mut self.receivers, other.receivers, Receiver::merge);
         self.replies.extend(other.replies);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::few::{FewHashed, FewMap};
 use crate::classify::family;
 use crate::mail::dictionary::{hashes_at, known_hashes, last_moment};
 
@@ -30,17 +31,17 @@ pub mod hashes {
 pub mod texts {
     use super::*;
 
-    pub fn serialize<S: Serializer>(set: &HashSet<u64>, serializer: S) -> Result<S::Ok, S::Error> {
-        let (known, new) = known_hashes(set.iter().map(|hash| (*hash, ())));
+    pub fn serialize<S: Serializer>(set: &FewHashed<u64, ()>, serializer: S) -> Result<S::Ok, S::Error> {
+        let (known, new) = known_hashes(set.keys().map(|hash| (*hash, ())));
         let mut places: Vec<u64> = known.into_iter().map(|(place, ())| place).collect();
         apart(&mut places);
         let new: Vec<[u8; 8]> = new.into_iter().map(|(hash, ())| hash.to_le_bytes()).collect();
         (places, new).serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashSet<u64>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FewHashed<u64, ()>, D::Error> {
         let (places, new) = <(Vec<u64>, Vec<[u8; 8]>)>::deserialize(deserializer)?;
-        Ok(read_hashes(places, &new)?.into_iter().collect())
+        Ok(read_hashes(places, &new)?.into_iter().map(|hash| (hash, ())).collect())
     }
 }
 
@@ -49,7 +50,7 @@ pub mod uses {
     use super::*;
     use crate::aggregate::distinct::Uses;
 
-    pub fn serialize<S: Serializer>(map: &HashMap<u64, Uses>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(map: &FewHashed<u64, Uses>, serializer: S) -> Result<S::Ok, S::Error> {
         let (known, new) = known_hashes(map.iter().map(|(hash, uses)| (*hash, *uses)));
         let mut before = last_moment().seconds();
         let uses: Vec<(i64, u32)> = (known.iter().chain(&new))
@@ -65,7 +66,7 @@ pub mod uses {
         (places, new, uses).serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<u64, Uses>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FewHashed<u64, Uses>, D::Error> {
         let (places, new, uses) = <(Vec<u64>, Vec<[u8; 8]>, Vec<(i64, u32)>)>::deserialize(deserializer)?;
         let mut before: i64 = last_moment().seconds();
         let uses = uses.into_iter().map(|(apart, times)| {
@@ -96,7 +97,7 @@ pub mod hashed {
     use super::*;
 
     pub fn serialize<S: Serializer, V: Serialize + Hashed>(
-        map: &HashMap<u64, V>,
+        map: &FewHashed<u64, V>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let mut values: Vec<(V::Order, u64, &V)> = map.iter().map(|(hash, one)| (one.order(), *hash, one)).collect();
@@ -106,7 +107,7 @@ pub mod hashed {
 
     pub fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de> + Hashed>(
         deserializer: D,
-    ) -> Result<HashMap<u64, V>, D::Error> {
+    ) -> Result<FewHashed<u64, V>, D::Error> {
         Ok(Vec::<V>::deserialize(deserializer)?.into_iter().map(|one| (one.hash(), one)).collect())
     }
 }
@@ -115,7 +116,7 @@ pub mod hashed {
 pub mod counts {
     use super::*;
 
-    pub fn serialize<S: Serializer>(map: &BTreeMap<i64, u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(map: &FewMap<i64, u64>, serializer: S) -> Result<S::Ok, S::Error> {
         let mut before = last_moment().minute();
         let entries: Vec<(i64, u64)> = map
             .iter()
@@ -128,7 +129,7 @@ pub mod counts {
         entries.serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<i64, u64>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FewMap<i64, u64>, D::Error> {
         let mut before: i64 = last_moment().minute();
         let entry = |(apart, count)| {
             before = before.wrapping_add(apart);

@@ -1,22 +1,21 @@
 //! Sets that are only counted, and samples that do not depend on the order in which things came.
 
-use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::codec;
+use super::few::FewHashed;
 use crate::mail::dictionary::{Met, forget_id};
 use crate::mail::time::Timestamp;
 
 /// How many different things there were, by 64-bit hashes: exact but for a hash collision. XXH3 has one definition
 /// everywhere, so that sets of different runs and machines merge.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Distinct(#[serde(with = "codec::texts")] HashSet<u64>);
+pub struct Distinct(#[serde(with = "codec::texts")] FewHashed<u64, ()>);
 
 impl Distinct {
-    /// True when it was not there yet.
-    pub fn add(&mut self, thing: &[u8]) -> bool {
-        self.0.insert(xxh3_64(thing))
+    pub fn add(&mut self, thing: &[u8]) {
+        self.0.get_or_default(xxh3_64(thing));
     }
 
     pub fn count(&self) -> u64 {
@@ -26,17 +25,17 @@ impl Distinct {
     /// How many things both have.
     pub fn in_common(&self, other: &Self) -> u64 {
         let (few, many) = if self.0.len() < other.0.len() { (self, other) } else { (other, self) };
-        few.0.iter().filter(|hash| many.0.contains(*hash)).count() as u64
+        few.0.keys().filter(|hash| many.0.contains_key(hash)).count() as u64
     }
 
     pub fn merge(&mut self, other: Self) {
-        self.0.extend(other.0);
+        other.0.into_iter().for_each(|(hash, ())| *self.0.get_or_default(hash));
     }
 }
 
 /// Different things: when each came first, and how often it came.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct FirstTimes(#[serde(with = "codec::uses")] HashMap<u64, Uses>);
+pub struct FirstTimes(#[serde(with = "codec::uses")] FewHashed<u64, Uses>);
 
 /// How one thing was used: 16 bytes with its hash, as there is one for each recipient of each identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +53,13 @@ impl FirstTimes {
     }
 
     fn put(&mut self, hash: u64, more: Uses) {
-        self.0
-            .entry(hash)
-            .and_modify(|known| {
+        match self.0.get_mut(&hash) {
+            Some(known) => {
                 known.first_s = known.first_s.min(more.first_s);
                 known.times = known.times.saturating_add(more.times);
-            })
-            .or_insert(more);
+            }
+            None => _ = self.0.get_or_insert_with(hash, || more),
+        }
     }
 
     pub fn count(&self) -> u64 {
@@ -95,7 +94,6 @@ impl FirstTimes {
 
     pub fn merge(&mut self, other: Self) {
         let Self(theirs) = other;
-        self.0.reserve(theirs.len());
         let mut theirs: Vec<_> = theirs.into_iter().collect();
         theirs.sort_unstable_by_key(|(hash, _)| *hash);
         for (hash, uses) in theirs {

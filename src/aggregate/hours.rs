@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::codec;
+use super::few::{FewHashed, FewMap};
 use crate::classify::Verdict;
 use crate::correlate::{Message, Octets, RecipientState, Rejection};
 use crate::mail::address;
@@ -100,32 +100,30 @@ impl Outcomes {
 
 /// Outcomes by the hour (since 1970, UTC) in which the recipients were asked for.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Hours(#[serde(with = "codec::by_key")] HashMap<i64, Outcomes>);
+pub struct Hours(FewMap<i64, Outcomes>);
 
 impl Hours {
     pub(super) fn add(&mut self, at: Timestamp, outcomes: Outcomes) {
         if outcomes.total() > 0 {
-            self.0.entry(at.hour()).or_default().merge(outcomes);
+            self.0.get_or_default(at.hour()).merge(outcomes);
         }
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        for (hour, outcomes) in other.in_order() {
-            self.0.entry(hour).or_default().merge(outcomes);
+        for (hour, outcomes) in other.0 {
+            self.0.get_or_default(hour).merge(outcomes);
         }
     }
 
     /// The hours that have any, in order.
     pub fn in_order(&self) -> Vec<(i64, Outcomes)> {
-        let mut hours: Vec<_> = self.0.iter().map(|(hour, outcomes)| (*hour, *outcomes)).collect();
-        hours.sort_unstable_by_key(|(hour, _)| *hour);
-        hours
+        self.0.iter().map(|(hour, outcomes)| (*hour, *outcomes)).collect()
     }
 }
 
 /// Outcomes by the organisation that the recipients' mail goes to.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Receivers(#[serde(with = "codec::hashed")] HashMap<u64, (Octets, Outcomes)>);
+pub struct Receivers(#[serde(with = "codec::hashed")] FewHashed<u64, (Octets, Outcomes)>);
 
 impl codec::Hashed for (Octets, Outcomes) {
     type Order = Octets;
@@ -164,10 +162,10 @@ impl Receivers {
     }
 
     fn add(&mut self, name: &[u8], outcomes: Outcomes) {
-        self.0.entry(xxh3_64(name)).or_insert_with(|| (name.into(), Outcomes::default())).1.merge(outcomes);
+        self.0.get_or_insert_with(xxh3_64(name), || (name.into(), Outcomes::default())).1.merge(outcomes);
         if self.0.len() > 2 * RECEIVERS {
             let last = self.kept().last().map_or(u64::MAX, |(hash, _)| **hash);
-            self.0.retain(|hash, _| *hash <= last);
+            self.0.retain(|hash| *hash <= last);
         }
     }
 

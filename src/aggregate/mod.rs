@@ -4,6 +4,7 @@
 pub mod around;
 mod codec;
 pub mod distinct;
+mod few;
 pub mod hours;
 pub mod network;
 mod profile;
@@ -28,6 +29,7 @@ use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
 use distinct::Earliest;
+use few::FewMap;
 
 /// A client that did less than this at the door is nobody to tell of.
 const LEAST_TRIES: u64 = 3;
@@ -45,12 +47,12 @@ pub fn share(part: u64, whole: u64) -> f64 {
 
 /// How often logins failed, per client.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-struct Failures(BTreeMap<Octets, FailureCount>);
+struct Failures(FewMap<Octets, FailureCount>);
 
 impl Failures {
     fn merge(&mut self, other: Self) {
         for (client, count) in other.0 {
-            let known = self.0.entry(client).or_insert(FailureCount { failures: 0, ..count });
+            let known = self.0.get_or_insert_with(client, || FailureCount { failures: 0, ..count });
             known.failures += count.failures;
             known.host = known.host.min(count.host);
             known.first = known.first.min(count.first);
@@ -71,7 +73,7 @@ struct FailureCount {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Profiles {
     #[serde(with = "codec::by_key")]
-    by_identity: HashMap<(IdentityKind, Octets, Option<HostId>), SenderProfile>,
+    by_identity: HashMap<(IdentityKind, Octets, Option<HostId>), Box<SenderProfile>>,
     failures: BTreeMap<(Option<HostId>, Octets), Failures>,
     around: Around,
     /// One user on several hosts is one identity.
@@ -102,7 +104,7 @@ impl Profiles {
 
     fn profile(&mut self, identity: &Identity, at: Timestamp) -> &mut SenderProfile {
         let key = (identity.kind, identity.name.clone(), self.host_key(identity.host));
-        let profile = self.by_identity.entry(key).or_insert_with(|| SenderProfile::new(identity, at));
+        let profile = self.by_identity.entry(key).or_insert_with(|| Box::new(SenderProfile::new(identity, at)));
         profile.hosts.insert(identity.host);
         profile
     }
@@ -125,7 +127,7 @@ impl Profiles {
         self.around.auth_failure(failure, self.host_key(failure.host));
         let login = failure.sasl_username.clone().unwrap_or_default();
         let clients = self.failures.entry((self.host_key(failure.host), login)).or_default();
-        let count = clients.0.entry(failure.client.ip.clone()).or_insert(FailureCount {
+        let count = clients.0.get_or_insert_with(failure.client.ip.clone(), || FailureCount {
             host: failure.host,
             failures: 0,
             first: failure.at,
@@ -168,7 +170,7 @@ impl Profiles {
             profile.hosts = profile.hosts.into_iter().map(number).collect();
             let key = (kind, name, key_of(host));
             match self.by_identity.get_mut(&key) {
-                Some(known) => known.merge(profile),
+                Some(known) => known.merge(*profile),
                 None => _ = self.by_identity.insert(key, profile),
             }
         }
@@ -183,7 +185,7 @@ impl Profiles {
         theirs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (key, profile) in theirs {
             match self.by_identity.get_mut(&key) {
-                Some(known) => known.merge(profile),
+                Some(known) => known.merge(*profile),
                 None => _ = self.by_identity.insert(key, profile),
             }
         }
@@ -202,7 +204,8 @@ impl Profiles {
                     (IdentityKind::Client, client.clone(), host)
                 };
                 let identity = Identity { kind: key.0, name: key.1.clone(), host: count.host };
-                let profile = self.by_identity.entry(key).or_insert_with(|| SenderProfile::new(&identity, count.first));
+                let profile =
+                    self.by_identity.entry(key).or_insert_with(|| Box::new(SenderProfile::new(&identity, count.first)));
                 profile.auth_failures += count.failures;
                 if profile.kind == IdentityKind::Client {
                     profile.seen(count.first, count.last);
@@ -218,7 +221,7 @@ impl Profiles {
             let by_name = (kind, name).cmp(&(other_kind, other_name));
             by_name.then_with(|| host_name(*host).cmp(&host_name(*other_host)))
         });
-        (profiles.into_iter().map(|(_, profile)| profile).collect(), self.around)
+        (profiles.into_iter().map(|(_, profile)| *profile).collect(), self.around)
     }
 
     /// Profiles for those of whom no message tells: clients that only tried, and the hosts themselves.
@@ -233,9 +236,9 @@ impl Profiles {
             let Some(at) = visits.first() else { continue };
             let identity = Identity { kind: IdentityKind::Client, name: ip.to_string().into_bytes().into(), host };
             let key = (identity.kind, identity.name.clone(), host_key);
-            let profile = self.by_identity.entry(key).or_insert_with(|| SenderProfile::mute(&identity, at));
+            let profile = self.by_identity.entry(key).or_insert_with(|| Box::new(SenderProfile::mute(&identity, at)));
             profile.client_ips.insert(ip);
-            profile.visits = Some(Box::new(visits));
+            profile.visits = Some(visits);
         }
         let mut ids: Vec<_> = self.around.receivers.keys().map(|(host, _)| *host).collect();
         ids.extend(self.around.notices.keys());
@@ -248,7 +251,7 @@ impl Profiles {
             let identity = Identity { kind: IdentityKind::Null, name, host };
             let at = Timestamp::from_seconds(first.unwrap_or(0) * SECONDS_PER_HOUR);
             let key = (identity.kind, identity.name.clone(), self.host_key(host));
-            self.by_identity.entry(key).or_insert_with(|| SenderProfile::mute(&identity, at)).is_host = true;
+            self.by_identity.entry(key).or_insert_with(|| Box::new(SenderProfile::mute(&identity, at))).is_host = true;
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Where an identity's mail comes from: one entry for each client network, with when and how it was used.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
 use super::distinct::Distinct;
+use super::few::FewMap;
 use super::{Answer, QueueIds};
 use crate::mail::queue_id::QueueId;
 use crate::mail::time::Timestamp;
@@ -61,8 +61,8 @@ pub struct NetworkUse {
     pub last: Timestamp,
     pub total: HourUse,
     /// By hour since 1970, UTC.
-    pub hours: BTreeMap<i64, HourUse>,
-    pub ips: BTreeMap<IpAddr, IpUse>,
+    pub hours: FewMap<i64, HourUse>,
+    pub ips: FewMap<IpAddr, IpUse>,
     pub recipients: Distinct,
     pub senders: Distinct,
     pub queue_ids: QueueIds,
@@ -74,8 +74,8 @@ impl NetworkUse {
             first: at,
             last: at,
             total: HourUse::default(),
-            hours: BTreeMap::new(),
-            ips: BTreeMap::new(),
+            hours: FewMap::new(),
+            ips: FewMap::new(),
             recipients: Distinct::default(),
             senders: Distinct::default(),
             queue_ids: QueueIds::default(),
@@ -106,11 +106,11 @@ impl NetworkUse {
 
     fn count(&mut self, at: Timestamp, more: HourUse) {
         self.total.add(more);
-        self.hours.entry(at.hour()).or_default().add(more);
+        self.hours.get_or_default(at.hour()).add(more);
     }
 
     fn keep_ip(&mut self, ip: IpAddr, more: IpUse) {
-        let known = self.ips.entry(ip).or_insert(IpUse { messages: 0, ..more });
+        let known = self.ips.get_or_insert_with(ip, || IpUse { messages: 0, ..more });
         known.first = known.first.min(more.first);
         known.last = known.last.max(more.last);
         known.messages += more.messages;
@@ -124,7 +124,7 @@ impl NetworkUse {
         self.last = self.last.max(other.last);
         self.total.add(other.total);
         for (hour, more) in other.hours {
-            self.hours.entry(hour).or_default().add(more);
+            self.hours.get_or_default(hour).add(more);
         }
         for (ip, more) in other.ips {
             self.keep_ip(ip, more);

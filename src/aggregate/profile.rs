@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::around::{Visits, receiver};
 use super::codec::{self, Hashed, moments, moments_of};
 use super::distinct::{Distinct, Earliest, FirstTimes};
+use super::few::{FewHashed, FewMap, FewSet};
 use super::hours::{Hours, Outcomes, Receivers};
 use super::network::{LOCAL, NETWORKS, NetworkUse};
 use super::reason::{Reason, ReasonKey, most_frequent, reason_key};
@@ -110,11 +111,11 @@ fn pair_hash(sender: &[u8], recipient: &[u8]) -> u64 {
 mod senders {
     use super::*;
 
-    pub fn serialize<S: Serializer>(senders: &BTreeMap<u64, SenderUse>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(senders: &FewMap<u64, SenderUse>, serializer: S) -> Result<S::Ok, S::Error> {
         senders.values().collect::<Vec<_>>().serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u64, SenderUse>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FewMap<u64, SenderUse>, D::Error> {
         Ok(Vec::<SenderUse>::deserialize(deserializer)?.into_iter().map(|one| (xxh3_64(&one.address), one)).collect())
     }
 }
@@ -156,8 +157,8 @@ pub struct SenderProfile {
     pub name: Octets,
     /// Kept for our own users only. In front of all that names the same recipients again: it is written in this order.
     #[serde(with = "codec::hashed")]
-    pub(super) pairs: HashMap<u64, Pair>,
-    pub hosts: BTreeSet<HostId>,
+    pub(super) pairs: FewHashed<u64, Pair>,
+    pub hosts: FewSet<HostId>,
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
     /// Mails, each once however many queues of this host it went through.
@@ -179,7 +180,7 @@ pub struct SenderProfile {
     pub distinct_recipients: FirstTimes,
     pub distinct_recipient_domains: Distinct,
     /// Recipients asked for, by domain. Kept for our own users only.
-    pub recipient_domains: BTreeMap<Octets, u64>,
+    pub recipient_domains: FewMap<Octets, u64>,
     /// Recipients that do not exist, with the arrival of the first mail to each.
     pub invalid_recipients: FirstTimes,
     pub invalid_queue_ids: QueueIds,
@@ -190,16 +191,16 @@ pub struct SenderProfile {
     pub envelope_senders: Distinct,
     pub envelope_sender_domains: Distinct,
     #[serde(with = "senders")]
-    pub(super) senders: BTreeMap<u64, SenderUse>,
-    pub client_ips: BTreeSet<IpAddr>,
+    pub(super) senders: FewMap<u64, SenderUse>,
+    pub client_ips: FewSet<IpAddr>,
     /// Where the mail came from. Kept for our own users only.
-    pub networks: BTreeMap<IpAddr, NetworkUse>,
+    pub networks: FewMap<IpAddr, NetworkUse>,
     /// Sizes of messages, in steps of an eighth of a doubling.
-    pub sizes: BTreeMap<u16, u64>,
+    pub sizes: FewMap<u16, u64>,
     /// Messages of a login by hour since 1970 and size, in [`SIZE_STEPS`] of a doubling.
-    pub size_hours: BTreeMap<(i64, u16), u32>,
+    pub size_hours: FewMap<(i64, u16), u32>,
     /// Messages by directory of the program that handed them in (Exim `cwd=`).
-    pub directories: BTreeMap<Octets, u64>,
+    pub directories: FewMap<Octets, u64>,
     /// Recipients asked for, by minute of arrival.
     pub asked: Minutes,
     /// The same with the recipients that this host refused.
@@ -208,10 +209,10 @@ pub struct SenderProfile {
     pub hours: Hours,
     pub receivers: Receivers,
     #[serde(with = "codec::hashed")]
-    pub(super) troubles: HashMap<u64, Trouble>,
+    pub(super) troubles: FewHashed<u64, Trouble>,
     /// By sender domain.
-    pub unauthorized: BTreeMap<Octets, Unauthorized>,
-    pub reasons: BTreeMap<ReasonKey, Reason>,
+    pub unauthorized: FewMap<Octets, Unauthorized>,
+    pub reasons: FewMap<ReasonKey, Reason>,
     /// Messages that were looked at so far; tells one from another.
     #[serde(skip)]
     turn: u64,
@@ -229,7 +230,7 @@ impl SenderProfile {
         Self {
             kind: identity.kind,
             name: identity.name.clone(),
-            hosts: BTreeSet::from([identity.host]),
+            hosts: FewSet::from_iter([identity.host]),
             first_seen: at,
             last_seen: at,
             messages: 0,
@@ -247,7 +248,7 @@ impl SenderProfile {
             auth_failures: 0,
             distinct_recipients: FirstTimes::default(),
             distinct_recipient_domains: Distinct::default(),
-            recipient_domains: BTreeMap::new(),
+            recipient_domains: FewMap::new(),
             invalid_recipients: FirstTimes::default(),
             invalid_queue_ids: QueueIds::default(),
             invalid_attempts: 0,
@@ -255,20 +256,20 @@ impl SenderProfile {
             invalid_samples: Earliest::default(),
             envelope_senders: Distinct::default(),
             envelope_sender_domains: Distinct::default(),
-            senders: BTreeMap::new(),
-            client_ips: BTreeSet::new(),
-            networks: BTreeMap::new(),
-            sizes: BTreeMap::new(),
-            size_hours: BTreeMap::new(),
-            directories: BTreeMap::new(),
+            senders: FewMap::new(),
+            client_ips: FewSet::default(),
+            networks: FewMap::new(),
+            sizes: FewMap::new(),
+            size_hours: FewMap::new(),
+            directories: FewMap::new(),
             asked: Minutes::default(),
             attempted: Minutes::default(),
             hours: Hours::default(),
             receivers: Receivers::default(),
-            pairs: HashMap::new(),
-            troubles: HashMap::new(),
-            unauthorized: BTreeMap::new(),
-            reasons: BTreeMap::new(),
+            pairs: FewHashed::default(),
+            troubles: FewHashed::default(),
+            unauthorized: FewMap::new(),
+            reasons: FewMap::new(),
             turn: 0,
             visits: None,
             is_mute: false,
@@ -350,7 +351,7 @@ impl SenderProfile {
             *counts.entry(key.category).or_default() += reason.attempts;
         }
         counts.retain(|_, attempts| *attempts > 0);
-        most_frequent(&counts).copied()
+        most_frequent(counts.iter()).copied()
     }
 
     pub(super) fn seen(&mut self, first: Timestamp, last: Timestamp) {
@@ -369,7 +370,7 @@ impl SenderProfile {
         if self.is_our_user() {
             match self.recipient_domains.get_mut(domain) {
                 Some(count) => *count += 1,
-                None => _ = self.recipient_domains.insert(domain.into(), 1),
+                None => self.recipient_domains.insert(domain.into(), 1),
             }
         }
     }
@@ -419,7 +420,7 @@ impl SenderProfile {
     /// The use of the network that an address is in; `None` beyond those that are kept.
     fn network(&mut self, ip: IpAddr, at: Timestamp) -> Option<&mut NetworkUse> {
         let network = address::network(ip);
-        self.networks.entry(network).or_insert_with(|| NetworkUse::new(at));
+        self.networks.get_or_insert_with(network, || NetworkUse::new(at));
         if self.networks.len() > NETWORKS {
             self.networks.pop_last();
         }
@@ -439,14 +440,14 @@ impl SenderProfile {
                 self.sender(sender, message.first_seen, message.queue_id);
             }
             if let Some(size) = message.size {
-                *self.sizes.entry(size_step(size, 8.0)).or_default() += 1;
+                *self.sizes.get_or_default(size_step(size, 8.0)) += 1;
                 if self.kind == IdentityKind::Sasl {
                     let hour = message.first_seen.hour();
-                    *self.size_hours.entry((hour, size_step(size, SIZE_STEPS))).or_default() += 1;
+                    *self.size_hours.get_or_default((hour, size_step(size, SIZE_STEPS))) += 1;
                 }
             }
             if let Some(directory) = &message.origin.directory {
-                *self.directories.entry(directory.clone()).or_default() += 1;
+                *self.directories.get_or_default(directory.clone()) += 1;
             }
         }
         let mut asked = match message.unnamed_state {
@@ -502,7 +503,7 @@ impl SenderProfile {
 
     fn pair(&mut self, message: &Message, recipient: &Octets, is_undelivered: bool) {
         let sender = message.sender.clone().unwrap_or_default();
-        let pair = self.pairs.entry(pair_hash(&sender, recipient)).or_insert_with(|| Pair {
+        let pair = self.pairs.get_or_insert_with(pair_hash(&sender, recipient), || Pair {
             sender,
             recipient: recipient.clone(),
             times: Vec::with_capacity(1),
@@ -529,7 +530,7 @@ impl SenderProfile {
                 continue;
             };
             let key = reason_key(attempt.direction, attempt.action, verdict);
-            let reason = self.reasons.entry(key).or_insert_with(|| Reason::new(attempt.at, false, &attempt.response));
+            let reason = self.reasons.get_or_insert_with(key, || Reason::new(attempt.at, false, &attempt.response));
             reason.add(attempt.at, times, verdict, recipient.asked_for(), &attempt.response);
             reason.message(self.turn);
             // What an alias stands for is no address that the sender wrote.
@@ -569,8 +570,7 @@ impl SenderProfile {
         queue_id: Option<QueueId>,
     ) {
         let name = if kind == TroubleKind::NoDomain { address::split(recipient).1 } else { recipient };
-        let trouble =
-            self.troubles.entry(trouble_hash(kind, name)).or_insert_with(|| Trouble::new(kind, name, answered));
+        let trouble = self.troubles.get_or_insert_with(trouble_hash(kind, name), || Trouble::new(kind, name, answered));
         trouble.mail(arrived, answered, queue_id);
     }
 
@@ -592,7 +592,7 @@ impl SenderProfile {
         one.queue_ids.add(message.first_seen, message.queue_id);
         match self.unauthorized.get_mut(domain) {
             Some(known) => known.merge(one),
-            None => _ = self.unauthorized.insert(domain.into(), one),
+            None => self.unauthorized.insert(domain.into(), one),
         }
     }
 
@@ -640,7 +640,7 @@ impl SenderProfile {
             }
         }
         let key = reason_key(rejection.direction, rejection.action, verdict);
-        let reason = self.reasons.entry(key).or_insert_with(|| Reason::new(at, true, &rejection.response));
+        let reason = self.reasons.get_or_insert_with(key, || Reason::new(at, true, &rejection.response));
         reason.add(at, times, verdict, recipient, &rejection.response);
         reason.messages += u64::from(rejection.queue_id.is_some());
     }
@@ -695,7 +695,7 @@ impl SenderProfile {
                     known.undelivered += pair.undelivered;
                     known.queue_ids.merge(pair.queue_ids);
                 }
-                None => _ = self.pairs.insert(hash, pair),
+                None => _ = self.pairs.get_or_insert_with(hash, || pair),
             }
         }
         let mut troubles: Vec<_> = other.troubles.into_iter().collect();
@@ -703,7 +703,7 @@ impl SenderProfile {
         for (hash, trouble) in troubles {
             match self.troubles.get_mut(&hash) {
                 Some(known) => known.merge(trouble),
-                None => _ = self.troubles.insert(hash, trouble),
+                None => _ = self.troubles.get_or_insert_with(hash, || trouble),
             }
         }
         add_all(&mut self.unauthorized, other.unauthorized, Unauthorized::merge);
@@ -712,11 +712,11 @@ impl SenderProfile {
 }
 
 /// Adds the entries of one map to another.
-pub(super) fn add_all<K: Ord, V>(to: &mut BTreeMap<K, V>, from: BTreeMap<K, V>, add: impl Fn(&mut V, V)) {
+pub(super) fn add_all<K: Ord, V>(to: &mut FewMap<K, V>, from: FewMap<K, V>, add: impl Fn(&mut V, V)) {
     for (key, more) in from {
         match to.get_mut(&key) {
             Some(known) => add(known, more),
-            None => _ = to.insert(key, more),
+            None => to.insert(key, more),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Why mail of an identity was refused, by reason: the rows of the `reasons` table.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::distinct::Distinct;
+use super::few::FewMap;
 use crate::classify::{Category, Verdict};
 use crate::correlate::Octets;
 use crate::mail::status::{Action, Direction, EnhancedCode, SmtpCode};
@@ -42,8 +42,8 @@ pub struct Reason {
     pub example: Octets,
     /// Whom it was about.
     pub example_recipient: Octets,
-    codes: BTreeMap<Codes, u64>,
-    lists: BTreeMap<Box<str>, u64>,
+    codes: FewMap<Codes, u64>,
+    lists: FewMap<Box<str>, u64>,
 }
 
 impl Reason {
@@ -58,8 +58,8 @@ impl Reason {
             last: at,
             example: example.into(),
             example_recipient: Octets::default(),
-            codes: BTreeMap::new(),
-            lists: BTreeMap::new(),
+            codes: FewMap::new(),
+            lists: FewMap::new(),
         }
     }
 
@@ -67,9 +67,9 @@ impl Reason {
         self.see(at, response, recipient);
         self.last = self.last.max(at);
         self.attempts += times;
-        *self.codes.entry((verdict.smtp_code, verdict.enhanced_code)).or_default() += times;
+        *self.codes.get_or_default((verdict.smtp_code, verdict.enhanced_code)) += times;
         if let Some(list) = &verdict.dnsbl {
-            *self.lists.entry(list.as_ref().into()).or_default() += times;
+            *self.lists.get_or_default(list.as_ref().into()) += times;
         }
         if !recipient.is_empty() {
             self.recipients.add(recipient);
@@ -109,12 +109,12 @@ impl Reason {
 
     /// The codes that came most often.
     pub fn codes(&self) -> Codes {
-        most_frequent(&self.codes).copied().unwrap_or((None, None))
+        most_frequent(self.codes.iter()).copied().unwrap_or((None, None))
     }
 
     /// The DNS list that was named most often.
     pub fn dnsbl(&self) -> Option<&str> {
-        most_frequent(&self.lists).map(AsRef::as_ref)
+        most_frequent(self.lists.iter()).map(AsRef::as_ref)
     }
 }
 
@@ -123,15 +123,15 @@ fn is_lesser(one: &[u8], known: &[u8]) -> bool {
     !one.is_empty() && (known.is_empty() || one < known)
 }
 
-pub(super) fn add_counts<K: Ord>(to: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
+pub(super) fn add_counts<K: Ord>(to: &mut FewMap<K, u64>, from: FewMap<K, u64>) {
     for (key, count) in from {
-        *to.entry(key).or_default() += count;
+        *to.get_or_default(key) += count;
     }
 }
 
 /// The key with the highest count, the least of several.
-pub(super) fn most_frequent<K>(counts: &BTreeMap<K, u64>) -> Option<&K> {
-    counts.iter().rev().max_by_key(|(_, count)| **count).map(|(key, _)| key)
+pub(super) fn most_frequent<'a, K>(counts: impl DoubleEndedIterator<Item = (&'a K, &'a u64)>) -> Option<&'a K> {
+    counts.rev().max_by_key(|(_, count)| **count).map(|(key, _)| key)
 }
 
 pub(super) fn reason_key(direction: Direction, action: Action, verdict: &Verdict<'_>) -> ReasonKey {

@@ -1,15 +1,14 @@
 //! Counts over time: per UTC minute, and the busiest window that slides over them.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::codec;
+use super::few::FewMap;
 use crate::mail::time::Timestamp;
 
 /// Counts by UTC minute. Merges by adding.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Minutes(#[serde(with = "codec::counts")] BTreeMap<i64, u64>);
+pub struct Minutes(#[serde(with = "codec::counts")] FewMap<i64, u64>);
 
 /// The busiest window of a given width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +21,13 @@ pub struct Peak {
 impl Minutes {
     pub fn add(&mut self, at: Timestamp, count: u64) {
         if count > 0 {
-            *self.0.entry(at.minute()).or_default() += count;
+            *self.0.get_or_default(at.minute()) += count;
         }
     }
 
     pub fn merge(&mut self, other: Self) {
         for (minute, count) in other.0 {
-            *self.0.entry(minute).or_default() += count;
+            *self.0.get_or_default(minute) += count;
         }
     }
 

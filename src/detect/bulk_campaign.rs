@@ -103,7 +103,7 @@ fn alike_share(case: &Case<'_>, first: Timestamp, last: Timestamp) -> f64 {
         wide = (SIZE_STEPS / 4.0) as u16;
     }
     if sizes.is_empty() {
-        sizes.clone_from(&case.profile.sizes);
+        sizes = case.profile.sizes.iter().map(|(step, count)| (*step, *count)).collect();
     }
     let total: u64 = sizes.values().sum();
     let from = |step: &u16| sizes.range(*step..step.saturating_add(wide)).map(|(_, count)| count).sum::<u64>();

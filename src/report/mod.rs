@@ -23,7 +23,7 @@ use crate::detect::{Finding, Severity, score};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 use crate::mail::status::Action;
-use tables::{Cell, Table};
+use tables::{Cell, LongTable};
 
 /// An identity with what was found about it.
 pub struct Judged {
@@ -107,8 +107,7 @@ pub fn incidents(judged: &[Judged]) -> Vec<Incident<'_>> {
     incidents
 }
 
-pub fn findings(judged: &[Judged], hosts: &HostNames) -> Table {
-    let mut table = Table::new(&schema::FINDINGS);
+pub fn findings(judged: &[Judged], hosts: &HostNames, table: &mut LongTable) {
     for (Judged { profile, .. }, finding) in worst_first(judged) {
         let host = hosts.first_of(profile);
         table.push([
@@ -131,11 +130,9 @@ pub fn findings(judged: &[Judged], hosts: &HostNames) -> Table {
             Cell::text(finding.next_step.clone()),
         ]);
     }
-    table
 }
 
-pub fn senders(judged: &[Judged], hosts: &HostNames) -> Table {
-    let mut table = Table::new(&schema::SENDERS);
+pub fn senders(judged: &[Judged], hosts: &HostNames, table: &mut LongTable) {
     for Judged { profile, findings } in judged {
         let peak = profile.asked.peak(60);
         table.push([
@@ -170,7 +167,6 @@ pub fn senders(judged: &[Judged], hosts: &HostNames) -> Table {
             Cell::Real(score(findings)),
         ]);
     }
-    table
 }
 
 /// Kinds of findings, each once, in their order.
@@ -181,8 +177,7 @@ fn kinds(findings: &[Finding]) -> Vec<String> {
     kinds
 }
 
-pub fn reasons(judged: &[Judged], hosts: &HostNames, classifier: &Classifier) -> Table {
-    let mut table = Table::new(&schema::REASONS);
+pub fn reasons(judged: &[Judged], hosts: &HostNames, classifier: &Classifier, table: &mut LongTable) {
     for Judged { profile, .. } in judged {
         for (key, reason) in &profile.reasons {
             let (smtp_code, enhanced_code) = reason.codes();
@@ -210,7 +205,6 @@ pub fn reasons(judged: &[Judged], hosts: &HostNames, classifier: &Classifier) ->
             ]);
         }
     }
-    table
 }
 
 /// An event's own polarity, from what was done (taxonomy.md).

@@ -20,7 +20,9 @@ use crate::mail::time::Timestamp;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Rows of a table that is written piece by piece, per piece.
-const PIECE_ROWS: usize = 65_536;
+const PIECE_ROWS: usize = 32_768;
+
+const JSON_END: &[u8] = b"\n]\n";
 
 /// How the tables are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,7 +161,10 @@ impl Table {
                 let mut frame = self.frame().map_err(io::Error::other)?;
                 parquet(&mut out).finish(&mut frame).map_err(io::Error::other)?;
             }
-            Format::Json => self.write_json(&mut out)?,
+            Format::Json => {
+                self.write_json(&mut out, true)?;
+                out.write_all(JSON_END)?;
+            }
         }
         out.flush()?;
         out.get_ref().sync_all()
@@ -217,17 +222,19 @@ impl Table {
         DataFrame::new(self.rows, columns.map(|(c, values)| column(PlSmallStr::from_static(c.name), values)).collect())
     }
 
-    /// An array of objects, keys in the order of the columns.
-    fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(b"[")?;
+    /// An array of objects, keys in the order of the columns; begun with the first piece of a table, not ended.
+    fn write_json(&self, out: &mut impl Write, is_first: bool) -> io::Result<()> {
+        if is_first {
+            out.write_all(b"[")?;
+        }
         for row in 0..self.rows {
-            out.write_all(if row == 0 { b"\n" } else { b",\n" })?;
+            out.write_all(if row == 0 && is_first { b"\n" } else { b",\n" })?;
             let columns = self.schema.columns.iter().zip(&self.columns);
             let object: serde_json::Map<String, Value> =
                 columns.map(|(c, values)| (c.name.to_string(), json_value(c.kind, values, row))).collect();
             serde_json::to_writer(&mut *out, &object)?;
         }
-        out.write_all(b"\n]\n")
+        Ok(())
     }
 
     /// One object a line, unknown values left out.
@@ -348,6 +355,7 @@ pub struct LongTable {
     piece: Table,
     csv: Option<BufWriter<File>>,
     parquet: Option<polars::io::parquet::write::BatchedWriter<BufWriter<File>>>,
+    json: Option<BufWriter<File>>,
     /// A column that the Parquet file does not have, because its directory's name has it.
     without: Option<&'static str>,
     rows: u64,
@@ -356,7 +364,7 @@ pub struct LongTable {
 }
 
 impl LongTable {
-    /// Begins the files of `formats` in `directory`; JSON is not among the formats of a long table.
+    /// Begins the files of `formats` in `directory`.
     ///
     /// # Errors
     /// What creating the files gives.
@@ -375,7 +383,8 @@ impl LongTable {
             }
             None => None,
         };
-        Ok(Self { piece, csv: file(Format::Csv)?, parquet, without: None, rows: 0, failed: None })
+        let (csv, json) = (file(Format::Csv)?, file(Format::Json)?);
+        Ok(Self { piece, csv, parquet, json, without: None, rows: 0, failed: None })
     }
 
     /// Begins one Parquet file under a name of its own, without one of the columns.
@@ -387,7 +396,7 @@ impl LongTable {
         let out = BufWriter::new(File::create(path)?);
         let frame = dropped(piece.frame().map_err(io::Error::other)?, without);
         let parquet = Some(parquet(out).batched(frame.schema()).map_err(io::Error::other)?);
-        Ok(Self { piece, csv: None, parquet, without, rows: 0, failed: None })
+        Ok(Self { piece, csv: None, parquet, json: None, without, rows: 0, failed: None })
     }
 
     /// Rows that are in memory.
@@ -421,6 +430,9 @@ impl LongTable {
             let frame = dropped(self.piece.frame().map_err(io::Error::other)?, self.without);
             out.write_batch(&frame).map_err(io::Error::other)?;
         }
+        if let Some(out) = &mut self.json {
+            self.piece.write_json(out, self.rows == 0)?;
+        }
         Ok(())
     }
 
@@ -435,7 +447,10 @@ impl LongTable {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if let Some(mut out) = self.csv {
+        if let Some(out) = &mut self.json {
+            out.write_all(JSON_END)?;
+        }
+        for mut out in self.csv.into_iter().chain(self.json) {
             out.flush()?;
             out.get_ref().sync_all()?;
         }

@@ -41,8 +41,9 @@ use crate::report::events::Events;
 use crate::report::history::Days;
 use crate::report::privacy::Pseudonyms;
 use crate::report::publish::Aside;
+use crate::report::schema::Schema;
 use crate::report::summary::{InputSummary, Summary};
-use crate::report::tables::{Format, Table};
+use crate::report::tables::{Format, LongTable};
 use crate::report::{self, HostNames, Judged, html, schema, text};
 use crate::tally::{LineTally, MailTally, Shapes};
 
@@ -632,14 +633,16 @@ impl Report<'_> {
             pseudonyms.hide(judged, hosts, around, summary);
         }
         judged.iter_mut().flat_map(|one| &mut one.findings).for_each(Finding::cut_names);
-        let tables = [
-            report::findings(judged, hosts),
-            report::senders(judged, hosts),
-            report::reasons(judged, hosts, self.classifier),
+        let (judged, hosts) = (&*judged, &*hosts);
+        let tables: [(&'static Schema, &Fill<'_>); 3] = [
+            (&schema::FINDINGS, &|table| report::findings(judged, hosts, table)),
+            (&schema::SENDERS, &|table| report::senders(judged, hosts, table)),
+            (&schema::REASONS, &|table| report::reasons(judged, hosts, self.classifier, table)),
         ];
-        tables.par_iter().try_for_each(|table| write_table(aside, table, self.formats))?;
+        let write_table = |(table, fill): &(&'static Schema, &Fill<'_>)| write_table(aside, table, fill, self.formats);
+        let rows: Vec<_> = tables.par_iter().map(write_table).collect::<Result<_>>()?;
         let event_rows = event_rows.map(|rows| (schema::EVENTS.name, rows));
-        summary.rows = tables.iter().map(|table| (table.name(), table.rows() as u64)).chain(event_rows).collect();
+        summary.rows = rows.into_iter().chain(event_rows).collect();
         let write =
             |name: &str, text: &str| std::fs::write(aside.path().join(name), text).map_err(|e| aside.failed(name, &e));
         let json = summary.to_json();
@@ -659,12 +662,20 @@ impl Report<'_> {
     }
 }
 
-fn write_table(aside: &Aside, table: &Table, formats: &[Format]) -> Result<()> {
-    for format in formats {
-        let file = format!("{}.{}", table.name(), format.word());
-        table.write(&aside.path().join(&file), *format).map_err(|error| aside.failed(&file, &error))?;
-    }
-    Ok(())
+/// Pushes a table's rows.
+type Fill<'a> = dyn Fn(&mut LongTable) + Sync + 'a;
+
+/// Writes a table in all formats, piece by piece; its name and number of rows.
+fn write_table(
+    aside: &Aside,
+    table: &'static Schema,
+    fill: &Fill<'_>,
+    formats: &[Format],
+) -> Result<(&'static str, u64)> {
+    let failed = |error| aside.failed(table.name, &error);
+    let mut rows = LongTable::create(table, aside.path(), formats).map_err(failed)?;
+    fill(&mut rows);
+    Ok((table.name, rows.finish().map_err(failed)?))
 }
 
 /// Every file name that a run may write.

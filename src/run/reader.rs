@@ -11,7 +11,7 @@ use std::io;
 
 use hashbrown::HashMap;
 use memchr::memrchr;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::sources::{Begun, Ordered, ROTATION_SEAM_S};
 use crate::framing::frame;
@@ -122,6 +122,8 @@ struct LineAt {
     key: Timestamp,
     /// `None` for a line without a frame: it stays with the one before.
     moment: Option<Timestamp>,
+    /// Hash of the host that it names, or of none.
+    host: u64,
 }
 
 /// What an input that came to its end leaves to the one that continues it.
@@ -226,6 +228,7 @@ impl<'a> Reader<'a> {
     fn take(&mut self, at: usize, limit: Head, compared: Option<Timestamp>, batch: &mut Vec<Piece>) {
         let Some(active) = self.active.get_mut(at) else { return };
         let label = self.inputs.get(active.source).map_or("", |input| &input.host);
+        let label_hash = xxh3_64(label.as_bytes());
         let mut kept = active.loaded.start;
         while let Some(line) = active.loaded.lines.front() {
             if (line.key, active.rank) > limit {
@@ -236,7 +239,9 @@ impl<'a> Reader<'a> {
             let Some(moment) = line.moment else { continue };
             let is_compared = !self.seen.is_empty() || compared.is_some_and(|from| moment >= from);
             let text = active.loaded.bytes.get(start..line.end).unwrap_or_default().trim_ascii_end();
-            if is_compared && self.seen.is_duplicate(label, text, moment, active.chain) {
+            // Where lines name no host, they are of the input's.
+            let host = line.host ^ label_hash;
+            if is_compared && self.seen.is_duplicate(label, text, host, moment, active.chain) {
                 active.flush(kept, start, batch);
                 kept = line.end;
                 active.left_out.lines += 1;
@@ -422,12 +427,14 @@ impl Active {
         for line in block.lines() {
             let rest = block.bytes.get(end..).unwrap_or_default();
             end += memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-            let moment = frame(line.bytes).map(|raw| self.clock.moment(&raw.stamp));
+            let raw = frame(line.bytes);
+            let host = raw.map_or(0, |raw| xxh3_64(raw.host));
+            let moment = raw.map(|raw| self.clock.moment(&raw.stamp));
             if let Some(moment) = moment {
                 self.last = moment;
                 self.latest.saw(moment);
             }
-            lines.push_back(LineAt { end, key: self.latest.key, moment });
+            lines.push_back(LineAt { end, key: self.latest.key, moment, host });
         }
         let text = block.bytes.strip_suffix(b"\n").unwrap_or(&block.bytes);
         let last: Vec<_> = line_hashes(text.rsplit(is_line_end)).collect();
@@ -455,12 +462,16 @@ impl Active {
     }
 }
 
-/// Lines of the last minutes, to know those that a second input holds too.
+/// Lines of the last minutes, to know those that a second input holds too. Mostly each host's lines are in one chain alone:
+/// they are only noted, and counted when the host turns up in another chain.
 #[derive(Default)]
 struct Seen {
     minutes: BTreeMap<i64, Minute>,
     lines: usize,
-    hasher: RandomState,
+    /// The chain of each host's lines; `None` where there are several.
+    chains: HashMap<u64, Option<usize>>,
+    /// Of lines' hashes: whoever writes lines does not know it.
+    seed: Option<u64>,
 }
 
 /// Of one minute: how often a line was kept, and how often each chain had it.
@@ -468,41 +479,94 @@ struct Seen {
 struct Minute {
     kept: HashMap<u64, u32>,
     by_chain: HashMap<(u64, usize), u32>,
+    /// Lines that are not counted yet, with their chains.
+    noted: Vec<(u64, usize)>,
+    /// How many lines it remembers.
+    lines: usize,
 }
 
-impl Seen {
-    fn is_empty(&self) -> bool {
-        self.minutes.is_empty()
-    }
-
-    /// Remembers a line of `chain`. True when another chain had it as often before: it is a second writing.
-    fn is_duplicate(&mut self, label: &str, line: &[u8], moment: Timestamp, chain: usize) -> bool {
-        let hash = self.hasher.hash_one((label, line));
-        let minute = self.minutes.entry(moment.minute()).or_default();
-        let here = minute.by_chain.entry((hash, chain)).or_insert(0);
+impl Minute {
+    /// Counts a line of `chain`. True when another chain had it as often before: it is a second writing.
+    fn is_duplicate(&mut self, hash: u64, chain: usize) -> bool {
+        let here = self.by_chain.entry((hash, chain)).or_insert(0);
         *here += 1;
-        let kept = minute.kept.entry(hash).or_insert(0);
+        let kept = self.kept.entry(hash).or_insert(0);
         if *here <= *kept {
             return true;
         }
         *kept = *here;
+        false
+    }
+
+    fn count_noted(&mut self) {
+        for (hash, chain) in std::mem::take(&mut self.noted) {
+            self.is_duplicate(hash, chain);
+        }
+    }
+}
+
+impl Seen {
+    /// Hosts whose chains are known; lines of more are always counted.
+    const HOSTS: usize = 65_536;
+
+    fn is_empty(&self) -> bool {
+        self.minutes.is_empty()
+    }
+
+    fn hash(&mut self, label: &str, line: &[u8]) -> u64 {
+        let seed = *self.seed.get_or_insert_with(|| RandomState::new().hash_one(0));
+        xxh3_64_with_seed(line, xxh3_64_with_seed(label.as_bytes(), seed))
+    }
+
+    /// True where the host's lines are in no other chain.
+    fn is_only_chain(&mut self, host: u64, chain: usize) -> bool {
+        if self.chains.len() >= Self::HOSTS && !self.chains.contains_key(&host) {
+            return false;
+        }
+        let known = self.chains.entry(host).or_insert(Some(chain));
+        if *known != Some(chain) {
+            *known = None;
+        }
+        known.is_some()
+    }
+
+    /// Remembers a line of `host` in `chain`. True when another chain had it as often before: it is a second writing.
+    fn is_duplicate(&mut self, label: &str, line: &[u8], host: u64, moment: Timestamp, chain: usize) -> bool {
+        let hash = self.hash(label, line);
+        let is_only_chain = self.is_only_chain(host, chain);
+        let minute = self.minutes.entry(moment.minute()).or_default();
+        if is_only_chain {
+            minute.noted.push((hash, chain));
+        } else {
+            minute.count_noted();
+            if minute.is_duplicate(hash, chain) {
+                return true;
+            }
+        }
+        minute.lines += 1;
         self.lines += 1;
         if self.lines > COMPARED_LINES
             && let Some((_, oldest)) = self.minutes.pop_first()
         {
-            self.lines -= oldest.kept.len();
+            self.lines -= oldest.lines;
         }
         false
     }
 
-    fn has(&self, label: &str, line: &[u8], moment: Timestamp) -> bool {
-        let minute = self.minutes.get(&moment.minute());
-        minute.is_some_and(|minute| minute.kept.contains_key(&self.hasher.hash_one((label, line))))
+    fn has(&mut self, label: &str, line: &[u8], moment: Timestamp) -> bool {
+        let hash = self.hash(label, line);
+        self.minutes.get_mut(&moment.minute()).is_some_and(|minute| {
+            minute.count_noted();
+            minute.kept.contains_key(&hash)
+        })
     }
 
     fn forget_before(&mut self, moment: Timestamp) {
         while let Some(oldest) = self.minutes.first_entry().filter(|oldest| *oldest.key() < moment.minute()) {
-            self.lines = self.lines.saturating_sub(oldest.remove().kept.len());
+            self.lines -= oldest.remove().lines;
+        }
+        if self.minutes.is_empty() {
+            self.chains.clear();
         }
     }
 }

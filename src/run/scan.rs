@@ -1,5 +1,5 @@
 //! All inputs from front to back: read, cut into blocks, framed and parsed by all threads, handed on in the order of the
-//! text. While one batch of blocks is correlated, the next is read and inflated.
+//! text. While one batch of blocks is parsed and correlated, the next is read and inflated.
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -129,17 +129,19 @@ pub fn scan_marked(
     let mut reader = Reader::new(inputs, read);
     let mut batch = reader.batch(batch_bytes);
     while !batch.is_empty() && !consumer.is_interrupted() {
-        let parsed: Vec<_> = pool.install(|| {
-            let parse = |piece| match marks {
-                Some(marks) => parse_marked(piece, only, marks),
-                None => parse_piece(piece, only),
-            };
-            batch.par_iter().map(parse).collect()
-        });
         for problem in reader.problems.drain(..) {
             consumer.problem(problem);
         }
-        let (next, ()) = pool.join(|| reader.batch(batch_bytes), || consumer.blocks(parsed));
+        let mut next = Vec::new();
+        let parse = |piece| match marks {
+            Some(marks) => parse_marked(piece, only, marks),
+            None => parse_piece(piece, only),
+        };
+        pool.scope(|scope| {
+            // Inflating is serial: it goes on beside all the rest.
+            scope.spawn(|_| next = reader.batch(batch_bytes));
+            consumer.blocks(batch.par_iter().map(parse).collect());
+        });
         batch = next;
     }
     for problem in reader.problems {
