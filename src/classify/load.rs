@@ -41,6 +41,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("filters.toml", include_str!("../rules/filters.toml")),
     ("filter-codes.toml", include_str!("../rules/filter-codes.toml")),
     ("listings.toml", include_str!("../rules/listings.toml")),
+    ("listings-broad.toml", include_str!("../rules/listings-broad.toml")),
     ("generic.toml", include_str!("../rules/generic.toml")),
     ("languages.toml", include_str!("../rules/languages.toml")),
     ("cjk.toml", include_str!("../rules/cjk.toml")),

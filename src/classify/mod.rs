@@ -107,7 +107,7 @@ pub struct Verdict<'c> {
     pub stage: Option<Stage>,
     /// Id of the provider that answered. `None` if it is unknown, or if this host's own words were classified.
     pub provider: Option<&'c str>,
-    /// Id of the DNS list that is named, or a private zone as written, lower case.
+    /// Id of the DNS list that is named, or a private zone or list name as written, lower case.
     pub dnsbl: Option<Cow<'c, str>>,
     /// The provider's or product's own code as the innermost reply writes it: `S3140`, `OFR_102`, `RTR:BL`.
     pub provider_code: Option<Cow<'c, str>>,
@@ -175,6 +175,44 @@ const BLOCKING: &[&str] = &[
     "not accept",
     "banned",
     "open relay",
+    "/query/",
+    "/lookup",
+    // German, French, Spanish and Portuguese, Italian, Dutch, Polish, Russian, Turkish, Chinese, Japanese, Korean.
+    "gesperrt",
+    "gelistet",
+    "sperrliste",
+    "abgelehnt",
+    "abgewiesen",
+    "bloqu",
+    "rejet",
+    "liste noire",
+    "rechaz",
+    "lista negra",
+    "recusad",
+    "rejeitad",
+    "bloccat",
+    "rifiutat",
+    "lista nera",
+    "geblokkeerd",
+    "geweigerd",
+    "zwarte lijst",
+    "zablokowan",
+    "odrzucon",
+    "заблокир",
+    "отклон",
+    "списк",
+    "engellen",
+    "kara liste",
+    "黑名单",
+    "黑名單",
+    "拒",
+    "拦截",
+    "封",
+    "ブロック",
+    "リスト",
+    "차단",
+    "거부",
+    "블랙리스트",
 ];
 
 /// Memory that one thread reuses from answer to answer.
@@ -197,6 +235,8 @@ struct Decision<'c> {
     by: By<'c>,
     /// The list that is named, if that counts.
     list: Option<&'c List>,
+    /// That list stands in a link only: a zone that the answer says was asked goes before it.
+    is_hint: bool,
     provider: Option<&'c Provider>,
     /// Nothing tells the provider but the domain of the mailbox that the answer is about.
     is_of_mailbox: bool,
@@ -234,12 +274,29 @@ enum Told {
     Cause,
 }
 
+/// One spelling of a list in a template.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    told: Told,
+    start: usize,
+    end: usize,
+    /// Position of the list.
+    list: usize,
+}
+
+impl Named {
+    fn is_better_than(&self, other: &Self) -> bool {
+        let is_same_place = self.start < other.end && other.start < self.end;
+        let is_longer = self.end - self.start > other.end - other.start;
+        self.told > other.told || self.told == other.told && is_same_place && is_longer
+    }
+}
+
 /// What one pass over the words found.
 #[derive(Debug, Default)]
 struct Found {
-    /// The list that is named: how much that tells, the length of the spelling, its position. What tells more wins, then
-    /// the longer spelling.
-    list: Option<(Told, usize, usize)>,
+    /// The list that is named. What tells more wins, then the longer of two spellings of one place, then the first.
+    list: Option<Named>,
     /// The provider of the longest signature, with its length.
     provider: Option<(usize, usize)>,
     /// The provider whose host is named first.
@@ -467,9 +524,10 @@ impl Classifier {
                     Meaning::List(at, len, told) => {
                         let is_hint = !matches!(told, Told::Part | Told::Cause) && in_link(template, end, len);
                         let told = if is_hint { Told::Hint } else { told };
-                        let better = found.list.is_none_or(|(best_told, best, _)| (told, len) > (best_told, best));
-                        if better && stands_free(template, end, len) {
-                            found.list = Some((told, len, at));
+                        let named = Named { told, start: end.saturating_sub(len), end, list: at };
+                        let is_better = found.list.is_none_or(|best| named.is_better_than(&best));
+                        if is_better && stands_free(template, end, len) {
+                            found.list = Some(named);
                         }
                     }
                     Meaning::Provider(at, len) => {
@@ -507,7 +565,7 @@ impl Classifier {
             return self.providers.at(at);
         }
         let provider = self.providers.at(found.host?)?;
-        let list = found.list.and_then(|(.., at)| self.lists.at(at));
+        let list = found.list.and_then(|named| self.lists.at(named.list));
         let is_of_list = |list: &List| {
             list.spellings().any(|spelling| provider.hosts().iter().any(|host| spelling.contains(host.as_str())))
         };
@@ -523,12 +581,13 @@ impl Classifier {
             Speaker::Elsewhere | Speaker::Unknown => self.told_by_words(&found),
         };
         let context = Context { provider: provider.map(Provider::id), ..context };
-        let list = found.list.and_then(|(.., at)| self.lists.at(at));
+        let list = found.list.and_then(|named| self.lists.at(named.list));
+        let is_hint = found.list.is_some_and(|named| named.told == Told::Hint);
         let (by, list) = self.precedence(scratch, &context, provider, list, found.blocking);
         let is_of_mailbox =
             provider.is_none() && matches!(speaker, Speaker::Unknown) && by.category().family() == "recipient";
         let possible = self.attributes.possible(&mut scratch.attributes, &scratch.template);
-        Decision { by, list, provider, is_of_mailbox, possible }
+        Decision { by, list, is_hint, provider, is_of_mailbox, possible }
     }
 
     fn precedence<'c>(
@@ -577,7 +636,7 @@ impl Classifier {
     ) -> Verdict<'c> {
         let Scratch { words, attributes: cache, .. } = scratch;
         let (category, rule, dnsbl) = match decision.by {
-            By::Rule(rule) => self.by_rule(words, rule, decision.list),
+            By::Rule(rule) => self.by_rule(words, rule, decision.list, decision.is_hint),
             By::Other(category, rule) => (category, rule, decision.list.map(|list| Cow::Borrowed(list.id()))),
         };
         let of_mailbox = || self.providers.at(self.providers.of_host(mailbox_domain(&reply.text)?)?);
@@ -613,6 +672,7 @@ impl Classifier {
         words: &[u8],
         rule: &'c Rule,
         named: Option<&'c List>,
+        is_hint: bool,
     ) -> (Category, &'c str, Option<Cow<'c, str>>) {
         let mut category = rule.category;
         if category.family() != "reputation" && category.id() != "greylisted" {
@@ -623,7 +683,8 @@ impl Classifier {
         let part = named.filter(|part| asked.is_some_and(|whole| part.part_of() == Some(whole.id())));
         // A greylisting product may be called like a list; nothing is listed.
         let named = named.filter(|list| category.id() != "greylisted" || list.category() == category);
-        let list = part.or(asked).or(named);
+        let is_zone = zone.as_deref().is_some_and(|zone| zone.contains('.'));
+        let list = part.or(asked).or(named.filter(|_| !(is_zone && is_hint)));
         let zone = zone.or_else(|| match category.id() {
             "dnsbl-ip" | "dnsbl-domain" | "dnsbl-url" if list.is_none() => named_zone(words),
             _ => None,
@@ -723,8 +784,9 @@ fn context<'a>(refusal: &Refusal<'a>, reply: &Reply<'_>) -> Context<'a> {
     }
 }
 
-/// True if the `len` bytes before `end` are not part of a longer word. In front of a name with dots a hyphen joins, too:
-/// `sbl-xbl.spamhaus.org` is not `xbl.spamhaus.org`.
+/// True if the `len` bytes before `end` are not part of a longer word, nor a short one of a host name: `sbl.b.example` is not
+/// Spamhaus's. In front of a name with dots a hyphen joins, too: `sbl-xbl.spamhaus.org` is not `xbl.spamhaus.org`. A link
+/// that follows without a blank does not.
 fn stands_free(words: &[u8], end: usize, len: usize) -> bool {
     // Two letters or digits side by side belong to one word.
     let joined = |at: usize| {
@@ -734,8 +796,20 @@ fn stands_free(words: &[u8], end: usize, len: usize) -> bool {
     let start = end.saturating_sub(len);
     let is_hyphened = start.checked_sub(1).and_then(|before| words.get(before)) == Some(&b'-');
     let is_name = || words.get(start..end).is_some_and(|name| memchr::memchr(b'.', name).is_some());
-    !(joined(start) || joined(end) || is_hyphened && is_name())
+    let before_link = || words.get(end..).is_some_and(|rest| rest.starts_with(b"http"));
+    // A dot or hyphen beside a short word, with more of a name behind.
+    let is_label = || {
+        let rest = words.get(end..).unwrap_or_default();
+        let behind = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
+        let dotted = matches!(rest.get(behind..), Some([b'.', next, ..]) if next.is_ascii_alphanumeric());
+        dotted || start.checked_sub(1).and_then(|before| words.get(before)) == Some(&b'.')
+    };
+    let is_short = len <= SHORT_NAME;
+    !(joined(start) || joined(end) && !before_link() || is_hyphened && is_name() || is_short && is_label())
 }
+
+/// Names of lists of so many bytes are labels of other hosts, too.
+const SHORT_NAME: usize = 4;
 
 /// True if the `len` bytes before `end` stand in a web link, behind its `//`, or behind the `/` of a bare one.
 fn in_link(template: &[u8], end: usize, len: usize) -> bool {
@@ -775,8 +849,8 @@ fn mailbox_domain(text: &[u8]) -> Option<&[u8]> {
     Some(domain.strip_suffix(b".").unwrap_or(domain)).filter(|domain| !domain.is_empty())
 }
 
-/// A zone name out of what a pattern took for one: without quotes, link parts and final dots, lower case. `None` if it is
-/// no domain name.
+/// A zone out of what a pattern took for one: without quotes, link parts and final dots, lower case; or a list's name of a
+/// few words, as written. `None` if it is neither, or only says that there is a list.
 fn zone(raw: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(raw.get(..raw.len().min(255))?).ok()?.to_ascii_lowercase();
     let text = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -786,20 +860,90 @@ fn zone(raw: &[u8]) -> Option<String> {
     // A label without dots is the pattern's own doing: `in the DULS RBL`.
     let is_label = !raw.iter().any(|b| matches!(b, b'.' | b'/'));
     let name = (text.contains('.') || is_label && !text.is_empty())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
-    let numbers = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    (name && !numbers).then(|| text.to_owned())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b) || is_label && b == b' ');
+    let is_top = |label: &str| label.len() > 1 && label.bytes().any(|b| b.is_ascii_alphabetic());
+    let is_whole = !text.contains('.') || text.rsplit('.').next().is_some_and(is_top);
+    let is_common = is_label && text.split(' ').all(|word| COMMON.contains(&word));
+    (name && is_whole && !is_common).then(|| text.to_owned())
 }
+
+/// Words that name no list.
+const COMMON: &[&str] = &[
+    "a",
+    "an",
+    "any",
+    "the",
+    "our",
+    "my",
+    "your",
+    "their",
+    "this",
+    "that",
+    "its",
+    "one",
+    "some",
+    "local",
+    "internal",
+    "private",
+    "public",
+    "global",
+    "personal",
+    "custom",
+    "own",
+    "system",
+    "server",
+    "mail",
+    "email",
+    "e-mail",
+    "smtp",
+    "ip",
+    "ips",
+    "address",
+    "host",
+    "sender",
+    "spam",
+    "anti-spam",
+    "antispam",
+    "dns",
+    "dns-based",
+    "real",
+    "time",
+    "real-time",
+    "realtime",
+    "list",
+    "lists",
+    "block",
+    "black",
+    "blocking",
+    "blocked",
+    "blacklist",
+    "blacklists",
+    "blocklist",
+    "blocklists",
+    "black-list",
+    "block-list",
+    "blackhole",
+    "rbl",
+    "rbls",
+    "dnsbl",
+    "dnsbls",
+    "bl",
+    "policy",
+    "reputation",
+    "filter",
+    "of",
+    "bad",
+    "deny",
+    "reject",
+    "connection",
+];
 
 /// The first name in an answer that is called as the zones of lists are: `rbl.example.net`, `cbl-plus.dnsbl.example`.
 fn named_zone(words: &[u8]) -> Option<String> {
-    const PARTS: [&str; 5] = ["rbl", "dnsbl", "blacklist", "blocklist", "blackhole"];
-    const WHOLE: [&str; 7] = ["bl", "sbl", "xbl", "pbl", "dul", "zen", "dnsbls"];
     let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"<>()[]{};,\"'=".contains(byte);
     words.split(is_end).filter(|word| word.contains(&b'.') && !word.contains(&b'@')).find_map(|word| {
         let zone = zone(word)?;
-        let is_of_list = |label: &str| WHOLE.contains(&label) || PARTS.iter().any(|part| label.contains(part));
-        zone.split('.').any(is_of_list).then_some(zone)
+        template::is_list_zone(zone.as_bytes()).then_some(zone)
     })
 }
 

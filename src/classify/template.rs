@@ -4,7 +4,7 @@
 //! | in the words | in the template |
 //! |---|---|
 //! | address with a dotted domain | `x@x.xx`; where a rule or table names the domain, `x@` and the domain |
-//! | host name | `x.xx`; where a rule or table names its end, `x.` and that end |
+//! | host name | `x.xx`; where a rule or table names its end, `x.` and that end; `rbl` for `x` if it is called like a list |
 //! | IPv4 and IPv6 address | `0.0.0.0`, `0::0` |
 //! | queue id, hex and base64 run, unique id | `0a0a` |
 //! | number of two digits or more, also behind letters | as many `0` |
@@ -83,6 +83,8 @@ const LONG_WORD_BYTES: usize = 5;
 /// A named text of fewer bytes says little in front of a letter, or in a part of more bytes than codes have.
 const SHORT_BYTES: usize = 4;
 const LONG_BYTES: usize = 11;
+/// `bl`, `sbl`, `ivmbl` in front of a domain are lists.
+const MOST_LIST_BYTES: usize = 6;
 /// Longer numbers than this are cut to it.
 const ZEROS: &[u8] = b"0000000000";
 
@@ -171,7 +173,10 @@ impl Reducer {
             // Only the end of the name is known: `mx7.` in `mx7.outlook.example`.
             Some(start) if start > 0 && bits & (DOT | AT) == DOT && self.is_host(part, bits) => {
                 let end = part.get(start..).unwrap_or_default();
-                out.extend_from_slice(if end.starts_with(b".") { b"x" } else { b"x." });
+                out.extend_from_slice(if is_list_zone(part) { b"rbl" } else { b"x" });
+                if !end.starts_with(b".") {
+                    out.push(b'.');
+                }
                 return out.extend_from_slice(end);
             }
             // Only the domain is known, or its end.
@@ -187,7 +192,7 @@ impl Reducer {
         if bits & AT != 0 && is_address(part) {
             out.extend_from_slice(b"x@x.xx");
         } else if bits & (DOT | AT) == DOT && self.is_host(part, bits) {
-            out.extend_from_slice(b"x.xx");
+            out.extend_from_slice(if is_list_zone(part) { b"rbl.xx" } else { b"x.xx" });
         } else {
             self.pieces(part, out);
         }
@@ -246,6 +251,19 @@ impl Reducer {
         let is_known = |label: &[u8]| label.len() >= least && self.words.contains(label);
         (classes(top) == LETTER || top.starts_with(b"xn--")) && !is_known(top) && !is_known(second)
     }
+}
+
+/// True for a host that is called as the zones of DNS lists are: `rbl.example.net`, `cbl-plus.dnsbl.example`, `sbl.b.example`.
+pub(super) fn is_list_zone(host: &[u8]) -> bool {
+    let names = |label: &[u8], part: &[u8]| memchr::memmem::find(label, part).is_some();
+    let says_list = |label: &[u8]| {
+        let is_rbl = label.starts_with(b"rbl") || label.ends_with(b"rbl") || names(label, b"rbl-");
+        is_rbl || [&b"dnsbl"[..], b"blacklist", b"blocklist", b"blackhole"].iter().any(|part| names(label, part))
+    };
+    // Short ones are lists in front of a domain only: it may be anybody's.
+    let is_short = |label: &[u8]| label == b"dul" || label.len() <= MOST_LIST_BYTES && label.ends_with(b"bl");
+    let mut labels = host.rsplit(|b| *b == b'.').skip(1);
+    labels.next().is_some_and(says_list) || labels.any(|label| says_list(label) || is_short(label))
 }
 
 /// Short texts, found where words start.
@@ -386,6 +404,7 @@ mod tests {
             ("2001:db8:1:2:3:4:5:6 at 12:34:56", "0::0 at 00:00:00"),
             ("connect to mx1.a.example[192.0.2.7]:25: timed out", "connect to x.xx[0.0.0.0]:00: timed out"),
             ("name=a.example type=mx", "name=x.xx type=mx"),
+            ("bl.a.example rbl.b.example bl.example rbls.mx7.outlook.com", "rbl.xx rbl.xx x.xx rbl.outlook.com"),
             ("id 1wxyz2-0000ab-cd, 1wxyz2-00000000abc-1abc", "id 0a0a, 0a0a"),
             ("4qdhl0bjv78ddhq x12-20020a05600c1c8csi1234567wmq.123 - gsmtp", "0a0a x00-0a0a.000 - gsmtp"),
             ("8d0e8f3c-1b2c-4f5a-9abc-0123456789ab", "0a0a-0a0a-0a0a-0a0a-0a0a"),

@@ -350,6 +350,19 @@ fn a_list_is_told_by_zone_name_and_part() {
         ),
         ("a private zone", "550 5.7.1 rejected using RBL.Example.ORG", "dnsbl-ip", None, Some("rbl.example.org")),
         ("no zone", "550 5.7.1 Your IP is listed in one or more DNS blacklists", "dnsbl-ip", None, None),
+        ("a name", "550 5.7.1 Client host [198.51.100.7] blocked using QBL 3; ask us", "dnsbl-ip", None, Some("qbl 3")),
+        ("a common word", "550 5.7.1 198.51.100.7 rejected using blacklist", "dnsbl-ip", None, None),
+        ("the first of two", "550 198.51.100.7 listed: spamcop.net, mailspike.net", "dnsbl-ip", None, Some("spamcop")),
+        (
+            "a private zone and a link",
+            "550 blocked using bl.a.example; see http://cbl.abuseat.org/?ip=198.51.100.7",
+            "dnsbl-ip",
+            None,
+            Some("bl.a.example"),
+        ),
+        ("a part's short name", "550 198.51.100.7 is in the PBL", "ip-dynamic", None, Some("spamhaus-pbl")),
+        ("a label that is none", "550 rejected using pbl.a.example", "dnsbl-ip", None, Some("pbl.a.example")),
+        ("any language", "550 198.51.100.7 \u{2192} uusi.rbl.example", "dnsbl-ip", None, Some("uusi.rbl.example")),
         ("part of a word", "550 5.1.1 mynotspamcop unknown user", "recipient-unknown", None, None),
     ];
     assert_rows(rows, false);
