@@ -4,15 +4,16 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ipnetwork::IpNetwork;
 use jiff::tz::TimeZone;
 
 use crate::detect::{self, Severity};
-use crate::error::{Error, Result, did_you_mean};
-use crate::mail::address::printable;
+use crate::error::{Error, Result, closest, did_you_mean};
+use crate::mail::address::{harmless, printable};
 use crate::mail::identity::IdentityKind;
 use crate::mail::status::{Action, Direction, Mta, Stage};
 use crate::mail::time::{Period, SECONDS_PER_DAY, Timestamp};
@@ -45,14 +46,44 @@ impl Cli {
     /// [`Error::Usage`] for a mistake in the config file.
     pub fn read() -> Result<Self> {
         let arguments: Vec<_> = std::env::args_os().collect();
-        let (mut command, detection) = crate::config::applied(Self::command(), &arguments)?;
+        let (mut command, detection) = crate::config::applied(without_empty(Self::command()), &arguments)?;
         if arguments.len() < 2 {
             command = command.override_help(START);
         }
-        let matches = command.get_matches_from(arguments);
+        let matches = command.try_get_matches_from_mut(arguments).unwrap_or_else(|error| told(error, &command).exit());
         let cli = Self::from_arg_matches(&matches).map_err(|error| Error::Usage(error.to_string()))?;
         Ok(Self { detection, ..cli })
     }
+}
+
+/// An environment variable that is set to nothing says nothing.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |argument: &clap::Arg| {
+        argument.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    let reset = |argument: clap::Arg| if is_empty(&argument) { argument.env(Resettable::Reset) } else { argument };
+    command.mut_args(reset).mut_subcommands(without_empty)
+}
+
+/// A mistake as it is told: what was typed made harmless, and of `help` too which command may be meant.
+fn told(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
+        if let Some(ContextValue::String(typed)) = error.get(kind) {
+            let typed = harmless(typed).into_owned();
+            error.insert(kind, ContextValue::String(typed));
+        }
+    }
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand)
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+    {
+        let below = command.get_subcommands().flat_map(clap::Command::get_subcommands);
+        let names = command.get_subcommands().chain(below).map(clap::Command::get_name);
+        if let Some(meant) = closest(typed, names) {
+            let meant = ContextValue::Strings(vec![meant.to_string()]);
+            error.insert(ContextKind::SuggestedSubcommand, meant);
+        }
+    }
+    error
 }
 
 /// What is shown to somebody who only types the program's name.
@@ -192,6 +223,17 @@ Examples:
   mailsleuth rules show hourly-limit      a kind of findings with its limits
   mailsleuth rules check my-rules.toml    does every rule win its samples?";
 
+const RULES_LIST_EXAMPLES: &str = "\
+Examples:
+  mailsleuth rules list | less
+  mailsleuth rules list --rules ours.toml --json";
+
+const RULES_SHOW_EXAMPLES: &str = "\
+Examples:
+  mailsleuth rules show mailbox-full      its rules, each with its samples
+  mailsleuth rules show account-takeover  what it asks, its limits
+  mailsleuth rules show spamhaus-zen      what the list says, what to do";
+
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct RulesArgs {
@@ -210,8 +252,10 @@ pub struct RulesArgs {
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
     /// Every category with its rules
+    #[command(after_help = RULES_LIST_EXAMPLES)]
     List,
     /// One rule, category, DNS list, provider, or kind of findings with its limits
+    #[command(after_help = RULES_SHOW_EXAMPLES)]
     Show {
         /// Its id
         id: String,
@@ -326,7 +370,7 @@ config file (merge_hosts = true). Status: 0 done; 1 failed, nothing written;
 pub struct AnalyzeArgs {
     /// Files, directories, globs, -; without any, the host's usual logs
     #[arg(value_name = "PATH")]
-    pub paths: Vec<String>,
+    pub paths: Vec<OsString>,
 
     #[command(flatten)]
     pub period: PeriodArgs,
@@ -581,11 +625,11 @@ line was ever found; 11 another run holds the lock.";
 pub struct NightlyArgs {
     /// As for `analyze`; files and directories only
     #[arg(value_name = "PATH")]
-    pub paths: Vec<String>,
+    pub paths: Vec<OsString>,
 
     /// The same, for the config file
     #[arg(long, value_name = "LIST", value_delimiter = ',', env = "MAILSLEUTH_LOGS", hide_env = true)]
-    pub logs: Vec<String>,
+    pub logs: Vec<OsString>,
 
     /// The archive
     #[arg(long, value_name = "DIR", default_value = STATE, env = "MAILSLEUTH_STATE", hide_env = true)]
@@ -680,7 +724,7 @@ fn size(text: &str) -> std::result::Result<u64, String> {
 /// What one run of `nightly` does.
 #[derive(Debug)]
 pub struct NightlyPlan {
-    pub paths: Vec<String>,
+    pub paths: Vec<OsString>,
     pub state: PathBuf,
     /// `--state` was not left at its default.
     pub has_own_state: bool,
@@ -760,7 +804,7 @@ no mail log line.";
 pub struct MapArgs {
     /// As for `analyze`
     #[arg(value_name = "PATH")]
-    pub paths: Vec<String>,
+    pub paths: Vec<OsString>,
 
     /// The host of lines that name none
     #[arg(long, value_name = "NAME", env = "MAILSLEUTH_HOST", hide_env = true)]
@@ -791,7 +835,7 @@ pub struct MapArgs {
 /// What one run of `map` does.
 #[derive(Debug)]
 pub struct MapPlan {
-    pub paths: Vec<String>,
+    pub paths: Vec<OsString>,
     pub host: Option<String>,
     pub out: PathBuf,
     pub zone: TimeZone,
@@ -1182,7 +1226,7 @@ pub struct TraceArgs {
 
     /// As for `analyze`; without any: the archive, else the usual logs
     #[arg(value_name = "PATH")]
-    pub paths: Vec<String>,
+    pub paths: Vec<OsString>,
 
     #[command(flatten)]
     pub period: PeriodArgs,
@@ -1267,7 +1311,7 @@ pub enum ListArg {
 /// Where `trace` reads from.
 #[derive(Debug)]
 pub enum TraceFrom {
-    Logs(Vec<String>),
+    Logs(Vec<OsString>),
     /// The archive, and where there is none the host's usual logs.
     ArchiveOrLogs(PathBuf),
     /// The archive that the user named.
@@ -1374,7 +1418,12 @@ What is accepted is told again when it gets much worse than it was then: a
 higher severity, or three times the recipients. The config file's [[allow]]
 does the same for `analyze` too.";
 
+const ACCEPT_USAGE: &str = "mailsleuth accept [OPTIONS] --why <TEXT> <IDENTITY>
+       mailsleuth accept [OPTIONS] --remove <IDENTITY>
+       mailsleuth accept [OPTIONS] --list";
+
 #[derive(Debug, Args)]
+#[command(override_usage = ACCEPT_USAGE)]
 pub struct AcceptArgs {
     /// The identity, as the reports name it
     #[arg(value_name = "IDENTITY", required_unless_present = "list", conflicts_with = "list")]
@@ -1388,7 +1437,7 @@ pub struct AcceptArgs {
     #[arg(long, value_name = "DATE")]
     pub until: Option<String>,
 
-    /// Why, in a few words; shown in every report
+    /// Why, in a few words; shown in every report; needed
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "remove"])]
     pub why: Option<String>,
 
@@ -1465,7 +1514,7 @@ impl AcceptArgs {
 /// What one run of `analyze` does: checked values only.
 #[derive(Debug)]
 pub struct Plan {
-    pub paths: Vec<String>,
+    pub paths: Vec<OsString>,
     pub period: Period,
     /// Bytes.
     pub memory_limit: Option<u64>,
@@ -1639,9 +1688,9 @@ fn threads(named: Option<u16>) -> usize {
 }
 
 /// The globs among [`USUAL_LOGS`] that match a file here.
-pub fn usual_logs() -> Result<Vec<String>> {
+pub fn usual_logs() -> Result<Vec<OsString>> {
     let there = |pattern: &&&str| glob::glob(pattern).is_ok_and(|mut paths| paths.next().is_some());
-    let found: Vec<_> = USUAL_LOGS.iter().filter(there).map(ToString::to_string).collect();
+    let found: Vec<_> = USUAL_LOGS.iter().filter(there).map(OsString::from).collect();
     if found.is_empty() {
         let looked = USUAL_LOGS.join(", ");
         return Err(Error::NoMailLines(format!(

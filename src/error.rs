@@ -86,10 +86,15 @@ impl std::error::Error for Error {}
 
 /// `; did you mean 'x'?` for the known word that a mistyped one is most like; nothing where none is.
 pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    closest(word, known).map_or_else(String::new, |one| format!("; did you mean '{one}'?"))
+}
+
+/// The known word that a mistyped one is most like; `None` where none is like it.
+pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let like = |one: &str| strsim::jaro_winkler(&word, &one.to_lowercase());
     let best = known.map(|one| (like(one), one)).max_by(|(a, _), (b, _)| a.total_cmp(b));
-    best.filter(|(alike, _)| *alike >= 0.85).map_or_else(String::new, |(_, one)| format!("; did you mean '{one}'?"))
+    best.filter(|(alike, _)| *alike >= 0.85).map(|(_, one)| one)
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -135,7 +135,7 @@ fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         "failures": failures,
         "clients": clients.len(),
         "client_samples": clients.iter().take(20).map(ToString::to_string).collect::<Vec<_>>(),
-        "networks": networks.len(),
+        "network_count": networks.len(),
         "logins": logins.len(),
         "samples": logins.iter().take(10).map(|login| printable(login)).collect::<Vec<_>>(),
     });

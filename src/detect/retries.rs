@@ -119,7 +119,7 @@ fn draft(case: &Case<'_>, mut again: Vec<Again<'_>>, first: Timestamp, words: &W
             again.first().map(|one| printable(&one.trouble.name).into_owned()).unwrap_or_default(),
             again.first().map_or(0, |one| one.later.len()),
         ),
-        evidence: json!({ "recipients": again.len(), "messages": messages, "days": days, "samples": samples }),
+        evidence: json!({ "recipients": again.len(), "messages": messages, "days": days, "recipient_samples": samples }),
         client_ips: None,
         next_step: words.next_step.into(),
     })

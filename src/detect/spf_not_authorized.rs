@@ -49,7 +49,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         ),
         evidence: json!({
             "sender_domain": name,
-            "receivers": receivers,
+            "receiver_names": receivers,
             "receiver_count": worst.receivers.len(),
             "answers": worst.answers,
             "recipients": worst.recipients.count(),

@@ -1,6 +1,7 @@
 //! Which files the arguments name.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -244,7 +245,7 @@ pub struct Found {
 }
 
 /// The inputs that `arguments` name: files, directories (searched), globs, `-`. Each file once, in the order found.
-pub fn find(arguments: &[String]) -> Found {
+pub fn find(arguments: &[OsString]) -> Found {
     let mut found = Found::default();
     let mut seen = Seen::new();
     for argument in arguments {
@@ -266,10 +267,10 @@ pub fn find(arguments: &[String]) -> Found {
         let path = Path::new(argument);
         match fs::metadata(path) {
             Ok(_) => add(path, true, &mut found, &mut seen),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && has_wildcard(argument) => {
-                add_glob(argument, &mut found, &mut seen);
-            }
-            Err(error) => found.problem(argument, &error),
+            Err(error) => match argument.to_str().filter(|text| has_wildcard(text)) {
+                Some(pattern) if error.kind() == io::ErrorKind::NotFound => add_glob(pattern, &mut found, &mut seen),
+                _ => found.problem(&argument.display().to_string(), &error),
+            },
         }
     }
     found
@@ -384,7 +385,7 @@ fn stands_in_for(name: &str, names: &[String]) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`Error::Usage`].
-pub fn refuse_terminal(paths: &[String]) -> Result<()> {
+pub fn refuse_terminal(paths: &[OsString]) -> Result<()> {
     if paths.iter().any(|path| path == "-") && io::stdin().is_terminal() {
         return Err(Error::Usage("- reads standard input, but that is this terminal; pipe a log into it".into()));
     }
@@ -421,7 +422,7 @@ mod tests {
     }
 
     fn found(path: &str) -> Source {
-        find(&[path.to_string()]).sources.remove(0)
+        find(&[path.into()]).sources.remove(0)
     }
 
     fn append(path: &str, text: &str) {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{Out, many, wrapped};
-use crate::mail::address::printable;
+use crate::mail::address::harmless;
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
 /// How many incidents, changes and problems are told; the reports have all.
@@ -189,7 +189,7 @@ impl Facts {
 pub fn failure(said: &str) -> String {
     let mut out = Out::plain();
     // Writing into a String cannot fail.
-    _ = wrapped(&mut out, &format!("The night run failed: {}", printable(said.as_bytes())), 0, 2);
+    _ = wrapped(&mut out, &format!("The night run failed: {}", harmless(said)), 0, 2);
     _ = wrapped(
         &mut out,
         "The next run that succeeds reads what this one did not, while the logs are still there.",
@@ -205,7 +205,7 @@ fn list(out: &mut Out, heading: &str, texts: &[String]) -> std::fmt::Result {
     }
     writeln!(out, "{heading}")?;
     for text in texts.iter().take(FEW) {
-        wrapped(out, &format!("- {}", printable(text.as_bytes())), 0, 2)?;
+        wrapped(out, &format!("- {}", harmless(text)), 0, 2)?;
     }
     if texts.len() > FEW {
         writeln!(out, "- and {} more", texts.len() - FEW)?;
@@ -230,6 +230,17 @@ mod tests {
         assert_eq!(quoted("a+b@c.example"), "a+b@c.example");
         assert_eq!(quoted("$(rm -r /)'x"), r"'$(rm -r /)'\''x'");
         assert_eq!((quoted(""), quoted("-x")), ("''".into(), "'-x'".into()));
+    }
+
+    #[test]
+    fn names_are_made_harmless_once() {
+        let facts = Facts {
+            changes: vec![r"\x1B[31mred.example refuses mail".into()],
+            problems: vec!["a\u{1b}b: truncated".into()],
+            ..Facts::default()
+        };
+        let text = facts.text();
+        assert!(text.contains(r"- \x1B[31mred.example refuses") && text.contains(r"- a\x1Bb: truncated"), "{text}");
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use polars::prelude::{
-    Column, CsvWriter, DataFrame, IntoColumn, IntoSeries, KeyValueMetadata, ListBuilderTrait, ListStringChunkedBuilder,
-    NamedFrom, ParquetCompression, ParquetReader, ParquetWriter, PlSmallStr, PolarsResult, QuoteStyle, SerReader,
-    SerWriter, Series, TimeUnit, TimeZone,
+    Column, CsvWriter, DataFrame, DataType, IntoColumn, IntoSeries, KeyValueMetadata, ListBuilderTrait,
+    ListStringChunkedBuilder, NamedFrom, ParquetCompression, ParquetReader, ParquetWriter, PlSmallStr, PolarsResult,
+    QuoteStyle, SerReader, SerWriter, Series, TimeUnit, TimeZone,
 };
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::correlate::Octets;
 use crate::mail::address::printable;
 use crate::mail::time::Timestamp;
 
-/// Version of the tables' columns and meanings, in every Parquet file's metadata and in `summary.json`.
+/// Version of the tables' columns and meanings, in every Parquet file's metadata, `summary.json` and all JSON that is no table.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Rows of a table that is written piece by piece, per piece.
@@ -269,12 +269,17 @@ fn parquet<W: Write>(out: W) -> ParquetWriter<W> {
 fn plain(name: PlSmallStr, values: &Values) -> Column {
     match values {
         Values::Text(values) => Series::new(name, values.as_slice()),
-        Values::Count(values) => Series::new(name, values.as_slice()),
+        // Signed, as CSV's readers take them: differences of counts may be below 0 in SQL.
+        Values::Count(values) => Series::new(name, values.iter().map(|count| count.map(signed)).collect::<Vec<_>>()),
         Values::Real(values) => Series::new(name, values.as_slice()),
         Values::Time(values) => Series::new(name, values.as_slice()),
         Values::List(lists) => Series::new(name, lists.iter().map(|l| joined(l)).collect::<Vec<_>>()),
     }
     .into_column()
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn json_value(kind: Type, values: &Values, row: usize) -> Value {
@@ -331,7 +336,8 @@ impl Rows {
 
     /// The numbers of a column; 0 where unknown.
     pub fn counts(&self, name: &str) -> Vec<u64> {
-        let column = self.frame.column(name).and_then(|column| column.u64().cloned());
+        let column = self.frame.column(name).and_then(|column| column.cast(&DataType::UInt64));
+        let column = column.and_then(|column| column.u64().cloned());
         column.map(|column| column.iter().map(Option::unwrap_or_default).collect()).unwrap_or_default()
     }
 
@@ -472,6 +478,13 @@ mod tests {
             assert_eq!(no_formula(text), format!("'{text}"));
         }
         assert_eq!(no_formula("al@b.example"), "al@b.example");
+    }
+
+    #[test]
+    fn a_list_in_one_cell_can_be_parted_again() {
+        let list = ["a; b".to_string(), "c".to_string()];
+        assert_eq!(joined(&list), "a\\x3B b;c");
+        assert_eq!(joined(&list).split(';').count(), list.len());
     }
 
     #[test]

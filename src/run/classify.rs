@@ -17,6 +17,7 @@ use crate::mail::address::printable;
 use crate::mail::status::{Mta, SmtpCode, Stage};
 use crate::parse::reply::{ReplyKind, reply};
 use crate::parse::{self, Entry, Outcome, Parsed};
+use crate::report::tables::SCHEMA_VERSION;
 
 /// Explains every text of the plan, or every line of standard input where it has none; there the lines of one reply
 /// (`550-…`, `550 …`) are one text. A reader that has seen enough and closes the pipe is no error.
@@ -210,6 +211,7 @@ impl Explainer<'_> {
         explanation: Option<&(Refusal<'_>, Explanation<'_>)>,
     ) -> Value {
         let mut object = Map::new();
+        object.insert("schema_version".into(), json!(SCHEMA_VERSION));
         object.insert("text".into(), json!(printable(text)));
         if let Some(described) = described {
             object.insert("frame".into(), pairs(&described.frame));

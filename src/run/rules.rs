@@ -16,7 +16,7 @@ use crate::report::trace::manifest::hashed_texts;
 /// The built-in rules with the user's before them, each of which wins its own samples.
 ///
 /// # Errors
-/// [`Error::Rules`] for a file that cannot be read, does not load, or fails its own samples.
+/// [`Error::Usage`] for a file that cannot be read; [`Error::Rules`] for one that does not load, or fails its own samples.
 pub fn classifier(files: &[PathBuf]) -> Result<Classifier> {
     let (classifier, texts) = loaded(files)?;
     if let Some((file, problem)) = own_problems(&classifier, &texts).into_iter().next() {
@@ -28,7 +28,7 @@ pub fn classifier(files: &[PathBuf]) -> Result<Classifier> {
 /// SHA-256 of the rules in force, the built-in ones and those of `files`.
 ///
 /// # Errors
-/// [`Error::Rules`] for a file that cannot be read.
+/// [`Error::Usage`] for a file that cannot be read.
 pub fn hash(files: &[PathBuf]) -> Result<String> {
     let texts = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
     let built_in = classify::FILES.iter().map(|(_, text)| *text);
@@ -49,7 +49,7 @@ fn read(file: &Path) -> Result<Text> {
     let name = file.display().to_string();
     match fs::read_to_string(file) {
         Ok(text) => Ok((name, text)),
-        Err(error) => Err(Error::Rules { file: name, problem: format!("cannot be read: {error}") }),
+        Err(error) => Err(Error::Usage(format!("{name}: the rule file cannot be read: {error}"))),
     }
 }
 
@@ -65,7 +65,7 @@ fn own_problems(classifier: &Classifier, texts: &[Text]) -> Vec<(String, String)
 /// Lists, shows or checks rules. A reader that has seen enough and closes the pipe is no error.
 ///
 /// # Errors
-/// [`Error::Rules`] for the user's rules; [`Error::Usage`] for an id that is nothing.
+/// [`Error::Rules`] for the user's rules; [`Error::Usage`] for an id that is nothing, and a file that cannot be read.
 pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
     match &plan.action {
         RulesAction::List => {

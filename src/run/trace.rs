@@ -1,6 +1,7 @@
 //! `mailsleuth trace`: one login's, message's, client's or address's whole story, out of logs or the archive.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl<'a> Search<'a> {
         Facts { own_networks: self.plan.detection.own_networks.clone(), hops: self.plan.hops, ..Facts::default() }
     }
 
-    fn logs(&self, paths: &[String]) -> Result<Read<'a>> {
+    fn logs(&self, paths: &[OsString]) -> Result<Read<'a>> {
         let plan = self.plan;
         source::refuse_terminal(paths)?;
         let read = BytesRead::default();

@@ -346,6 +346,19 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_is_as_wide_as_what_it_marks() {
+        let series = vec![Series { name: "messages", class: "c-ok" }];
+        let picture = |marked| {
+            let stack = Stack { series: series.clone(), hours: vec![(100, vec![1]), (110, vec![2])] };
+            over_time(&stack, Axis::new(100, 110), Some(marked), "Messages").into_string()
+        };
+        let rect =
+            |bar: i64, bars: i64| format!(r#"class="marked" x="{}" y="-9000" width="{}""#, bar * BAR, bars * BAR);
+        assert!(picture((103, 103)).contains(&rect(3, 1)), "{}", picture((103, 103)));
+        assert!(picture((103, 104)).contains(&rect(3, 2)), "{}", picture((103, 104)));
+    }
+
+    #[test]
     fn little_is_not_nothing() {
         assert_eq!(percent(1, 1_000_000), "<1\u{a0}%");
         assert_eq!(percent(999_999, 1_000_000), ">99\u{a0}%");

@@ -135,15 +135,17 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
                     @if worst.recipients > 0 { " · " (many(worst.recipients, "recipient")) }
                 }
             }
-            ul.findings {
-                @for finding in incident.findings.iter().take(ROWS) {
-                    li { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (format!("{:.2}", finding.score)) } br; (sentence(finding)) }
+            div.told {
+                ul.findings {
+                    @for finding in incident.findings.iter().take(ROWS) {
+                        li { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (format!("{:.2}", finding.score)) } br; (sentence(finding)) }
+                    }
+                    @if incident.findings.len() > ROWS { li { (many((incident.findings.len() - ROWS) as u64, "more finding")) " of this identity in the tables." } }
                 }
-                @if incident.findings.len() > ROWS { li { (many((incident.findings.len() - ROWS) as u64, "more finding")) " of this identity in the tables." } }
-            }
-            div.do {
-                h4 { "Next steps" }
-                ul { @for step in steps { li { (with_code(step)) } } }
+                div.do {
+                    h4 { "Next steps" }
+                    ul { @for step in steps { li { (with_code(step)) } } }
+                }
             }
             div.pictures {
                 @if !hours.is_empty() {

@@ -260,3 +260,55 @@ fn traffic(page: &Page<'_>, axis: Axis) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::STYLE;
+
+    /// The colours by name of one `{...}` of the style sheet.
+    fn colours(block: &str) -> HashMap<&str, [f64; 3]> {
+        let part = |hex: &str| f64::from(u8::from_str_radix(hex, 16).unwrap()) / 255.0;
+        let of = |hex: &str| match hex.len() {
+            3 => [0, 1, 2].map(|at| part(&hex[at..=at].repeat(2))),
+            _ => [0, 2, 4].map(|at| part(&hex[at..at + 2])),
+        };
+        let named = block.split(';').filter_map(|one| one.trim().strip_prefix("--")?.split_once(":#"));
+        named.map(|(name, hex)| (name, of(hex))).collect()
+    }
+
+    /// Contrast of two colours (WCAG 2.2, relative luminance).
+    fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
+        let linear = |part: f64| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) };
+        let light = |[r, g, b]: [f64; 3]| 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+        let (a, b) = (light(a) + 0.05, light(b) + 0.05);
+        a.max(b) / a.min(b)
+    }
+
+    #[test]
+    fn texts_can_be_read_on_their_grounds() {
+        let block = |after: &str| STYLE.split_once(after).and_then(|(_, rest)| rest.split_once('}')).unwrap().0;
+        for scheme in [block(":root{"), block("(prefers-color-scheme:dark){:root{")] {
+            let colours = colours(scheme);
+            for (text, ground) in [
+                ("ink", "paper"),
+                ("ink", "card"),
+                ("ink", "tint"),
+                ("soft", "paper"),
+                ("soft", "card"),
+                ("accent", "paper"),
+                ("accent", "card"),
+                ("accent", "tint"),
+                ("critical", "critical-bg"),
+                ("high", "high-bg"),
+                ("medium", "medium-bg"),
+                ("medium", "card"),
+                ("low", "low-bg"),
+            ] {
+                let found = contrast(colours[text], colours[ground]);
+                assert!(found >= 4.5, "{text} on {ground}: {found:.2}");
+            }
+        }
+    }
+}

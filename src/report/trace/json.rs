@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::text::Hide;
 use crate::mail::address::printable;
 use crate::mail::time::Timestamp;
+use crate::report::tables::SCHEMA_VERSION;
 use crate::trace::found::Who;
 use crate::trace::story::Reach;
 use crate::trace::{Roles, Story, Use};
@@ -77,6 +78,7 @@ pub fn story(story: &Story<'_, '_>, hide: Option<&Hide<'_>>) -> String {
         })
         .collect();
     let value = json!({
+        "schema_version": SCHEMA_VERSION,
         "target": shown(&story.found.target.name()),
         "about": story.role.word(),
         "who": story.who.as_ref().map(who),
