@@ -1208,9 +1208,8 @@ fn moment(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 }
 
 const TRACE_EXAMPLES: &str = "\
-WHAT is told by its shape: alice@example.org, alice, 3F2A11C0, <a1@b.example>,
-198.51.100.7, 198.51.100.0/24, example.org; or by a word in front of it:
-sasl: uid: queue: msgid: ip: address: from: to: domain:
+WHAT is told by its shape (3F2A11C0, <a1@b.example>, 198.51.100.0/24), or by a
+word before it: sasl: uid: queue: msgid: ip: address: from: to: domain:
 Examples:
   mailsleuth trace 3F2A11C0 '/var/log/mail.log*'
   mailsleuth trace cy@example.org --out case-17 --since 2026-11-16
@@ -1275,6 +1274,10 @@ pub struct TraceArgs {
 
     #[command(flatten)]
     pub working: WorkingArgs,
+
+    /// Stop rather than take more memory than 512M
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "MAILSLEUTH_MEMORY_LIMIT", hide_env = true)]
+    pub memory_limit: Option<u64>,
 
     /// Pseudonyms for whom: off, recipients, all
     #[arg(long, value_name = "WHO", value_enum, default_value_t = PrivacyArg::Off, hide_default_value = true, hide_possible_values = true, env = "MAILSLEUTH_PRIVACY", hide_env = true)]
@@ -1343,6 +1346,8 @@ pub struct SearchPlan {
     pub mta: Option<Mta>,
     pub rules: Vec<PathBuf>,
     pub threads: usize,
+    /// Bytes.
+    pub memory_limit: Option<u64>,
     pub privacy: Privacy,
     /// Where the key of the pseudonyms is.
     pub state: PathBuf,
@@ -1386,6 +1391,7 @@ impl TraceArgs {
             mta: self.reading.mta.mta(),
             rules: self.working.rules,
             threads: threads(self.working.threads),
+            memory_limit: self.memory_limit,
             privacy: self.privacy.privacy(),
             state: self.state.unwrap_or_else(usual_state),
             quiet: self.quiet,

@@ -307,14 +307,13 @@ impl Pseudonyms {
         names: &'a [String],
     ) -> impl Fn(&str) -> String + 'a {
         let mut known = Known::default();
-        // Addresses are known by their form.
-        for recipient in recipients.iter().filter(|name| !name.contains('@') && !name.is_empty()) {
+        for recipient in recipients.iter().filter(|name| !has_form(name) && !name.is_empty()) {
             self.hide_recipient(recipient, &mut known);
         }
         for other in others.iter().filter(|name| !name.is_empty()) {
             if !self.hides_all {
                 known.keep(other);
-            } else if !other.contains('@') {
+            } else if !has_form(other) {
                 self.hide_identity(other, &mut known);
             }
         }
@@ -501,6 +500,13 @@ impl Pseudonyms {
             }
         }
     }
+}
+
+/// True for an address that is known by its form wherever it stands: no blank, quote or bracket parts it in a sentence.
+fn has_form(name: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '=');
+    name.rsplit_once('@')
+        .is_some_and(|(local, _)| local.starts_with(char::is_alphanumeric) && local.chars().all(is_plain))
 }
 
 /// What a text in the evidence of a finding names.

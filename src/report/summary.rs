@@ -108,6 +108,12 @@ impl InputSummary {
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
     }
 
+    /// The same of an input of which only this is known: the moments of its first and last line, and the longest time
+    /// between two lines that were looked at.
+    pub fn over(self, first: Timestamp, last: Timestamp, silence_s: i64) -> Self {
+        Self { first: Some(first), last: Some(last), silence_s, ..self }
+    }
+
     pub fn add(&mut self, tally: &LineTally, bytes: u64) {
         self.lines += tally.lines;
         self.framed += tally.lines
@@ -202,26 +208,7 @@ impl Summary {
 
     /// Times between files of one log that no file covers.
     pub fn gaps(&self) -> Vec<Gap> {
-        let mut logs: BTreeMap<&str, Vec<&InputSummary>> = BTreeMap::new();
-        for input in self.inputs.iter().filter(|input| input.first.is_some()) {
-            logs.entry(&input.log).or_default().push(input);
-        }
-        let mut gaps = Vec::new();
-        for mut log in logs.into_values() {
-            log.sort_by_key(|input| (input.first, input.last));
-            // The input that reaches furthest so far.
-            let mut reach: Option<&InputSummary> = None;
-            for input in log {
-                if let (Some(before), Some(first)) = (reach, input.first)
-                    && let Some(last) = before.last
-                    && first.seconds_since(last) > GAP_S.max(2 * before.silence_s.max(input.silence_s))
-                {
-                    gaps.push(Gap { after: before.name.clone(), before: input.name.clone(), from: last, to: first });
-                }
-                reach = reach.filter(|before| before.last > input.last).or(Some(input));
-            }
-        }
-        gaps
+        gaps(&self.inputs)
     }
 
     /// Warnings for stderr: the problems first, one each, then what the reader should know of the input.
@@ -330,6 +317,30 @@ impl Summary {
         text.push('\n');
         text
     }
+}
+
+/// Times between files of one log that no file covers.
+pub fn gaps(inputs: &[InputSummary]) -> Vec<Gap> {
+    let mut logs: BTreeMap<&str, Vec<&InputSummary>> = BTreeMap::new();
+    for input in inputs.iter().filter(|input| input.first.is_some()) {
+        logs.entry(&input.log).or_default().push(input);
+    }
+    let mut gaps = Vec::new();
+    for mut log in logs.into_values() {
+        log.sort_by_key(|input| (input.first, input.last));
+        // The input that reaches furthest so far.
+        let mut reach: Option<&InputSummary> = None;
+        for input in log {
+            if let (Some(before), Some(first)) = (reach, input.first)
+                && let Some(last) = before.last
+                && first.seconds_since(last) > GAP_S.max(2 * before.silence_s.max(input.silence_s))
+            {
+                gaps.push(Gap { after: before.name.clone(), before: input.name.clone(), from: last, to: first });
+            }
+            reach = reach.filter(|before| before.last > input.last).or(Some(input));
+        }
+    }
+    gaps
 }
 
 fn templates(shapes: &Shapes) -> Vec<Value> {

@@ -32,6 +32,8 @@ const FEW: usize = 32;
 const LEAST_MESSAGE_ID: usize = 8;
 /// Lines that are looked at for the moment that a text ends with.
 const LAST_LINES: usize = 64;
+/// Lines of a piece of text whose moments are looked at.
+const SAMPLES: usize = 32;
 /// Exim names the directory of a local message in a line of its own, without an id.
 const CALLED: &[u8] = b"cwd=";
 
@@ -101,6 +103,8 @@ pub struct SiftedInput {
     pub lines: u64,
     /// The moment of its last line.
     pub last: Option<Timestamp>,
+    /// The longest time between two of its lines, of those that were looked at for that: [`SAMPLES`] of each piece.
+    pub silence_s: i64,
 }
 
 /// What is looked for.
@@ -208,9 +212,13 @@ struct Looked {
 fn look(input: &Ordered, marks: &Marks, names: &Names) -> Looked {
     let mut found = Looked { input: SiftedInput::default(), names: Names::default(), span: None };
     let mut clock = input.clock();
+    // The moments of other lines would lead the first one astray.
+    let mut pace = input.clock();
     if let Some(first) = frame(&input.first_line) {
         clock.moment(&first.stamp);
+        pace.moment(&first.stamp);
     }
+    let mut before: Option<Timestamp> = None;
     let mut is_begun = false;
     found.input.is_damaged = each_block(input, |text| {
         if !std::mem::replace(&mut is_begun, true) {
@@ -226,10 +234,29 @@ fn look(input: &Ordered, marks: &Marks, names: &Names) -> Looked {
             let at = clock.moment(&raw.stamp);
             found.span = Some(found.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
         });
+        for raw in spread(text).filter_map(frame) {
+            let at = pace.moment(&raw.stamp);
+            found.input.silence_s = found.input.silence_s.max(before.map_or(0, |before| at.seconds_since(before)));
+            before = Some(at);
+        }
         let last = text.rsplit(|byte| *byte == b'\n').take(LAST_LINES).find_map(frame);
         found.input.last = last.map(|raw| clock.moment(&raw.stamp)).or(found.input.last);
     });
     found
+}
+
+/// Lines of a text, [`SAMPLES`] at the most, from its beginning to its end.
+fn spread(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut next = 0;
+    (0..SAMPLES).filter_map(move |nth| {
+        let from = (text.len() / SAMPLES * nth).max(next);
+        // A line begins behind the end of another.
+        let start = if from == 0 { 0 } else { from - 1 + memchr(b'\n', text.get(from - 1..)?)? + 1 };
+        let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
+        let line = rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?;
+        next = start + line.len() + 1;
+        Some(line)
+    })
 }
 
 /// True for a line of a mail server.
@@ -391,6 +418,15 @@ pub fn surroundings(inputs: &[Ordered], login: Option<&[u8]>, user: Option<&[u8]
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_looked_at_from_end_to_end() {
+        let text: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
+        let lines: Vec<_> = spread(text.as_bytes()).collect();
+        assert_eq!((lines.len(), lines[0], lines[1]), (SAMPLES, &b"line 0"[..], &b"line 36"[..]));
+        assert_eq!(spread(b"a\nb\nc").collect::<Vec<_>>(), [b"a", b"b", b"c"]);
+        assert_eq!(spread(b"").count(), 0);
+    }
 
     #[test]
     fn lines_with_a_mark_have_their_numbers() {

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicUsize;
 use rayon::prelude::*;
 
 use super::analyze::{Begin, Front, Given, Judge, count, interrupted, progress, watch};
+use super::memory::MemoryLimit;
 use super::replay::{carry, files};
 use super::report::{Noted, read_notes};
 use super::scan::{Consumer, ParsedBlock, scan_marked};
@@ -35,7 +36,7 @@ use crate::places::Places;
 use crate::report::letter::quoted;
 use crate::report::privacy::{Privacy, Pseudonyms};
 use crate::report::publish::Aside;
-use crate::report::summary::Summary;
+use crate::report::summary::{InputSummary, Summary, gaps};
 use crate::report::tables::{Format, SCHEMA_VERSION};
 use crate::report::trace::manifest::{self, Input, Manifest, Output, check, hashed};
 use crate::report::trace::rows::{Tables, write_lines};
@@ -58,8 +59,8 @@ const NAMED: usize = 2;
 /// Runs the plan.
 ///
 /// # Errors
-/// [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Archive`], [`Error::Output`], [`Error::Interrupted`];
-/// [`Error::Usage`] for a manifest that cannot be read.
+/// [`Error::NothingReadable`], [`Error::NoMailLines`], [`Error::Archive`], [`Error::Output`], [`Error::Interrupted`],
+/// [`Error::Memory`]; [`Error::Usage`] for a manifest that cannot be read.
 pub fn run(plan: &TracePlan) -> Result<Outcome> {
     match plan {
         TracePlan::Verify(manifest) => verify(manifest),
@@ -71,10 +72,11 @@ fn search(plan: &SearchPlan) -> Result<Outcome> {
     let made_out = plan.out.clone().filter(|out| !out.exists());
     let signal = watch(plan.out.as_deref().map(Aside::path_in).unwrap_or_default(), made_out)?;
     let aside = plan.out.as_deref().map(Aside::new).transpose()?;
+    let memory = MemoryLimit::new(plan.memory_limit)?;
     let classifier = super::rules::classifier(&plan.rules)?;
     let pseudonyms = Pseudonyms::new(plan.privacy, &plan.state, &classifier)?.map(Arc::new);
     let pool = pool(plan.threads)?;
-    let search = Search { plan, classifier: &classifier, signal: Arc::clone(&signal), pool: &pool };
+    let search = Search { plan, classifier: &classifier, signal: Arc::clone(&signal), pool: &pool, memory: &memory };
     let mut read = match &plan.from {
         TraceFrom::Logs(paths) => search.logs(paths)?,
         TraceFrom::Archive(state) => match opened(state)? {
@@ -92,6 +94,7 @@ fn search(plan: &SearchPlan) -> Result<Outcome> {
     if let Some(signal) = interrupted(&signal) {
         return Err(Error::Interrupted { signal });
     }
+    memory.check()?;
     if let Some(wanted) = &plan.host {
         let hosts: Vec<String> = read.facts.hosts.iter().map(|name| printable(name).to_lowercase()).collect();
         if !hosts.contains(wanted) {
@@ -106,7 +109,7 @@ fn search(plan: &SearchPlan) -> Result<Outcome> {
     if let Some(pseudonyms) = pseudonyms.as_deref().filter(|pseudonyms| pseudonyms.hides_all()) {
         read.facts.hidden_sources = hidden_names(pseudonyms, &read.facts.sources);
     }
-    pool.install(|| tell(plan, read, aside, pseudonyms.as_ref()))
+    pool.install(|| tell(plan, read, aside, pseudonyms.as_ref(), &memory))
 }
 
 /// The archive of a directory, where a run has added something.
@@ -128,6 +131,7 @@ struct Search<'a> {
     classifier: &'a Classifier,
     signal: Arc<AtomicUsize>,
     pool: &'a rayon::ThreadPool,
+    memory: &'a MemoryLimit,
 }
 
 impl<'a> Search<'a> {
@@ -160,7 +164,7 @@ impl<'a> Search<'a> {
             Some(sifted) => self.sifted(selection, skipped, unseen, sifted, &read),
             None => {
                 let (found, marks) = (self.found(), None);
-                let (front, tracer) = self.scanned(&selection, found, marks, &read);
+                let (front, tracer) = self.scanned(&selection, found, marks, &read)?;
                 if !front.is_interrupted() {
                     front.refuse_nothing(plan.mta, &selection)?;
                 }
@@ -203,6 +207,18 @@ impl<'a> Search<'a> {
             let first = selection.inputs.get(at).and_then(|input| input.first);
             (known.map(|input| input.lines), first.zip(known.and_then(|input| input.last)))
         });
+        let covered: Vec<InputSummary> = selection
+            .inputs
+            .iter()
+            .zip(&sifted.inputs)
+            .filter(|(_, known)| known.is_mail)
+            .filter_map(|(input, known)| {
+                let summary = InputSummary::new(&input.source.name, &input.log, input.year_source);
+                Some(summary.over(input.first?, known.last?, known.silence_s))
+            })
+            .collect();
+        uncovered(plan.period, span, &mut unseen);
+        unseen.extend(gaps(&covered).iter().map(|gap| format!("A gap: {}", gap.text())));
         // A damaged one is read again, so that what is wrong with it is told.
         let mut is_read = sifted.inputs.iter().map(|input| input.has_lines || input.is_damaged);
         selection.inputs.retain(|_| is_read.next().unwrap_or(false));
@@ -211,13 +227,11 @@ impl<'a> Search<'a> {
         let mut found = self.found();
         found.kin = sifted.ids;
         let marks = (!has_double).then_some(&sifted.marks);
-        let (front, mut tracer) = self.scanned(&selection, found, marks, read);
+        let (front, mut tracer) = self.scanned(&selection, found, marks, read)?;
         tracer.found.settle_kin();
         if front.has_zoneless {
             unseen.push(zone_note(&plan.zone_name));
         }
-        unseen
-            .push("Only lines that name the message were taken apart: silence between files is not told here.".into());
         unseen.extend(hints(&front, &tracer.found));
         let summary = self.summary(front, tracer.judge.tally, selection.passed_over);
         for problem in &summary.problems {
@@ -240,22 +254,24 @@ impl<'a> Search<'a> {
         found: Found<'a>,
         marks: Option<&Marks>,
         read: &BytesRead,
-    ) -> (Front, Tracer<'a>) {
+    ) -> Result<(Front, Tracer<'a>)> {
         let plan = self.plan;
         let bar = progress(plan.progress && !plan.quiet, &selection.inputs);
         let mut stages = Tracing {
             front: Front::new(plan.mta, selection, Begin::default(), Arc::clone(&self.signal), read.clone(), bar),
             tracer: Tracer::new(self.classifier, found),
+            memory: self.memory,
         };
         if marks.is_some() {
             stages.front.begin_clocks(&selection.inputs);
         }
         scan_marked(&selection.inputs, plan.mta, marks, self.pool, read, &mut stages);
-        let Tracing { mut front, mut tracer } = stages;
+        let Tracing { mut front, mut tracer, .. } = stages;
         front.progress.finish_and_clear();
+        self.memory.check()?;
         front.correlator.finish(&mut front.given);
         tracer.take(std::mem::take(&mut front.given));
-        (front, tracer)
+        Ok((front, tracer))
     }
 
     fn summary(&self, front: Front, mail: MailTally, passed_over: Vec<(String, String)>) -> Summary {
@@ -381,6 +397,7 @@ impl<'a> Search<'a> {
         files
             .par_iter()
             .map(|file| {
+                self.memory.check()?;
                 let path = archive.path(file);
                 let mut tracer = tracer(self.found());
                 let mut take = |record| match record {
@@ -564,20 +581,10 @@ fn around(found: &Found<'_>, inputs: &[Ordered]) -> Option<String> {
 
 /// Days that are looked at and not covered, and silence between files.
 fn coverage(plan: &SearchPlan, summary: &Summary, unseen: &mut Vec<String>) {
-    let span = summary.span();
     if summary.has_zoneless {
         unseen.push(zone_note(&summary.zone));
     }
-    if let (Some(since), Some((first, _))) = (plan.period.since, span)
-        && first.seconds_since(since) > SECONDS_PER_DAY
-    {
-        unseen.push(format!("What was before {first}: no file that was read covers it."));
-    }
-    if let (Some(until), Some((_, last))) = (plan.period.until, span)
-        && until.seconds_since(last) > SECONDS_PER_DAY
-    {
-        unseen.push(format!("What was after {last}: no file that was read covers it."));
-    }
+    uncovered(plan.period, summary.span(), unseen);
     unseen.extend(summary.gaps().iter().map(|gap| format!("A gap: {}", gap.text())));
     for problem in &summary.problems {
         unseen.push(format!("Damaged or not read: {}: {}.", printable(problem.source.as_bytes()), problem.what));
@@ -587,6 +594,20 @@ fn coverage(plan: &SearchPlan, summary: &Summary, unseen: &mut Vec<String>) {
             "{} messages in these logs have no line that tells where they came from: they began before the first line, or in a file that is missing.",
             summary.mail.orphans
         ));
+    }
+}
+
+/// Days that are looked at and not covered by what was read.
+fn uncovered(period: Period, span: Option<(Timestamp, Timestamp)>, unseen: &mut Vec<String>) {
+    if let (Some(since), Some((first, _))) = (period.since, span)
+        && first.seconds_since(since) > SECONDS_PER_DAY
+    {
+        unseen.push(format!("What was before {first}: no file that was read covers it."));
+    }
+    if let (Some(until), Some((_, last))) = (period.until, span)
+        && until.seconds_since(last) > SECONDS_PER_DAY
+    {
+        unseen.push(format!("What was after {last}: no file that was read covers it."));
     }
 }
 
@@ -709,12 +730,13 @@ impl Sink for Tracer<'_> {
 struct Tracing<'c> {
     front: Front,
     tracer: Tracer<'c>,
+    memory: &'c MemoryLimit,
 }
 
 impl Consumer for Tracing<'_> {
     /// While these are correlated, what the batch before gave out is looked through.
     fn blocks(&mut self, blocks: Vec<ParsedBlock<'_>>) {
-        let Self { front, tracer } = self;
+        let Self { front, tracer, .. } = self;
         let given = std::mem::take(&mut front.given);
         rayon::join(|| blocks.into_iter().for_each(|block| front.block(block)), || tracer.take(given));
         self.front.show_progress();
@@ -725,7 +747,7 @@ impl Consumer for Tracing<'_> {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.front.is_interrupted()
+        self.front.is_interrupted() || self.memory.is_exceeded()
     }
 }
 
@@ -735,12 +757,14 @@ fn tell(
     read: Read<'_>,
     aside: Option<Aside>,
     pseudonyms: Option<&Arc<Pseudonyms>>,
+    memory: &MemoryLimit,
 ) -> Result<Outcome> {
     let Read { found, facts, problems, warnings, inputs } = read;
     let status = if problems.is_empty() { 0 } else { 3 };
     let mut story = Story::new(&found, facts);
     let limits = limits(&story);
     story.facts.unseen.extend(limits);
+    memory.check()?;
     let names = pseudonyms.map(|_| Names::of(&story));
     let sentences = pseudonyms.zip(names.as_ref()).map(|(pseudonyms, names)| names.hidden_by(pseudonyms));
     let hide = sentences.as_deref();
@@ -774,7 +798,15 @@ fn nothing(plan: &SearchPlan, story: &Story<'_, '_>, hide: Option<&Hide<'_>>) ->
     let names: Vec<String> = story.found.uses.names().map(|(_, name)| printable(name).into_owned()).collect();
     let said = plan.target.said.rsplit(':').next().unwrap_or_default();
     let others = names.iter().map(String::as_str).filter(|name| !name.eq_ignore_ascii_case(said));
-    let meant = if hide.is_some() { String::new() } else { did_you_mean(said, others) };
+    let other_kind = || match &plan.target.what {
+        What::Queue(_) if plan.target.said == said => format!("; if it is a login, say sasl:{said}"),
+        What::Name(name) if name.bytes().any(|byte| byte.is_ascii_digit()) => {
+            let id = QueueId::new(name.to_ascii_uppercase().as_bytes());
+            id.map_or_else(|| did_you_mean(said, others), |id| format!("; a queue id is in capital letters: {id}"))
+        }
+        _ => did_you_mean(said, others),
+    };
+    let meant = if hide.is_some() { String::new() } else { other_kind() };
     text::nothing(story, &meant, plan.look, hide)
 }
 

@@ -300,7 +300,10 @@ impl<'c> Found<'c> {
 
     /// Keeps a message of the story.
     pub fn keep(&mut self, message: Message, roles: Roles, verdicts: Vec<Option<Verdict<'c>>>) {
-        let sent = Sent { message, roles, verdicts };
+        self.keep_sent(Sent { message, roles, verdicts });
+    }
+
+    fn keep_sent(&mut self, sent: Sent<'c>) {
         if self.messages.len() < KEPT || (is_waiting(&sent) && self.messages.len() < 2 * KEPT) {
             self.messages.push(sent);
         } else {
@@ -310,8 +313,12 @@ impl<'c> Found<'c> {
 
     /// Keeps a refusal of the story.
     pub fn keep_rejection(&mut self, rejection: Rejection, roles: Roles, verdict: Option<Verdict<'c>>) {
+        self.keep_refused(Refused { rejection, roles, verdict });
+    }
+
+    fn keep_refused(&mut self, refused: Refused<'c>) {
         if self.rejections.len() < KEPT {
-            self.rejections.push(Refused { rejection, roles, verdict });
+            self.rejections.push(refused);
         } else {
             self.beyond += 1;
         }
@@ -320,14 +327,17 @@ impl<'c> Found<'c> {
     pub fn auth_failure(&mut self, failure: &AuthFailure) {
         self.uses.tried(failure);
         let roles = self.target.of_failure(failure);
-        if roles.is_empty() {
-            return;
+        if !roles.is_empty() {
+            self.keep_failed(Failed { failure: failure.clone(), roles });
         }
-        if self.failures.len() >= KEPT {
+    }
+
+    fn keep_failed(&mut self, failed: Failed) {
+        if self.failures.len() < KEPT {
+            self.failures.push(failed);
+        } else {
             self.beyond += 1;
-            return;
         }
-        self.failures.push(Failed { failure: failure.clone(), roles });
     }
 
     /// Lets go of what other hosts logged.
@@ -339,9 +349,9 @@ impl<'c> Found<'c> {
 
     /// Adds what another part of the logs gave.
     pub fn merge(&mut self, other: Self) {
-        self.messages.extend(other.messages);
-        self.rejections.extend(other.rejections);
-        self.failures.extend(other.failures);
+        other.messages.into_iter().for_each(|sent| self.keep_sent(sent));
+        other.rejections.into_iter().for_each(|refused| self.keep_refused(refused));
+        other.failures.into_iter().for_each(|failed| self.keep_failed(failed));
         self.beyond += other.beyond;
     }
 

@@ -216,11 +216,16 @@ pub fn judge(own: &[&Sent<'_>], failures: &[&Failed], uses: &Uses, own_networks:
     let of_source: BTreeMap<&Source, &Group> = groups.iter().map(|group| (&group.source, group)).collect();
     let of_hour: BTreeMap<(&Source, i64), &Burst> =
         bursts.iter().map(|burst| ((&burst.source, burst.hour), burst)).collect();
+    let usual = written_to_outside(own, &of_hour);
     let (mut fits, mut whys) = (Vec::with_capacity(own.len()), Vec::with_capacity(own.len()));
     for sent in own {
         let source = Source::of(sent);
         let group = of_source.get(&source);
-        let burst = of_hour.get(&(&source, sent.message.first_seen.hour()));
+        // The owner's own mail may lie in the same hour.
+        let to = &sent.message.recipients;
+        let is_usual =
+            !to.is_empty() && to.iter().all(|one| usual.contains(&recipient_hash(one))) && refused(sent) == 0;
+        let burst = of_hour.get(&(&source, sent.message.first_seen.hour())).filter(|_| !is_usual);
         let of_group = group.map_or(Fit::Unclear, |group| group.fit);
         let of_burst = burst.map_or(Fit::Fits, |burst| burst.fit);
         fits.push(of_group.max(of_burst));
@@ -230,6 +235,18 @@ pub fn judge(own: &[&Sent<'_>], failures: &[&Failed], uses: &Uses, own_networks:
         });
     }
     Judgement { groups, bursts, fits, whys }
+}
+
+/// Recipients of mail that no burst holds.
+fn written_to_outside(own: &[&Sent<'_>], of_hour: &BTreeMap<(&Source, i64), &Burst>) -> HashSet<u64> {
+    if of_hour.is_empty() {
+        return HashSet::new();
+    }
+    let outside = own.iter().filter(|sent| {
+        let (source, hour) = (Source::of(sent), sent.message.first_seen.hour());
+        !of_hour.contains_key(&(&source, hour))
+    });
+    outside.flat_map(|sent| &sent.message.recipients).map(recipient_hash).collect()
 }
 
 fn grouped(own: &[&Sent<'_>]) -> Vec<Group> {
@@ -453,10 +470,11 @@ fn foreign(group: &Group, common: u64, around: &Around<'_>) -> (f64, Vec<String>
     add(bad >= 0.1 && group.refused >= 3, 0.6, format!("{:.0} % refused as unknown or unwanted", bad * 100.0));
     add(is_at_once, 0.5, "in the same hour as other new networks".into());
     let own_peak = around.peak;
+    let usual = if matches!(group.source, Source::Directory(_)) { "directories" } else { "networks" };
     add(
         peak >= BURST && peak >= 4 * own_peak.max(2),
         0.6,
-        format!("{peak} recipients in an hour, {own_peak} at most from its usual networks"),
+        format!("{peak} recipients in an hour, {own_peak} at most from its usual {usual}"),
     );
     (weight, why)
 }
