@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 pub use self::around::{Around, Notice, Receiver, ReceiverHour, Tries, Visits};
 pub use self::hours::{Hours, Outcome, Outcomes, Overview, Receivers};
@@ -174,6 +175,25 @@ impl Profiles {
                 None => _ = self.by_identity.insert(key, profile),
             }
         }
+    }
+
+    /// Takes out the identities, in so many pieces: each in that of its name, whatever others there are.
+    pub fn take_pieces(&mut self, pieces: usize) -> Vec<Self> {
+        let mut taken: Vec<Self> = (0..pieces).map(|_| Self::new(self.merges_hosts)).collect();
+        let all: Vec<_> = std::mem::take(&mut self.by_identity).into_iter().collect();
+        for (key, profile) in all {
+            let at = usize::try_from(xxh3_64(&key.1) % pieces.max(1) as u64).unwrap_or(0);
+            if let Some(piece) = taken.get_mut(at) {
+                piece.by_identity.insert(key, profile);
+            }
+        }
+        taken
+    }
+
+    /// Puts back what [`Self::take_pieces`] took out.
+    pub fn put_pieces(&mut self, pieces: Vec<Self>) {
+        self.by_identity.reserve(pieces.iter().map(Self::len).sum());
+        pieces.into_iter().for_each(|piece| self.by_identity.extend(piece.by_identity));
     }
 
     pub fn merge(&mut self, other: Self) {

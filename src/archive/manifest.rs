@@ -8,8 +8,10 @@ use super::texts::Texts;
 use crate::mail::time::Timestamp;
 use crate::tally::LineTally;
 
-/// Version of the archive's own files. Types that it holds change only with it.
-pub const VERSION: u32 = 2;
+/// Version of the archive. Types that its files hold change only with it.
+pub const VERSION: u32 = 3;
+/// The oldest that is read: it has no states yet.
+pub const OLDEST: u32 = 2;
 
 #[derive(Deserialize)]
 pub(super) struct Version {
@@ -89,6 +91,8 @@ pub struct Run {
 #[serde(rename_all = "lowercase")]
 pub enum Part {
     Records,
+    /// What records come to.
+    State,
     Events,
     /// Events of what was open at the end of the run: the next run replaces it.
     Open,
@@ -105,6 +109,9 @@ pub struct FileEntry {
     pub bytes: u64,
     /// UTC day since 1970 that it is about.
     pub day: i64,
+    /// Of a state: the first run whose records of the day it stands for. The last is the one that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
 }
 
 /// A finding that was told, or was not worth it.
@@ -173,6 +180,30 @@ impl Manifest {
 
     pub fn files_of(&self, part: Part) -> impl Iterator<Item = &FileEntry> {
         self.files().filter(move |file| file.part == part)
+    }
+
+    /// The records of some days and the states that stand for them, by day.
+    pub fn days(&self, is_wanted: impl Fn(i64) -> bool) -> BTreeMap<i64, DayFiles<'_>> {
+        let mut days: BTreeMap<i64, DayFiles<'_>> = BTreeMap::new();
+        for run in &self.runs {
+            for file in run.files.iter().filter(|file| is_wanted(file.day)) {
+                match (file.part, file.since) {
+                    (Part::Records, _) => days.entry(file.day).or_default().records.push((run.generation, file)),
+                    (Part::State, Some(since)) => {
+                        days.entry(file.day).or_default().states.push((since, run.generation, file));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        days
+    }
+
+    /// Takes out the states of a day that another one, which begins with this run, stands for, too.
+    pub fn drop_states(&mut self, day: i64, since: u64) {
+        for run in self.runs.iter_mut().filter(|run| run.generation >= since) {
+            run.files.retain(|file| file.part != Part::State || file.day != day);
+        }
     }
 
     /// What was open at the end of the last run.
@@ -259,6 +290,23 @@ impl Manifest {
     }
 }
 
+/// Records and states of one day, in the order of the runs.
+#[derive(Debug, Default)]
+pub struct DayFiles<'a> {
+    /// With the run that wrote each.
+    pub records: Vec<(u64, &'a FileEntry)>,
+    /// With the first and the last run for whose records each stands.
+    pub states: Vec<(u64, u64, &'a FileEntry)>,
+}
+
+impl<'a> DayFiles<'a> {
+    /// The records for which none of these states stands.
+    pub fn bare(&self, states: &[(u64, u64)]) -> Vec<(u64, &'a FileEntry)> {
+        let is_bare = |run: u64| !states.iter().any(|(since, until)| (*since..=*until).contains(&run));
+        self.records.iter().copied().filter(|(run, _)| is_bare(*run)).collect()
+    }
+}
+
 /// The subject of two letters in one.
 fn and_before(subject: String, before: &str) -> String {
     const BYTES: usize = 150;
@@ -268,5 +316,5 @@ fn and_before(subject: String, before: &str) -> String {
 
 /// True for files that age and size take away. History is small, and is what later days are compared with: only age does.
 const fn is_of_a_day(part: Part) -> bool {
-    matches!(part, Part::Records | Part::Events | Part::Run)
+    matches!(part, Part::Records | Part::State | Part::Events | Part::Run)
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! manifest.json                                   which files count, what was read, what was told
 //! records/date=2026-11-21/g000012.records         messages, refusals, failed logins: what tables are made from
+//! states/date=2026-11-21/g000012.state            what these records come to, so that they are not counted again
 //! events/date=2026-11-21/host=mx1/g000012.parquet the events table, for other programs
 //! history/date=2026-11-21/g000012.parquet         what each identity did on a day
 //! carry/g000012.carry                             what was open at the end of a run
@@ -17,6 +18,7 @@ pub mod lock;
 pub mod manifest;
 pub mod partial;
 pub mod record;
+pub mod state;
 pub mod texts;
 
 use std::collections::BTreeSet;
@@ -36,7 +38,7 @@ const MANIFEST: &str = "manifest.json";
 /// Where a run writes before its files count.
 const ASIDE: &str = ".writing";
 /// Directories whose files the manifest names.
-const PARTS: &[&str] = &["records", "events", "history", "carry", "runs"];
+const PARTS: &[&str] = &["records", "states", "events", "history", "carry", "runs"];
 /// Compression of what is written once and read often.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -225,7 +227,7 @@ fn is_ours(file: &Path) -> bool {
     number.len() >= 6
         && is_number(number)
         && is_number(part)
-        && matches!(end, "records" | "parquet" | "open.parquet" | "carry" | "run")
+        && matches!(end, "records" | "state" | "parquet" | "open.parquet" | "carry" | "run")
 }
 
 /// What root writes into another user's archive, that user could not replace.
@@ -254,14 +256,16 @@ fn read_manifest(directory: &Path) -> Result<Option<Manifest>> {
     };
     let wrong = |problem: String| Error::Archive { path: path.clone(), problem };
     let version: manifest::Version = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-    if version.version != manifest::VERSION {
+    if !(manifest::OLDEST..=manifest::VERSION).contains(&version.version) {
         return Err(wrong(format!(
-            "the archive is of version {}, this program reads version {}; use the program that wrote it, or another --state",
+            "the archive is of version {}, this program reads versions {} to {}; use the program that wrote it, or another --state",
             version.version,
+            manifest::OLDEST,
             manifest::VERSION
         )));
     }
-    serde_json::from_slice(&text).map(Some).map_err(|error| wrong(error.to_string()))
+    let manifest = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    Ok(Some(Manifest { version: manifest::VERSION, ..manifest }))
 }
 
 /// All files below a directory, in the order of their names; none where it is not there.

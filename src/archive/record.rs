@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zstd::stream::{read::Decoder, write::Encoder};
 
-use super::manifest::{FileEntry, Part, VERSION};
+use super::manifest::{FileEntry, Part};
 use super::packer;
 use crate::correlate::{AuthFailure, Message, Rejection};
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
 const MAGIC: [u8; 4] = *b"MSRC";
+/// Types that records hold change only with it.
+const VERSION: u32 = 2;
 /// Days whose files are open at one time.
 const OPEN: usize = 24;
 /// Bytes of a file's records from which on another file is begun: several are read at a time.
@@ -143,7 +145,13 @@ impl Records {
         let Some(open) = self.open.remove(&day) else { return Ok(()) };
         let file = open.file.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
-        self.finished.push(FileEntry { part: Part::Records, path: open.path, bytes: file.metadata()?.len(), day });
+        self.finished.push(FileEntry {
+            part: Part::Records,
+            path: open.path,
+            bytes: file.metadata()?.len(),
+            day,
+            since: None,
+        });
         Ok(())
     }
 

@@ -57,6 +57,11 @@ impl<K, V> Default for Words<K, V> {
 impl<K: Copy + Eq + std::hash::Hash, V> Words<K, V> {
     fn add(&mut self, key: K, value: V) -> usize {
         self.places.insert(key, self.list.len());
+        self.put(key, value)
+    }
+
+    /// The same for what is only asked for by its place.
+    fn put(&mut self, key: K, value: V) -> usize {
         self.list.push((key, value));
         self.list.len() - 1
     }
@@ -113,7 +118,7 @@ pub fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Octets, D
             let distance: u32 = seq.next_element()?.unwrap_or(0);
             if distance == 0 {
                 let text = Octets::from(seq.next_element::<&[u8]>()?.unwrap_or_default());
-                open(|dictionary| dictionary.learn(&text, xxh3_64(&text)));
+                open(|dictionary| dictionary.read(&text));
                 return Ok(text);
             }
             let known = open(|dictionary| {
@@ -173,7 +178,7 @@ pub fn read_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<QueueId, D:
             let known = open(|dictionary| {
                 let ids = &mut dictionary.ids;
                 let place = match text.map(QueueId::new) {
-                    Some(id) => ids.add(id?, Timestamp(i64::MIN)),
+                    Some(id) => ids.put(id?, Timestamp(i64::MIN)),
                     None => ids.place(distance)?,
                 };
                 dictionary.id = Some(place);
@@ -257,10 +262,25 @@ impl Dictionary {
     fn learn(&mut self, text: &Octets, hash: u64) {
         self.words.add(hash, Some(text.clone()));
         if let Some(at) = memchr::memrchr(b'@', text) {
-            let domain = xxh3_64(text.get(at + 1..).unwrap_or_default());
-            if !self.words.places.contains_key(&domain) {
-                self.words.add(domain, None);
+            self.learn_domain(text.get(at + 1..).unwrap_or_default());
+        }
+    }
+
+    /// The same while it is read: nobody asks where an address stands, which is no domain.
+    fn read(&mut self, text: &Octets) {
+        match memchr::memrchr(b'@', text) {
+            None => _ = self.words.add(xxh3_64(text), Some(text.clone())),
+            Some(at) => {
+                self.words.put(xxh3_64(text), Some(text.clone()));
+                self.learn_domain(text.get(at + 1..).unwrap_or_default());
             }
+        }
+    }
+
+    fn learn_domain(&mut self, domain: &[u8]) {
+        let domain = xxh3_64(domain);
+        if !self.words.places.contains_key(&domain) {
+            self.words.add(domain, None);
         }
     }
 

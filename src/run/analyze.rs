@@ -1,5 +1,6 @@
 //! `mailsleuth analyze`: logs in, per-sender reports out.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +20,7 @@ use super::sources::{Ordered, Selection, select};
 use super::{Outcome, WANTED_LOG, now_s, pool, said};
 use crate::aggregate::{Around, Profiles};
 use crate::archive::record::{RecordRef, Records};
+use crate::archive::state::State;
 use crate::classify::{Category, Classifier, Lists, Refusal, Scratch, Verdict};
 use crate::cli::Plan;
 use crate::correlate::{
@@ -35,7 +37,7 @@ use crate::input::decompress::BytesRead;
 use crate::input::source;
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::{Action, Mta, Stage};
-use crate::mail::time::Period;
+use crate::mail::time::{Period, Timestamp};
 use crate::places::Places;
 use crate::report::events::Events;
 use crate::report::history::Days;
@@ -730,6 +732,13 @@ fn is_same_answer(one: &Attempt, other: &Attempt) -> bool {
         && one.service == other.service
 }
 
+/// What was counted of each UTC day since 1970 but the one that the judge is at.
+#[derive(Default)]
+pub(super) struct ByDay {
+    at: Option<i64>,
+    others: BTreeMap<i64, (Profiles, MailTally, Shapes)>,
+}
+
 /// Classifies what the correlator gives out, and hands it to the profiles and the events table.
 pub(super) struct Judge<'c> {
     /// What came at another time is passed over.
@@ -742,6 +751,8 @@ pub(super) struct Judge<'c> {
     pub records: Option<Records>,
     /// Counts what each identity does on each day, for the archive.
     pub days: Option<Days>,
+    /// Counts the mail of each day by itself.
+    pub by_day: Option<ByDay>,
     pub hosts: HostNames,
     pub tally: MailTally,
     pub unclassified: Shapes,
@@ -757,10 +768,16 @@ impl<'c> Judge<'c> {
             events,
             records: None,
             days: None,
+            by_day: None,
             hosts: HostNames(Vec::new()),
             tally: MailTally::default(),
             unclassified: Shapes::default(),
         }
+    }
+
+    /// The hash of the rules in force.
+    pub(super) fn rules(&self) -> &'c str {
+        self.classifier.fingerprint()
     }
 
     /// One that has counted nothing yet, for the same hosts.
@@ -782,6 +799,66 @@ impl<'c> Judge<'c> {
                 Given::Aborted(..) => self.tally.aborted += 1,
             }
         }
+    }
+
+    /// Goes on with the counts of the day of this moment, where days are counted by themselves.
+    fn turn_to(&mut self, at: Timestamp) {
+        let day = at.day();
+        let Some(by_day) = self.by_day.as_mut().filter(|by_day| by_day.at != Some(day)) else { return };
+        // What was counted before the first is the first's.
+        let Some(before) = by_day.at.replace(day) else { return };
+        let of_day = by_day.others.remove(&day).unwrap_or_default();
+        let counts = self.counts();
+        if let Some(by_day) = &mut self.by_day {
+            by_day.others.insert(before, counts);
+        }
+        (self.profiles, self.tally, self.unclassified) = of_day;
+    }
+
+    fn counts(&mut self) -> (Profiles, MailTally, Shapes) {
+        let none = Profiles::new(self.profiles.merges_hosts());
+        let profiles = std::mem::replace(&mut self.profiles, none);
+        (profiles, std::mem::take(&mut self.tally), std::mem::take(&mut self.unclassified))
+    }
+
+    /// What was counted so far of mail; hosts are not merged in it.
+    pub(super) fn take_state(&mut self) -> State {
+        let (profiles, mut mail, unclassified) = self.counts();
+        // Of no day.
+        self.tally.probes += std::mem::take(&mut mail.probes);
+        self.tally.aborted += std::mem::take(&mut mail.aborted);
+        State::of(profiles, mail, unclassified)
+    }
+
+    /// The same of each day, where days were counted by themselves: from here on they are not.
+    pub(super) fn take_days(&mut self) -> BTreeMap<i64, State> {
+        let Some(ByDay { at: Some(at), mut others }) = self.by_day.take() else { return BTreeMap::new() };
+        others.insert(at, self.counts());
+        let mut days = BTreeMap::new();
+        let mut tally = MailTally::default();
+        for (day, counts) in others {
+            (self.profiles, self.tally, self.unclassified) = counts;
+            days.insert(day, self.take_state());
+            tally.merge(&self.tally);
+        }
+        self.tally = tally;
+        days
+    }
+
+    /// Adds what was counted elsewhere.
+    pub(super) fn add(&mut self, state: State) {
+        let (profiles, mail, unclassified) = state.into_parts();
+        if self.profiles.merges_hosts() {
+            self.profiles.merge_of(profiles, &[], &[]);
+        } else if self.profiles.is_empty() {
+            // Into the larger one.
+            let few = std::mem::replace(&mut self.profiles, profiles);
+            self.profiles.merge(few);
+        } else {
+            self.profiles.merge(profiles);
+        }
+        self.tally.merge(&mail);
+        self.unclassified.merge(unclassified);
     }
 
     /// Adds what another one has counted.
@@ -864,6 +941,7 @@ impl<'c> Judge<'c> {
     }
 
     pub(super) fn message(&mut self, message: &Message) {
+        self.turn_to(message.first_seen);
         if let Some(records) = &mut self.records {
             records.push(&RecordRef::Message(message));
         }
@@ -886,6 +964,7 @@ impl<'c> Judge<'c> {
     }
 
     pub(super) fn rejection(&mut self, rejection: &Rejection) {
+        self.turn_to(rejection.at);
         if let Some(records) = &mut self.records {
             records.push(&RecordRef::Rejection(rejection));
         }
@@ -931,6 +1010,7 @@ impl<'c> Judge<'c> {
     }
 
     pub(super) fn auth_failure(&mut self, failure: &AuthFailure) {
+        self.turn_to(failure.at);
         if let Some(records) = &mut self.records {
             records.push(&RecordRef::AuthFailure(failure));
         }

@@ -13,17 +13,18 @@ use indicatif::ProgressBar;
 use rayon::ThreadPool;
 
 use super::accept;
-use super::analyze::{Begin, Front, Judge, Report, Stages, interrupted, our_files, silence, watch};
+use super::analyze::{Begin, ByDay, Front, Judge, Report, Stages, interrupted, our_files, silence, watch};
 use super::hints::LogHints;
 use super::memory::MemoryLimit;
-use super::replay::{Carry, CarryRef, LogEnd, carry, replay};
+use super::replay::{Carry, CarryRef, LogEnd, add, carry, is_counted, ranges, replay, stored};
 use super::scan::scan;
 use super::sources::{Selection, select};
 use super::told::{self, Change};
 use super::{Outcome, WANTED_LOG, now_s, pool, said};
-use crate::aggregate::Around;
+use crate::aggregate::{Around, Profiles};
 use crate::archive::manifest::{FileEntry, Letter, Manifest, Part, Run, RunNote};
-use crate::archive::record::{Records, date_partition};
+use crate::archive::record::{Records, date_partition, file_path};
+use crate::archive::state::State;
 use crate::archive::texts::{New, RUNS_KEPT, Texts};
 use crate::archive::{Archive, replace, store};
 use crate::classify::Classifier;
@@ -36,7 +37,7 @@ use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source::{Found, Source, find};
 use crate::mail::address::printable;
-use crate::mail::time::{Period, SECONDS_PER_DAY, Timestamp};
+use crate::mail::time::{Period, Timestamp};
 use crate::places::Places;
 use crate::report::events::Events;
 use crate::report::history::{self, Days};
@@ -58,6 +59,10 @@ const LOOKED_AT_BYTES: u64 = 64 << 10;
 const FAILED: &str = "failed.txt";
 /// A log that brought mail lines the last time is silent if it brings none for so long.
 const SILENT_S: i64 = 20 * 3_600;
+/// Older days that are counted anew in one night, where the archive does not know what they come to by the rules in force.
+const MADE_ANEW: usize = 7;
+/// What is new of a day is written together with what is known of it up to so many times the identities.
+const TAKEN_IN: u64 = 2;
 /// Days of history that are compared with.
 const HISTORY_DAYS: i64 = 60;
 
@@ -220,7 +225,8 @@ impl<'a> Night<'a> {
         let since = manifest.now();
         manifest.generation += 1;
         let generation = manifest.generation;
-        let mut judge = Judge::new(self.classifier, self.plan.merges_hosts, None);
+        let mut judge = Judge::new(self.classifier, false, None);
+        judge.by_day = Some(ByDay::default());
         judge.hosts.0 = before.correlator.host_names();
         judge.records = Some(Records::new(&aside, generation));
         judge.days = Some(Days::default());
@@ -279,6 +285,8 @@ impl<'a> Night<'a> {
         let stored = CarryRef { correlator: &carry.correlator, parts: &carry.parts, logs: &carry.logs };
         files.push(self.store(&aside, Part::Carry, "carry", generation, end_day, &stored)?);
         files.push(self.store(&aside, Part::Run, "run", generation, end_day, &note)?);
+        let days = judge.take_days();
+        judge.profiles = Profiles::new(self.plan.merges_hosts);
         let (probes, aborted) = (judge.tally.probes, judge.tally.aborted);
         judge.events = Some(events("open.parquet"));
         let now: BTreeMap<String, Timestamp> = host_times(&carry.correlator);
@@ -303,6 +311,8 @@ impl<'a> Night<'a> {
         self.conclude(Concluded {
             manifest,
             judge,
+            days,
+            aside: &aside,
             note,
             inputs,
             hints,
@@ -469,7 +479,7 @@ impl<'a> Night<'a> {
         let full = aside.join(&path);
         let bytes =
             store(&full, thing).map_err(|error| self.archive.failed(&self.archive.directory().join(&path), &error))?;
-        Ok(FileEntry { part, path, bytes, day })
+        Ok(FileEntry { part, path, bytes, day, since: None })
     }
 
     /// No file has a new line.
@@ -527,27 +537,24 @@ impl<'a> Night<'a> {
 
     /// Judges the days that are looked at, writes the night's reports and makes it all the archive.
     fn conclude(&mut self, night: Concluded<'_, 'a>) -> Result<Outcome> {
-        let Concluded { mut manifest, mut judge, note, inputs, hints, problems, notes, alarms, since, passed_over } =
-            night;
+        let Concluded {
+            mut manifest,
+            mut judge,
+            days,
+            aside,
+            note,
+            inputs,
+            hints,
+            problems,
+            notes,
+            alarms,
+            since,
+            passed_over,
+        } = night;
         let plan = self.plan;
         let now = manifest.now().unwrap_or(Timestamp(0));
         let first_day = now.day() - plan.window_days + 1;
-        let window: Vec<FileEntry> = manifest
-            .runs
-            .iter()
-            .filter(|run| run.generation < manifest.generation)
-            .flat_map(|run| &run.files)
-            .filter(|file| file.part == Part::Records && file.day >= first_day)
-            .cloned()
-            .collect();
-        let filter = Filter {
-            period: Period { since: Some(Timestamp::from_seconds(first_day * SECONDS_PER_DAY)), until: None },
-            ..Filter::default()
-        };
-        let files: Vec<&FileEntry> = window.iter().collect();
-        let events = judge.events.take();
-        replay(&self.archive, &files, &filter, self.memory, &mut judge)?;
-        judge.events = events;
+        self.count(&mut manifest, days, first_day, aside, &mut judge)?;
         let history = self.history(&manifest, first_day)?;
         let (mut judged, mut around) = judge.found(&plan.detection, &history, self.places);
         self.memory.check()?;
@@ -608,7 +615,74 @@ impl<'a> Night<'a> {
         self.show_latest()?;
         self.forget_reports();
         self.metrics(&note.lines, problems.len());
+        // The program ends: to give back every text by itself would take a while.
+        std::mem::forget((judged, around));
         Ok(outcome(&problems))
+    }
+
+    /// Gives the judge the days that are looked at, and what is new of others; writes down what they come to, that of older
+    /// days of which that is not known, too.
+    fn count(
+        &self,
+        manifest: &mut Manifest,
+        mut days: BTreeMap<i64, State>,
+        first_day: i64,
+        aside: &Path,
+        judge: &mut Judge<'a>,
+    ) -> Result<()> {
+        let (generation, rules) = (manifest.generation, judge.rules());
+        let known = manifest.clone();
+        let (mut all, mut all_stored, mut made_anew) = (State::default(), Vec::new(), 0);
+        for (day, files) in known.days(|_| true) {
+            let new = days.remove(&day);
+            let (is_judged, is_new) = (day >= first_day, new.is_some());
+            if !is_judged && !is_new {
+                if made_anew >= MADE_ANEW || is_counted(&self.archive, &files, rules) {
+                    continue;
+                }
+                made_anew += 1;
+            }
+            self.memory.check()?;
+            let mut stored = stored(&self.archive, &files, rules);
+            let mut ranges = ranges(&stored);
+            ranges.extend(is_new.then_some((generation, generation)));
+            let (mut state, mut since) = (new.unwrap_or_default(), generation);
+            // What is not known of an older day is for a night that has nothing new of it.
+            let bare = if is_judged || !is_new { files.bare(&ranges) } else { Vec::new() };
+            if !bare.is_empty() {
+                let mut part = Judge::new(self.classifier, false, None);
+                part.hosts.0.clone_from(&judge.hosts.0);
+                let bare: Vec<_> = bare.iter().map(|(_, file)| *file).collect();
+                replay(&self.archive, &bare, &Filter::default(), self.memory, &mut part)?;
+                state.merge(part.take_state());
+                let stored: Vec<_> = stored.drain(..).map(|(_, stored)| stored).collect();
+                add(&self.archive, &mut state, &stored)?;
+                since = files.records.iter().map(|(run, _)| *run).min().unwrap_or(generation);
+            } else if is_new && is_judged {
+                // So that there are few of them, and each is written anew but a few times, however often the logs are read.
+                while let Some((range, one)) = stored.pop_if(|(_, one)| one.identities <= TAKEN_IN * state.len()) {
+                    add(&self.archive, &mut state, &[one])?;
+                    since = range.0;
+                }
+            }
+            if is_new || !bare.is_empty() {
+                let path = file_path("states", day, None, generation, 0, "state");
+                let failed = |error| self.archive.failed(&self.archive.directory().join(&path), &error);
+                let bytes = state.write(&aside.join(&path), rules).map_err(failed)?;
+                manifest.drop_states(day, since);
+                let entry = FileEntry { part: Part::State, path, bytes, day, since: Some(since) };
+                manifest.runs.last_mut().into_iter().for_each(|run| run.files.push(entry.clone()));
+            }
+            if is_judged || is_new {
+                all.merge(state);
+            }
+            if is_judged {
+                all_stored.extend(stored.into_iter().map(|(_, stored)| stored));
+            }
+        }
+        add(&self.archive, &mut all, &all_stored)?;
+        judge.add(all);
+        Ok(())
     }
 
     /// What identities did before the days that are looked at.
@@ -786,6 +860,9 @@ fn mail(plan: &NightlyPlan, letter: &Letter) -> Result<()> {
 struct Concluded<'n, 'c> {
     manifest: Manifest,
     judge: Judge<'c>,
+    /// What was new, by UTC day since 1970.
+    days: BTreeMap<i64, State>,
+    aside: &'n Path,
     note: RunNote,
     inputs: Vec<InputSummary>,
     hints: LogHints,
@@ -829,7 +906,13 @@ fn carry_now(carry: &Carry) -> Option<Timestamp> {
 }
 
 fn entries(part: Part, files: Vec<PartFile>) -> impl Iterator<Item = FileEntry> {
-    files.into_iter().map(move |file| FileEntry { part, path: file.path, bytes: file.bytes, day: file.day })
+    files.into_iter().map(move |file| FileEntry {
+        part,
+        path: file.path,
+        bytes: file.bytes,
+        day: file.day,
+        since: None,
+    })
 }
 
 fn nothing_of_mail(note: &RunNote, problems: &[Problem]) -> Error {

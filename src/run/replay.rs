@@ -1,5 +1,6 @@
 //! The archive read back: records through the same judge that saw them first.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::analyze::Judge;
 use super::memory::MemoryLimit;
 use super::scan::LastLines;
-use crate::archive::manifest::{FileEntry, Part};
+use crate::archive::manifest::{DayFiles, FileEntry, Part};
 use crate::archive::record::{self, Record};
+use crate::archive::state::{self, State, Stored};
 use crate::archive::{Archive, restore_with};
 use crate::cli::Filter;
 use crate::correlate::{AuthFailure, Correlator, HostId, Message, Octets, Recipient, Rejection, Sink};
@@ -90,6 +92,63 @@ pub fn replay<'c>(
     Ok(())
 }
 
+/// Adds all that some days come to: what stands for their records, and where nothing does, the records.
+///
+/// # Errors
+/// As [`replay`].
+pub fn counted(
+    archive: &Archive,
+    days: &BTreeMap<i64, DayFiles<'_>>,
+    memory: &MemoryLimit,
+    judge: &mut Judge<'_>,
+) -> Result<()> {
+    /// As many at a time: they are read whole.
+    const DAYS: usize = 8;
+    let days: Vec<_> = days.values().collect();
+    let (mut state, mut bare) = (State::default(), Vec::new());
+    for days in days.chunks(DAYS) {
+        memory.check()?;
+        let mut all = Vec::new();
+        for day in days {
+            let stored = stored(archive, day, judge.rules());
+            bare.extend(day.bare(&ranges(&stored)).into_iter().map(|(_, file)| file));
+            all.extend(stored.into_iter().map(|(_, stored)| stored));
+        }
+        add(archive, &mut state, &all)?;
+    }
+    judge.add(state);
+    replay(archive, &bare, &Filter::default(), memory, judge)
+}
+
+/// The first and the last run for whose records a state stands.
+pub type Range = (u64, u64);
+
+/// The states of a day that are of the rules in force.
+pub fn stored(archive: &Archive, day: &DayFiles<'_>, rules: &str) -> Vec<(Range, Stored)> {
+    let open = |(since, until, file): &(u64, u64, &FileEntry)| {
+        Some(((*since, *until), state::open(&archive.path(file), rules)?))
+    };
+    day.states.iter().filter_map(open).collect()
+}
+
+pub fn ranges(stored: &[(Range, Stored)]) -> Vec<Range> {
+    stored.iter().map(|(range, _)| *range).collect()
+}
+
+/// True where states of the rules in force stand for all records of a day, as far as their heads tell.
+pub fn is_counted(archive: &Archive, day: &DayFiles<'_>, rules: &str) -> bool {
+    let current = day.states.iter().filter(|(_, _, file)| state::is_current(&archive.path(file), rules));
+    day.bare(&current.map(|(since, until, _)| (*since, *until)).collect::<Vec<_>>()).is_empty()
+}
+
+/// Adds states.
+///
+/// # Errors
+/// [`crate::error::Error::Archive`] for one that cannot be understood.
+pub fn add(archive: &Archive, state: &mut State, stored: &[Stored]) -> Result<()> {
+    state.add(stored).map_err(|(path, error)| archive.damaged(&path, &error))
+}
+
 fn read(archive: &Archive, path: &std::path::Path, filter: &Filter, judge: &mut Judge<'_>) -> Result<()> {
     let mut sieve = Sieve { filter, judge };
     let read = record::read(path, |record| match record {
@@ -103,10 +162,29 @@ fn read(archive: &Archive, path: &std::path::Path, filter: &Filter, judge: &mut 
 /// The files of records that a filter can take something of.
 pub fn files<'a>(archive: &'a Archive, filter: &Filter) -> Vec<&'a FileEntry> {
     let files = archive.manifest.files_of(Part::Records);
+    files.filter(|file| touches(filter, file.day)).collect()
+}
+
+/// The same in two: days of which it takes everything, and files of the others.
+pub fn days_and_files<'a>(archive: &'a Archive, filter: &Filter) -> (BTreeMap<i64, DayFiles<'a>>, Vec<&'a FileEntry>) {
+    let is_whole = |day: i64| {
+        let (first, last) = ends(day);
+        !filter.narrows() && filter.period.has(first) && filter.period.has(last)
+    };
+    let mut files = files(archive, filter);
+    files.retain(|file| !is_whole(file.day));
+    (archive.manifest.days(|day| touches(filter, day) && is_whole(day)), files)
+}
+
+fn touches(filter: &Filter, day: i64) -> bool {
+    let (first, last) = ends(day);
+    filter.period.touches(first, last)
+}
+
+/// The first and the last moment of a UTC day since 1970.
+fn ends(day: i64) -> (Timestamp, Timestamp) {
     let midnight = |day: i64| Timestamp::from_seconds(day.saturating_mul(SECONDS_PER_DAY));
-    let in_period =
-        |file: &&FileEntry| filter.period.touches(midnight(file.day), Timestamp(midnight(file.day + 1).0 - 1));
-    files.filter(in_period).collect()
+    (midnight(day), Timestamp(midnight(day + 1).0 - 1))
 }
 
 /// Lets through what a filter takes: mail in its time, to its recipients, from its senders and clients.

@@ -9,7 +9,7 @@ use super::accept::accepted;
 use super::analyze::{Judge, Report, our_files, outcome, silence};
 use super::memory::MemoryLimit;
 use super::pool;
-use super::replay::{Sieve, carry, files, replay};
+use super::replay::{Sieve, carry, counted, days_and_files, files, replay};
 use crate::archive::Archive;
 use crate::archive::manifest::{Part, RunNote};
 use crate::archive::restore;
@@ -70,8 +70,13 @@ fn report(plan: &ReportPlan, archive: &Archive, classifier: &Classifier, places:
         let open = carry(archive, archive.manifest.carry())?;
         let mut judge = Judge::new(classifier, out.merges_hosts, events);
         judge.hosts.0 = open.correlator.host_names();
-        let files = files(archive, filter);
-        replay(archive, &files, filter, &memory, &mut judge)?;
+        if judge.events.is_some() {
+            replay(archive, &files(archive, filter), filter, &memory, &mut judge)?;
+        } else {
+            let (days, files) = days_and_files(archive, filter);
+            counted(archive, &days, &memory, &mut judge)?;
+            replay(archive, &files, filter, &memory, &mut judge)?;
+        }
         let mut correlator = open.correlator;
         correlator.finish(&mut Sieve { filter, judge: &mut judge });
         Ok(judge)
