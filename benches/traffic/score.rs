@@ -77,8 +77,8 @@ struct Sums {
     rows: u64,
     exact: u64,
     different: Vec<String>,
-    first_errors: Vec<f64>,
-    last_errors: Vec<f64>,
+    /// By kind: seconds that the beginning and the end of the nearest finding are off.
+    errors: BTreeMap<usize, (Vec<f64>, Vec<f64>)>,
 }
 
 pub fn run(score: &Score) -> io::Result<()> {
@@ -194,8 +194,9 @@ fn add(sums: &mut Sums, truth: &Truth, findings: &[Finding], senders: &[SenderRo
             if let Some((first, last)) =
                 errors.min_by(|a, b| (a.0.abs() + a.1.abs()).total_cmp(&(b.0.abs() + b.1.abs())))
             {
-                sums.first_errors.push(first);
-                sums.last_errors.push(last);
+                let errors = sums.errors.entry(kind).or_default();
+                errors.0.push(first);
+                errors.1.push(last);
             }
         }
     }
@@ -279,11 +280,13 @@ fn show(c: &Counts) -> String {
     )
 }
 
-/// Median and worst of errors in seconds, by size.
-fn spread(errors: &mut [f64]) -> (f64, f64) {
+/// The middle one of errors in seconds by size, the one that nine in ten are within, and the worst.
+fn spread(errors: &mut [f64]) -> (f64, f64, f64) {
     errors.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
-    let middle = errors.get(errors.len() / 2).copied().unwrap_or(0.0);
-    (middle, errors.last().copied().unwrap_or(0.0))
+    let at = |part: usize| {
+        errors.get((errors.len() * part / 10).min(errors.len().saturating_sub(1))).copied().unwrap_or(0.0)
+    };
+    (at(5), at(9), at(10))
 }
 
 fn print(sums: &mut Sums, brief: bool) {
@@ -325,11 +328,11 @@ fn print(sums: &mut Sums, brief: bool) {
         }
     }
     println!("sender rows with all counts exact: {} of {}", sums.exact, sums.rows);
-    let (first, first_worst) = spread(&mut sums.first_errors);
-    let (last, last_worst) = spread(&mut sums.last_errors);
-    println!(
-        "first_seen off by {first:.0} s (middle), {first_worst:.0} s (worst); last_seen {last:.0} s, {last_worst:.0} s"
-    );
+    println!("first_seen and last_seen off by so many seconds (middle / nine in ten within / worst):");
+    for (kind, (first, last)) in &mut sums.errors {
+        let shown = |(middle, most, worst): (f64, f64, f64)| format!("{middle:.0} / {most:.0} / {worst:.0}");
+        println!("  {:<26} {:>26} {:>26}", KINDS[*kind], shown(spread(first)), shown(spread(last)));
+    }
     for line in sums.different.iter().take(20) {
         println!("  differs: {line}");
     }

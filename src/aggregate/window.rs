@@ -36,6 +36,12 @@ impl Minutes {
         self.0.range(from.minute()..to.minute()).map(|(_, count)| count).sum()
     }
 
+    /// The minutes from `from` to before `to` that have a count, each by its first second.
+    pub fn within(&self, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, u64)> {
+        let minutes = self.0.range(from.minute()..to.minute().max(from.minute()));
+        minutes.map(|(minute, count)| (Timestamp::from_seconds(minute * 60), *count)).collect()
+    }
+
     /// The earliest of the windows of `width_minutes` with the highest count; it begins with a minute that has one.
     pub fn peak(&self, width_minutes: i64) -> Option<Peak> {
         let mut best: Option<Peak> = None;

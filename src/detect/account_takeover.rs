@@ -7,7 +7,12 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::case::{bad_share, countries, with};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, Signs, many, named, network_text};
+use super::signs::{
+    COUNTRIES_AT_ONCE, GUESSED_BEFORE, GUESSED_FROM_ELSEWHERE, LARGE_VOLUME, MANY_COUNTRIES, MANY_NETWORKS,
+    MANY_SENDERS, MANY_STRANGERS, MORE_THAN_EVER, NETWORKS_ALL_OVER, NETWORKS_AT_ONCE, NETWORK_OF_OTHER_VICTIMS,
+    NEW_COUNTRY, NOBODY_ANSWERS, NOBODY_TWICE, REFUSED_MORE, REFUSED_MUCH, ROUND_THE_CLOCK, STRANGERS_ONLY,
+};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Sign, Signs, many, named, network_text};
 use crate::aggregate::distinct::Distinct;
 use crate::aggregate::network::NETWORKS;
 use crate::aggregate::{HourUse, NetworkUse, QueueIds, share};
@@ -22,8 +27,8 @@ pub(super) const DETECTOR: Detector = Detector {
     limits: &[
         Limit {
             key: "score",
-            default: 0.9,
-            unit: "sum of the signs' weights",
+            default: 0.63,
+            unit: "sum of the weights of the signs that tell who it was",
             source: "one strong sign with a weak one, or three of middle weight; one alone never is enough",
         },
         Limit {
@@ -44,15 +49,42 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "countries of foreign networks that are new to the login (--mmdb)",
             source: "a journey leads through one or two",
         },
+        Limit {
+            key: "hundreds",
+            default: 200.0,
+            unit: "recipients asked for from foreign networks",
+            source: "harm: the host's reputation is at stake",
+        },
+    ],
+    signs: &[
+        MANY_NETWORKS,
+        NETWORKS_AT_ONCE,
+        NOBODY_TWICE,
+        NETWORKS_ALL_OVER,
+        NEW_COUNTRY,
+        MANY_COUNTRIES,
+        COUNTRIES_AT_ONCE,
+        STRANGERS_ONLY,
+        REFUSED_MORE,
+        REFUSED_MUCH,
+        MORE_THAN_EVER,
+        LARGE_VOLUME,
+        GUESSED_BEFORE,
+        GUESSED_FROM_ELSEWHERE,
+        NETWORK_OF_OTHER_VICTIMS,
+        MANY_SENDERS,
+        ROUND_THE_CLOCK,
+        NOBODY_ANSWERS,
+        MANY_STRANGERS,
     ],
     check: Check::One(check),
 };
 
 /// What the signs must weigh beyond the limit where all of it came from one network.
-const ONE_PLACE: f64 = 0.1;
+const ONE_PLACE: f64 = 0.07;
 
 /// The same where it was fewer messages than these, to several recipients each: an association's mailing from somebody's home.
-const BY_HAND: f64 = 0.4;
+const BY_HAND: f64 = 0.28;
 const BY_HAND_MESSAGES: u32 = 20;
 
 /// A network that is not the owner's.
@@ -68,7 +100,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         return None;
     }
     let (own, foreign) = apart(case);
-    if foreign.is_empty() {
+    if foreign.is_empty() || was_always_so(case, &foreign) {
         return None;
     }
     let total: HourUse = foreign.iter().map(|one| one.used.total).sum();
@@ -106,43 +138,45 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let foreign_countries = countries(foreign.iter().map(|one| &one.place));
     let new_countries: Vec<&str> = foreign_countries.difference(&own_countries).copied().collect();
     let mut signs = Signs::default();
-    signs.add(elsewhere as f64 >= limits.get("networks"), "many-networks", 0.5);
-    signs.add(at_once(&foreign) >= 2, "networks-at-once", 0.3);
-    signs.add(foreign.iter().all(|one| is_spray(one.used)), "nobody-twice", 0.2);
-    signs.add(spread >= 8 && networks >= 10, "networks-all-over", 0.4);
-    signs.add(!own_countries.is_empty() && !new_countries.is_empty(), "new-country", 0.2);
-    signs.add(new_countries.len() as f64 >= limits.get("countries"), "many-countries", 0.4);
-    signs.add(countries_at_once(&foreign) >= 2, "countries-at-once", 0.3);
-    signs.add(known <= 0.05 && recipients.count() >= 12, "strangers-only", 0.35);
+    signs.add(elsewhere as f64 >= limits.get("networks"), MANY_NETWORKS);
+    signs.add(at_once(&foreign) >= 2, NETWORKS_AT_ONCE);
+    signs.add(foreign.iter().all(|one| is_spray(one.used)), NOBODY_TWICE);
+    signs.add(spread >= 8 && networks >= 10, NETWORKS_ALL_OVER);
+    signs.add(!own_countries.is_empty() && !new_countries.is_empty(), NEW_COUNTRY);
+    signs.add(new_countries.len() as f64 >= limits.get("countries"), MANY_COUNTRIES);
+    signs.add(countries_at_once(&foreign) >= 2, COUNTRIES_AT_ONCE);
+    signs.add(known <= 0.05 && recipients.count() >= 12, STRANGERS_ONLY);
     // A stale list has its unknown recipients; that mail is not wanted is said of it seldom.
     let distrusted = share(u64::from(total.distrusted), u64::from(total.recipients));
-    signs.add(bad >= 0.05 && bad >= 2.0 * own_bad && (bad >= 0.12 || distrusted >= 0.01), "refused-more", 0.4);
-    signs.add(bad >= 0.2, "refused-much", 0.3);
-    signs.add(foreign_peak >= 20 && f64::from(foreign_peak) >= 4.0 * f64::from(own_peak.max(2)), "more-than-ever", 0.4);
-    signs.add(f64::from(total.recipients) / days as f64 >= 100.0, "large-volume", 0.2);
-    signs.add(!tried.is_empty(), "guessed-before", 0.5);
-    signs.add(guessed.is_some(), "guessed-from-elsewhere", 0.3);
-    signs.add(!shared.is_empty(), "network-of-other-victims", 0.4);
-    signs.add(senders > 3 * networks as u64, "many-senders", 0.3);
-    signs.add(round_the_clock(&foreign) >= 18 && recipients.count() >= 30, "round-the-clock", 0.3);
-    signs.add(recipients.count() >= 30 && case.once_and_replied(first, last).1 == 0.0, "nobody-answers", 0.1);
+    signs.add(bad >= 0.05 && bad >= 2.0 * own_bad && (bad >= 0.12 || distrusted >= 0.01), REFUSED_MORE);
+    signs.add(bad >= 0.2, REFUSED_MUCH);
+    signs.add(foreign_peak >= 20 && f64::from(foreign_peak) >= 4.0 * f64::from(own_peak.max(2)), MORE_THAN_EVER);
+    signs.add(f64::from(total.recipients) / days as f64 >= 100.0, LARGE_VOLUME);
+    signs.add(!tried.is_empty(), GUESSED_BEFORE);
+    signs.add(guessed.is_some(), GUESSED_FROM_ELSEWHERE);
+    signs.add(!shared.is_empty(), NETWORK_OF_OTHER_VICTIMS);
+    signs.add(senders > 3 * networks as u64, MANY_SENDERS);
+    signs.add(round_the_clock(&foreign) >= 18 && recipients.count() >= 30, ROUND_THE_CLOCK);
+    signs.add(recipients.count() >= 30 && case.once_and_replied(first, last).1 == 0.0, NOBODY_ANSWERS);
     let weight = signs.weight();
     // What is only much, and much refused, may be the owner's: somebody else shows by where and to whom.
-    const ELSE: &[&str] = &[
-        "many-networks",
-        "networks-at-once",
-        "many-countries",
-        "countries-at-once",
-        "strangers-only",
-        "guessed-before",
-        "guessed-from-elsewhere",
-        "network-of-other-victims",
-        "many-senders",
-        "round-the-clock",
+    const ELSE: &[&Sign] = &[
+        MANY_NETWORKS,
+        NETWORKS_AT_ONCE,
+        MANY_COUNTRIES,
+        COUNTRIES_AT_ONCE,
+        STRANGERS_ONLY,
+        GUESSED_BEFORE,
+        GUESSED_FROM_ELSEWHERE,
+        NETWORK_OF_OTHER_VICTIMS,
+        MANY_SENDERS,
+        ROUND_THE_CLOCK,
     ];
-    let is_other = signs.has(ELSE);
+    let is_other = signs.has_any(ELSE);
     // Networks are what the question is about; a new place alone is a journey.
-    let is_elsewhere = !own.is_empty() || elsewhere as f64 >= limits.get("networks") || !tried.is_empty();
+    // A login of which nothing but such mail is known has no other way to be compared with.
+    let has_own_way = own.iter().any(|used| !is_spray(used));
+    let is_elsewhere = has_own_way || elsewhere as f64 >= limits.get("networks") || !tried.is_empty();
     // One new place asks for more than several, and a few messages, each to many, for yet more: so people write.
     let mut least = limits.get("score");
     if networks == 1 && tried.is_empty() {
@@ -152,17 +186,16 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if weight < least || !is_elsewhere || !is_other {
         return None;
     }
-    let severity = if weight >= 1.3 || total.recipients >= 200 { Severity::Critical } else { Severity::High };
+    signs.add(f64::from(total.recipients) >= limits.get("hundreds"), MANY_STRANGERS);
     let strangers = recipients.count() - in_common;
     let explanation = format!(
-        "{} was used from {}{} foreign to it{} for {} between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted. Signs: {}.",
+        "{} was used from {}{} foreign to it{} for {} between {first} and {last}, {strangers} of them strangers to it; {:.0} % were refused as unknown or unwanted.",
         named(profile),
         if profile.networks.len() >= NETWORKS { "at least " } else { "" },
         many(networks as u64, "client network"),
         in_countries(&foreign_countries),
         many(u64::from(total.recipients), "recipient"),
         bad * 100.0,
-        signs.names(),
     );
     let shown: Vec<_> = foreign
         .iter()
@@ -179,8 +212,6 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         })
         .collect();
     let evidence = json!({
-        "signs": signs.to_json(),
-        "weight": weight,
         "foreign_networks": networks,
         "own_networks": own.len(),
         "recipients_known_to_the_owner_share": known,
@@ -194,8 +225,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let countries_told = (!foreign_countries.is_empty())
         .then(|| json!({ "foreign": foreign_countries, "own": own_countries, "new": new_countries }));
     Some(Draft {
-        severity,
-        score: 0.5 + weight / 4.0,
+        signs,
         first,
         last,
         messages: u64::from(total.messages),
@@ -248,6 +278,44 @@ fn apart<'a>(case: &Case<'a>) -> (Vec<&'a NetworkUse>, Vec<Foreign<'a>>) {
     (own, foreign)
 }
 
+/// So many foreign networks, two of them on a day, are no second place of somebody else.
+const ITS_WAY_NETWORKS: usize = 4;
+/// Days on which a login has used ever new networks before that is its way.
+const ITS_WAY_DAYS: usize = 3;
+/// No day of it has so many times the recipients of the middle one.
+const ITS_WAY_EVEN: u32 = 4;
+/// Nor is so much refused.
+const ITS_WAY_BAD_SHARE: f64 = 0.08;
+
+/// True where ever new networks are the login's way and nothing began: a phone on carrier networks, a program in a cloud, a
+/// mail provider that hands in for its user. It was so before, or from the first day on, and evenly on most days.
+fn was_always_so(case: &Case<'_>, foreign: &[Foreign<'_>]) -> bool {
+    let profile = case.profile;
+    let mut by_day: BTreeMap<i64, u32> = BTreeMap::new();
+    for (hour, used) in foreign.iter().flat_map(|one| &one.used.hours) {
+        *by_day.entry(hour.div_euclid(24)).or_default() += used.recipients;
+    }
+    let hours = profile.networks.values().flat_map(|used| used.hours.keys());
+    let days: BTreeSet<i64> = hours.map(|hour| hour.div_euclid(24)).collect();
+    let total: HourUse = foreign.iter().map(|one| one.used.total).sum();
+    let from_the_start = by_day.keys().next().zip(days.first()).is_some_and(|(foreign, first)| foreign - first <= 1);
+    let was_before = case.past().map_or(from_the_start, |past| 2 * past.networks() >= foreign.len());
+    let mut counts: Vec<u32> = by_day.values().copied().collect();
+    counts.sort_unstable();
+    let middle = counts.get(counts.len() / 2).copied().unwrap_or(0);
+    let is_even = counts.last().is_some_and(|most| *most <= ITS_WAY_EVEN * middle);
+    let daily: usize = foreign.iter().map(|one| days_of(one.used)).sum();
+    let is_ever_another = foreign.len() >= ITS_WAY_NETWORKS && daily >= 2 * by_day.len();
+    let is_tried = foreign.iter().any(|one| case.tried_from(one.network).is_some());
+    was_before
+        && by_day.len() >= ITS_WAY_DAYS
+        && 4 * by_day.len() >= 3 * days.len()
+        && is_ever_another
+        && is_even
+        && !is_tried
+        && bad_share(total) < ITS_WAY_BAD_SHARE
+}
+
 /// Networks of the owner: the first one, those from which people are written to again, and those of several days; unless
 /// they are spray beside calmer ones.
 fn home(case: &Case<'_>) -> BTreeSet<IpAddr> {
@@ -256,7 +324,7 @@ fn home(case: &Case<'_>) -> BTreeSet<IpAddr> {
     let is_all_spray = networks().all(|(_, used)| is_spray(used));
     let is_own = |used: &NetworkUse| {
         let again = u64::from(used.total.recipients) * 5 >= used.recipients.count() * 6 && used.recipients.count() >= 2;
-        used.first == profile.first_seen || again || days(used) >= 2
+        used.first == profile.first_seen || again || days_of(used) >= 2
     };
     networks()
         .filter(|(_, used)| if is_all_spray { used.first == profile.first_seen } else { !is_spray(used) && is_own(used) })
@@ -265,7 +333,7 @@ fn home(case: &Case<'_>) -> BTreeSet<IpAddr> {
 }
 
 /// UTC days on which a network was used.
-fn days(used: &NetworkUse) -> usize {
+fn days_of(used: &NetworkUse) -> usize {
     used.hours.keys().map(|hour| hour.div_euclid(24)).collect::<BTreeSet<_>>().len()
 }
 

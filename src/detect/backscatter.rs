@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many};
+use super::case::together;
+use super::signs::{BOUNCES_TO_STRANGERS, BOUNCES_UNDELIVERABLE, STRANGERS_BY_THE_DOZEN, STRANGERS_BY_THE_HUNDRED};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many};
 use crate::aggregate::{Notice, QueueIds, share};
 use crate::mail::address::printable;
 use crate::mail::time::SECONDS_PER_HOUR;
@@ -12,12 +14,33 @@ use crate::mail::time::SECONDS_PER_HOUR;
 pub(super) const DETECTOR: Detector = Detector {
     kind: "backscatter",
     question: "does this host bounce mail that it should have refused?",
-    limits: &[Limit {
-        key: "recipients",
-        default: 10.0,
-        unit: "distinct strangers told of mail that came from outside",
-        source: "baruwa seed: legitimate bounces; a few come of full mailboxes and forwards",
-    }],
+    limits: &[
+        Limit {
+            key: "recipients",
+            default: 10.0,
+            unit: "distinct strangers told of mail that came from outside",
+            source: "baruwa seed: legitimate bounces; a few come of full mailboxes and forwards",
+        },
+        Limit {
+            key: "dozens",
+            default: 40.0,
+            unit: "distinct strangers: more than a bad day of forwards",
+            source: "harm: each may report this host",
+        },
+        Limit {
+            key: "hundreds",
+            default: 200.0,
+            unit: "distinct strangers",
+            source: "harm: receivers list hosts for it",
+        },
+        Limit {
+            key: "undeliverable_share",
+            default: 0.3,
+            unit: "of these bounces that could not be delivered",
+            source: "the senders of honest mail exist",
+        },
+    ],
+    signs: &[BOUNCES_TO_STRANGERS, BOUNCES_UNDELIVERABLE, STRANGERS_BY_THE_DOZEN, STRANGERS_BY_THE_HUNDRED],
     check: Check::Many(check),
 };
 
@@ -33,30 +56,34 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     };
     let mut notices: Vec<&Notice> = around.notices.get(&host).into_iter().flatten().filter(is_of_stranger).collect();
     notices.sort_unstable();
-    notices.chunk_by(|a, b| b.at.seconds_since(a.at) <= GAP_S).filter_map(|run| of_run(run, limits)).collect()
+    let runs = notices.chunk_by(|a, b| b.at.seconds_since(a.at) <= GAP_S);
+    runs.filter_map(|run| {
+        let times: Vec<_> = run.iter().map(|notice| (notice.at, 1)).collect();
+        of_run(run.get(together(&times))?, limits)
+    })
+    .collect()
 }
 
 fn of_run(notices: &[&Notice], limits: &Limits<'_>) -> Option<Draft> {
     let strangers: BTreeSet<_> = notices.iter().map(|notice| &notice.recipient).collect();
-    if (strangers.len() as f64) < limits.get("recipients") {
+    let reaches = |limit: &str| strangers.len() as f64 >= limits.get(limit);
+    if !reaches("recipients") {
         return None;
     }
     let undeliverable = notices.iter().filter(|notice| notice.is_undeliverable).count() as u64;
     let count = notices.len() as u64;
     let lost = share(undeliverable, count);
-    let severity = match strangers.len() {
-        200.. => Severity::High,
-        40.. => Severity::Medium,
-        _ => Severity::Low,
-    };
+    let signs = Signs::of(BOUNCES_TO_STRANGERS)
+        .and(lost >= limits.get("undeliverable_share"), BOUNCES_UNDELIVERABLE)
+        .and(reaches("dozens"), STRANGERS_BY_THE_DOZEN)
+        .and(reaches("hundreds"), STRANGERS_BY_THE_HUNDRED);
     let mut queue_ids = QueueIds::default();
     for notice in notices {
         queue_ids.add(notice.at, notice.queue_id);
     }
     let samples: Vec<_> = strangers.iter().take(10).map(|address| printable(address)).collect();
     Some(Draft {
-        severity,
-        score: 0.4 + 0.4 * lost,
+        signs,
         first: notices.first()?.at,
         last: notices.last()?.at,
         messages: count,

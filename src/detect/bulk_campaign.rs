@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::case::{bad_share, run_around, total_between};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use super::case::{bad_recipients, bad_share, is_clearly_over, run_around, total_between};
+use super::signs::{MANY_NEW_RECIPIENTS, NEW_BY_THE_HUNDRED, ONE_SIZE, REFUSED_AS_SPAM, UNCLEAN_LIST};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named};
 use crate::aggregate::{SIZE_STEPS, share};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
@@ -35,10 +36,23 @@ pub(super) const DETECTOR: Detector = Detector {
         Limit {
             key: "bad_share",
             default: 0.1,
-            unit: "of its recipients refused as unknown or unwanted: over it the list is no honest one",
+            unit: "of its recipients refused as unknown or unwanted: clearly over it (one standard deviation) the list is no honest one",
             source: "detectors.md: an association's slightly stale list has up to a twelfth",
         },
+        Limit {
+            key: "distrusted_share",
+            default: 0.02,
+            unit: "of its recipients refused as spam: clearly over it (one standard deviation) it is not asked for",
+            source: "members and customers who get a mailing hardly ever have it refused",
+        },
+        Limit {
+            key: "hundreds",
+            default: 500.0,
+            unit: "recipients mailed for the first time within one run",
+            source: "harm: that many complaints are felt",
+        },
     ],
+    signs: &[MANY_NEW_RECIPIENTS, ONE_SIZE, UNCLEAN_LIST, REFUSED_AS_SPAM, NEW_BY_THE_HUNDRED],
     check: Check::One(check),
 };
 
@@ -60,14 +74,14 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     }
     let used = total_between(profile, first, last);
     let bad = bad_share(used);
-    let severity = match (bad >= limits.get("bad_share"), run) {
-        (true, 500..) => Severity::High,
-        (true, _) => Severity::Medium,
-        (false, _) => Severity::Low,
-    };
+    let is_over = |part, limit: &str| is_clearly_over(part, u64::from(used.recipients), limits.get(limit));
+    let signs = Signs::of(MANY_NEW_RECIPIENTS)
+        .and(true, ONE_SIZE)
+        .and(is_over(bad_recipients(used), "bad_share"), UNCLEAN_LIST)
+        .and(is_over(u64::from(used.distrusted), "distrusted_share"), REFUSED_AS_SPAM)
+        .and(run as f64 >= limits.get("hundreds"), NEW_BY_THE_HUNDRED);
     Some(Draft {
-        severity,
-        score: 0.3 + 0.3 * (bad * 5.0).min(1.0) + 0.2 * alike,
+        signs,
         first,
         last,
         messages: u64::from(used.messages),

@@ -8,15 +8,16 @@ pub(super) const DETECTOR: Detector = Detector {
     kind: "cannot-receive",
     question: "does it write to domains that can't receive?",
     limits: &{
-        let [each, messages, hours] = retries::limits(2.0, 6.0, 12.0, "mxroute seed: cannot receive e-mail");
+        let [each, messages, hours, hundreds] = retries::limits(2.0, 6.0, 12.0, "mxroute seed: cannot receive e-mail");
         let domains = Limit {
             key: "domains",
             default: 5.0,
             unit: "distinct domains that cannot receive, mailed twice as often in all",
             source: "detectors.md: by distinct recipient domain, repeated",
         };
-        [each, messages, hours, domains]
+        [each, messages, hours, domains, hundreds]
     },
+    signs: retries::SIGNS,
     check: Check::One(check),
 };
 
@@ -32,5 +33,5 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let mails: usize = troubles.iter().map(|trouble| trouble.mails.len()).sum();
     let is_many = troubles.len() as f64 >= limits.get("domains") && mails as f64 >= 2.0 * limits.get("domains");
     let found = retries::check(case, TroubleKind::NoDomain, limits, &WORDS);
-    found.or_else(|| retries::all(case, &troubles, &WORDS).filter(|_| is_many))
+    found.or_else(|| retries::all(case, &troubles, limits, &WORDS).filter(|_| is_many))
 }

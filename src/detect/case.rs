@@ -382,7 +382,19 @@ pub(super) fn countries<'a>(places: impl Iterator<Item = &'a Place>) -> BTreeSet
 
 /// Recipients answered as not existing or with distrust, among all recipients of a profile, 0 to 1.
 pub(super) fn bad_share(total: HourUse) -> f64 {
-    share(u64::from(total.invalid) + u64::from(total.distrusted), u64::from(total.recipients))
+    share(bad_recipients(total), u64::from(total.recipients))
+}
+
+/// True where `part` of `whole` is more than a share, chance (one standard deviation) allowed for.
+pub(super) fn is_clearly_over(part: u64, whole: u64, limit: f64) -> bool {
+    let whole = whole as f64;
+    let by_chance = (whole * limit * (1.0 - limit)).max(0.0).sqrt();
+    whole > 0.0 && part as f64 >= whole * limit + by_chance
+}
+
+/// Recipients answered as not existing or with distrust.
+pub(super) fn bad_recipients(total: HourUse) -> u64 {
+    u64::from(total.invalid) + u64::from(total.distrusted)
 }
 
 /// All hours of an identity, whatever network.
@@ -400,43 +412,58 @@ pub(super) fn total_between(profile: &SenderProfile, first: Timestamp, last: Tim
     profile.networks.values().flat_map(|network| network.hours.range(range.clone())).map(|(_, used)| *used).sum()
 }
 
-/// What stands apart at an end of a window counts to it from this share of the window on.
+/// What stands apart at an end of a run belongs to it from this share of the run on.
 const APART: f64 = 0.05;
+/// It stands apart behind a gap of so many times the middle one, and of so many seconds.
+const APART_GAPS: i64 = 12;
+const APART_S: i64 = 600;
 
-/// The run of moments around the busiest window of `width_s`: as far as no gap is longer than `gap_s`. A few that the
-/// window begins or ends with and that such a gap parts from the rest are none of it. `times` are in order. Gives first,
-/// last and how many.
+/// The run of moments around the busiest window of `width_s`: as far as no gap is longer than `gap_s`, but for a few that
+/// stand apart at its ends: those are ordinary mail of before and after. `times` are in order. Gives first, last and how many.
 pub(super) fn run_around(times: &[Timestamp], width_s: i64, gap_s: i64) -> Option<(Timestamp, Timestamp, u64)> {
     let (first, last, _) = busiest(times, width_s)?;
-    let mut start = times.partition_point(|at| *at < first);
-    let mut end = times.partition_point(|at| *at <= last);
-    let few = ((end - start) as f64 * APART) as usize;
-    let window = times.get(start..end)?;
-    let gaps =
-        || window.windows(2).enumerate().filter(|(_, pair)| matches!(pair, [a, b] if b.seconds_since(*a) > gap_s));
-    if let Some(ahead) = gaps().map(|(at, _)| at + 1).take_while(|ahead| *ahead <= few).last() {
-        start += ahead;
+    let (mut start, mut end) = (times.partition_point(|at| *at < first), times.partition_point(|at| *at <= last));
+    let is_near =
+        |a: Option<&Timestamp>, b: Option<&Timestamp>| a.zip(b).is_some_and(|(a, b)| b.seconds_since(*a) <= gap_s);
+    while start > 0 && is_near(times.get(start - 1), times.get(start)) {
+        start -= 1;
     }
-    if let Some(kept) = gaps().map(|(at, _)| at + 1).find(|kept| window.len() - kept <= few) {
-        end -= window.len() - kept;
+    while is_near(times.get(end - 1), times.get(end)) {
+        end += 1;
     }
-    let (first, last) = (*times.get(start)?, *times.get(end.checked_sub(1)?)?);
-    let (before, rest) = times.split_at_checked(start)?;
-    let after = times.get(end..)?;
-    let (mut from, mut to, mut count) = (first, last, (rest.len() - after.len()) as u64);
-    for at in before.iter().rev() {
-        if from.seconds_since(*at) > gap_s {
-            break;
+    let run: Vec<_> = times.get(start..end)?.iter().map(|at| (*at, 1)).collect();
+    let run = run.get(together(&run))?;
+    Some((run.first()?.0, run.last()?.0, run.len() as u64))
+}
+
+/// Of moments in order, each with how much came then, those that belong together: without a few that stand apart at the ends.
+pub(super) fn together(run: &[(Timestamp, u64)]) -> std::ops::Range<usize> {
+    let gap = |pair: &[(Timestamp, u64)]| match pair {
+        [a, b] => b.0.seconds_since(a.0),
+        _ => 0,
+    };
+    let gaps: Vec<i64> = run.windows(2).map(gap).collect();
+    let mut ordered = gaps.clone();
+    ordered.sort_unstable();
+    let middle = ordered.get(ordered.len() / 2).copied().unwrap_or(0);
+    let apart = |gap: i64| gap > APART_S.max(APART_GAPS * middle);
+    let few = ((run.iter().map(|(_, count)| count).sum::<u64>() as f64 * APART) as u64).max(2);
+    let ends = |counts: &mut dyn Iterator<Item = u64>, gaps: &mut dyn Iterator<Item = i64>| {
+        let (mut passed, mut kept_from) = (0, 0);
+        for (at, (count, gap)) in counts.zip(gaps).enumerate() {
+            passed += count;
+            if passed > few {
+                break;
+            }
+            if apart(gap) {
+                kept_from = at + 1;
+            }
         }
-        (from, count) = (*at, count + 1);
-    }
-    for at in after {
-        if at.seconds_since(to) > gap_s {
-            break;
-        }
-        (to, count) = (*at, count + 1);
-    }
-    Some((from, to, count))
+        kept_from
+    };
+    let ahead = ends(&mut run.iter().map(|(_, count)| *count), &mut gaps.iter().copied());
+    let behind = ends(&mut run.iter().rev().map(|(_, count)| *count), &mut gaps.iter().rev().copied());
+    if ahead + behind < run.len() { ahead..run.len() - behind } else { 0..run.len() }
 }
 
 /// Envelope senders of one identity taken together.
@@ -485,14 +512,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_share_is_clearly_reached_beyond_chance() {
+        assert!(!is_clearly_over(24, 200, 0.1) && is_clearly_over(25, 200, 0.1));
+        assert!(!is_clearly_over(0, 0, 0.1) && is_clearly_over(220, 2_000, 0.1));
+    }
+
+    #[test]
     fn a_run_goes_as_far_as_no_gap_is_long() {
         let times: Vec<_> = [0, 5_000, 5_010, 5_020, 5_100, 9_000].map(Timestamp::from_seconds).to_vec();
         assert_eq!(run_around(&times, 60, 100), Some((times[1], times[4], 4)));
+        assert_eq!(run_around(&times, 60, 4_000), Some((times[1], times[4], 4)), "the last stands apart");
         assert_eq!(run_around(&[], 60, 100), None);
         // One mail of the day before and one of the day after are no part of a campaign that fits into a day with them.
         let mut times: Vec<_> = (20_000..20_100).map(Timestamp::from_seconds).collect();
         times.insert(0, Timestamp::from_seconds(0));
         times.push(Timestamp::from_seconds(50_000));
-        assert_eq!(run_around(&times, 86_400, 10_000), Some((times[1], times[100], 100)));
+        assert_eq!(run_around(&times, 86_400, 90_000), Some((times[1], times[100], 100)));
+        // Many of them are.
+        let mut times: Vec<_> = (0..30).chain(20_000..20_100).map(Timestamp::from_seconds).collect();
+        assert_eq!(run_around(&times, 86_400, 90_000), Some((times[0], times[129], 130)));
+        // A slow run has its gaps.
+        times = (0..20).map(|n| Timestamp::from_seconds(n * n * 600)).collect();
+        assert_eq!(run_around(&times, 86_400, 86_400), Some((times[0], times[19], 20)));
     }
 }

@@ -8,6 +8,7 @@ pub(super) const DETECTOR: Detector = Detector {
     kind: "dead-recipient-retries",
     question: "does it write on to addresses long known dead?",
     limits: &retries::limits(2.0, 6.0, 20.0, "mxroute seed: does not exist, stop trying"),
+    signs: retries::SIGNS,
     check: Check::One(|case, limits| retries::check(case, TroubleKind::Dead, limits, &WORDS)),
 };
 

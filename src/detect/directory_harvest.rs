@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::case::run_around;
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity};
+use super::signs::{TRIED_BY_THE_DOZEN, TRIED_BY_THE_HUNDRED, TRIED_HARDLY_ONE, TRIED_UNKNOWN};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs};
 use crate::aggregate::distinct::FirstTimes;
 use crate::aggregate::share;
 use crate::mail::address::printable;
@@ -25,7 +26,26 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "of all the recipients that it tried",
             source: "detectors.md: small hit share; a backup MX brings much good mail, too",
         },
+        Limit {
+            key: "hardly_one_share",
+            default: 0.9,
+            unit: "of all the recipients that it tried",
+            source: "an old list has its good ones",
+        },
+        Limit {
+            key: "dozens",
+            default: 50.0,
+            unit: "distinct recipients refused as unknown",
+            source: "harm: a dictionary at work",
+        },
+        Limit {
+            key: "hundreds",
+            default: 500.0,
+            unit: "distinct recipients refused as unknown",
+            source: "harm: a dictionary at work for long",
+        },
     ],
+    signs: &[TRIED_UNKNOWN, TRIED_HARDLY_ONE, TRIED_BY_THE_DOZEN, TRIED_BY_THE_HUNDRED],
     check: Check::One(check),
 };
 
@@ -45,16 +65,14 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let unknown = times.count();
     let part = share(unknown, unknown + taken);
     let (first, last, run) = run_around(&times.times(), SECONDS_PER_DAY, SECONDS_PER_DAY)?;
-    let severity = match unknown {
-        500.. => Severity::High,
-        50.. => Severity::Medium,
-        _ => Severity::Low,
-    };
+    let signs = Signs::of(TRIED_UNKNOWN)
+        .and(part >= limits.get("hardly_one_share"), TRIED_HARDLY_ONE)
+        .and(unknown as f64 >= limits.get("dozens"), TRIED_BY_THE_DOZEN)
+        .and(unknown as f64 >= limits.get("hundreds"), TRIED_BY_THE_HUNDRED);
     let samples: Vec<_> = visits.unknown_samples.things().map(|address| printable(address)).collect();
     let name = printable(&profile.name);
     Some(Draft {
-        severity,
-        score: 0.4 + 0.3 * part,
+        signs,
         first,
         last,
         messages: 0,

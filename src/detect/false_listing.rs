@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many};
+use super::signs::{ONE_ALONE, ONE_ALONE_OFTEN};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many};
 use crate::aggregate::Receiver;
 use crate::correlate::Octets;
 use crate::mail::address::printable;
+use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "false-listing",
@@ -23,7 +25,14 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "other receivers that took mail in the same hours",
             source: "detectors.md: others use the same lists",
         },
+        Limit {
+            key: "often",
+            default: 50.0,
+            unit: "answers of one receiver that name a list",
+            source: "harm: its users are many",
+        },
     ],
+    signs: &[ONE_ALONE, ONE_ALONE_OFTEN],
     check: Check::Many(check),
 };
 
@@ -41,12 +50,13 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
         here.iter().copied().filter(|(_, receiver)| receiver.total().listed as f64 >= limits.get("answers")).collect();
     listing.sort_by_key(|(name, receiver)| (std::cmp::Reverse(receiver.total().listed), *name));
     listing.truncate(LOOKED_AT);
-    listing.into_iter().filter(|(name, receiver)| is_alone(&here, name, receiver, limits)).filter_map(|(name, r)| draft(name, r)).collect()
+    let of = |(name, receiver): (&Octets, &Receiver)| draft(name, receiver, alone(&here, name, receiver, limits)?, limits);
+    listing.into_iter().filter_map(of).collect()
 }
 
-/// True where, in most of the hours in which this receiver says so, the others take this host's mail and do not. Where several
-/// say so, it is true.
-fn is_alone(here: &[(&Octets, &Receiver)], name: &Octets, receiver: &Receiver, limits: &Limits<'_>) -> bool {
+/// The first and the last hour in which this receiver says so while the others take this host's mail and do not; `None` where
+/// that is in few of the hours in which it does. Where several say so, it is true.
+fn alone(here: &[(&Octets, &Receiver)], name: &Octets, receiver: &Receiver, limits: &Limits<'_>) -> Option<(i64, i64)> {
     let hours: Vec<i64> = receiver.hours.iter().filter(|(_, used)| used.listed > 0).map(|(hour, _)| *hour).collect();
     let is_alone_at = |hour: i64| {
         let (mut taking, mut saying) = (0, 0);
@@ -61,9 +71,12 @@ fn is_alone(here: &[(&Octets, &Receiver)], name: &Octets, receiver: &Receiver, l
     };
     // Of many hours a part tells as well.
     let looked: Vec<i64> = hours.iter().copied().step_by(hours.len() / HOURS + 1).collect();
-    let alone = looked.iter().filter(|hour| is_alone_at(**hour)).count();
+    let alone: Vec<i64> = looked.iter().copied().filter(|hour| is_alone_at(*hour)).collect();
     // While the host is listed in truth, somewhere, it does not show.
-    alone >= 2 && (2 * alone >= looked.len() || alone >= ALONE_HOURS)
+    let is_most = alone.len() >= 2 && (2 * alone.len() >= looked.len() || alone.len() >= ALONE_HOURS);
+    let first = hours.iter().copied().find(|hour| is_alone_at(*hour)).filter(|_| is_most)?;
+    let last = hours.iter().rev().copied().find(|hour| is_alone_at(*hour))?;
+    Some((first, last))
 }
 
 /// True where two receivers name one list, or one of them names none.
@@ -71,27 +84,37 @@ fn names_the_same(one: &Receiver, other: &Receiver) -> bool {
     one.lists.is_empty() || other.lists.is_empty() || one.lists.keys().any(|list| other.lists.contains_key(list))
 }
 
-fn draft(name: &[u8], worst: &Receiver) -> Option<Draft> {
-    let total = worst.total();
+fn draft(name: &[u8], worst: &Receiver, (from, to): (i64, i64), limits: &Limits<'_>) -> Option<Draft> {
+    let hour = |hour: i64| Timestamp::from_seconds(hour * SECONDS_PER_HOUR);
+    // The exact moments where the log's first and last such answers are these.
+    let first = worst.first_listed.filter(|at| at.hour() == from).unwrap_or(hour(from));
+    let last = worst.last_listed.filter(|at| at.hour() == to).unwrap_or(hour(to + 1).plus_seconds(-1));
+    let (mut listed, mut delivered) = (0, 0);
+    for used in worst.hours.range(from..=to).map(|(_, used)| used) {
+        (listed, delivered) = (listed + used.listed, delivered + used.delivered);
+    }
+    if (listed as f64) < limits.get("answers") {
+        return None;
+    }
+    let messages = worst.listed.between(first, last).count() as u64;
     let lists: Vec<&str> = worst.lists.keys().map(AsRef::as_ref).collect();
     let receiver = printable(name);
     Some(Draft {
-        severity: if total.listed >= 50 { Severity::Medium } else { Severity::Low },
-        score: 0.4,
-        first: worst.first_listed?,
-        last: worst.last_listed?,
-        messages: worst.listed.count(),
-        recipients: worst.listed_recipients.count(),
-        queue_ids: worst.listed_queue_ids.clone().counted(worst.listed.count()),
+        signs: Signs::of(ONE_ALONE).and(listed as f64 >= limits.get("often"), ONE_ALONE_OFTEN),
+        first,
+        last,
+        messages,
+        recipients: worst.listed_recipients.between(first, last).count() as u64,
+        queue_ids: worst.listed_queue_ids.clone().counted(messages),
         explanation: format!(
             "{receiver} refused {} because this host is said to be listed{}, while other receivers took its mail in the same hours.",
-            many(total.listed, "time"),
+            many(listed, "time"),
             if lists.is_empty() { String::new() } else { format!(" ({})", lists.join(", ")) },
         ),
         evidence: json!({
             "receiver": receiver,
-            "answers": total.listed,
-            "delivered_there": total.delivered,
+            "answers": listed,
+            "delivered_there": delivered,
             "lists": lists,
             "example": worst.listed_example.as_ref().map(|(_, text)| printable(text)),
         }),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::case::{Senders, domain_of, few};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
+use super::signs::{FOREIGN_DOMAIN, FOREIGN_DOMAINS, FOREIGN_OFTEN};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named};
 use crate::aggregate::{SenderUse, share};
 use crate::correlate::Octets;
 use crate::mail::address::{printable, split};
@@ -27,7 +28,20 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "of all its messages under one such domain, over days: that one is its own, hosted elsewhere",
             source: "sites often send here for a domain whose mailboxes are with another provider",
         },
+        Limit {
+            key: "often",
+            default: 20.0,
+            unit: "messages under domains without a mailbox or login here",
+            source: "harm: receivers check SPF for each",
+        },
+        Limit {
+            key: "domains",
+            default: 5.0,
+            unit: "such domains",
+            source: "nobody's second address is in five of them",
+        },
     ],
+    signs: &[FOREIGN_DOMAIN, FOREIGN_OFTEN, FOREIGN_DOMAINS],
     check: Check::One(check),
 };
 
@@ -59,11 +73,12 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if (messages as f64) < limits.get("messages") {
         return None;
     }
-    let severity = if messages >= 20 || foreign.len() >= 5 { Severity::Medium } else { Severity::Low };
+    let signs = Signs::of(FOREIGN_DOMAIN)
+        .and(messages as f64 >= limits.get("often"), FOREIGN_OFTEN)
+        .and(foreign.len() as f64 >= limits.get("domains"), FOREIGN_DOMAINS);
     let samples = senders.samples();
     Some(Draft {
-        severity,
-        score: 0.3 + 0.3 * (messages as f64 / 100.0).min(1.0),
+        signs,
         first: senders.first,
         last: senders.last,
         messages,

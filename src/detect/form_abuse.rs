@@ -4,8 +4,9 @@
 use serde_json::json;
 
 use super::case::{bad_share, run_around, total_between};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named};
-use crate::aggregate::share;
+use super::signs::{FORM_MANY, FORM_REFUSED, LARGE_PROVIDERS, MAILED_ONCE};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named};
+use crate::aggregate::{Pair, share};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::SECONDS_PER_DAY;
@@ -32,7 +33,14 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "of the recipients refused as unknown or unwanted",
             source: "people who fill in a form give addresses that exist",
         },
+        Limit {
+            key: "many",
+            default: 100.0,
+            unit: "distinct recipients within one run",
+            source: "harm: no form of a small site is used so much",
+        },
     ],
+    signs: &[LARGE_PROVIDERS, MAILED_ONCE, FORM_REFUSED, FORM_MANY],
     check: Check::One(check),
 };
 
@@ -65,8 +73,12 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if (run as f64) < limits.get("recipients") {
         return None;
     }
-    let large: u64 = profile.recipient_domains.iter().filter(|(domain, _)| is_large(domain)).map(|(_, n)| n).sum();
-    let large = share(large, profile.recipient_domains.values().sum());
+    // A form that is abused goes on writing to its owner, too.
+    let is_of_run = |pair: &&&Pair| {
+        pair.times.iter().min().is_some_and(|at| (first.seconds()..=last.seconds()).contains(at))
+    };
+    let of_run = |is_one: fn(&[u8]) -> bool| profile.pairs_to(is_one).iter().filter(is_of_run).count() as u64;
+    let large = share(of_run(is_large), of_run(|_| true));
     let used = total_between(profile, first, last);
     let bad = bad_share(used);
     if large < limits.get("large_share") || bad < limits.get("bad_share") {
@@ -77,11 +89,13 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if once < 0.6 || replied >= 0.1 {
         return None;
     }
-    let severity = if run >= 100 { Severity::High } else { Severity::Medium };
+    let signs = Signs::of(LARGE_PROVIDERS)
+        .and(true, MAILED_ONCE)
+        .and(true, FORM_REFUSED)
+        .and(run as f64 >= limits.get("many"), FORM_MANY);
     let directory = profile.directories.iter().max_by_key(|(_, count)| **count).map(|(name, _)| printable(name).into_owned());
     Some(Draft {
-        severity,
-        score: 0.5 + bad.min(0.4),
+        signs,
         first,
         last,
         messages: u64::from(used.messages),

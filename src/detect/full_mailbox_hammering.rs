@@ -8,6 +8,7 @@ pub(super) const DETECTOR: Detector = Detector {
     kind: "full-mailbox-hammering",
     question: "does it write on to mailboxes that are full?",
     limits: &retries::limits(3.0, 8.0, 12.0, "mxroute seed: filling an inbox on purpose"),
+    signs: retries::SIGNS,
     check: Check::One(|case, limits| retries::check(case, TroubleKind::Full, limits, &WORDS)),
 };
 

@@ -41,6 +41,11 @@ impl Past {
         }
     }
 
+    /// How many client networks were used.
+    pub fn networks(&self) -> usize {
+        self.networks.len()
+    }
+
     /// True for a network that the owner has used on several days.
     pub fn is_own(&self, network: IpAddr) -> bool {
         self.networks.get(&network).is_some_and(|days| *days >= OWN_DAYS)

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::case::{bad_share, total_between};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named, stop_it};
+use super::case::{bad_recipients, bad_share, is_clearly_over, together, total_between};
+use super::signs::{FAR_OVER, OVER_THE_LIMIT, UNCLEAN_LIST};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named, stop_it};
 use crate::mail::identity::IdentityKind;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -25,10 +26,11 @@ pub(super) const DETECTOR: Detector = Detector {
         Limit {
             key: "bad_share",
             default: 0.04,
-            unit: "of those recipients refused as unknown or unwanted: over it the run is no clean list",
+            unit: "of those recipients refused as unknown or unwanted: clearly over it (one standard deviation) the run is no clean list",
             source: "detectors.md: honest lists bounce little; newsletter tools and month-end invoices must stay quiet",
         },
     ],
+    signs: &[OVER_THE_LIMIT, FAR_OVER, UNCLEAN_LIST],
     check: Check::One(check),
 };
 
@@ -44,23 +46,23 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         return None;
     }
     let over = profile.attempted.over(60, limit as u64);
-    let (first, last) = (over.first().copied()?.0, over.last().copied()?.1);
+    let minutes = profile.attempted.within(over.first()?.0, over.last()?.1.plus_seconds(1));
+    let minutes = minutes.get(together(&minutes))?;
+    let (first, last) = (minutes.first()?.0, minutes.last()?.0.plus_seconds(59));
+    let recipients: u64 = minutes.iter().map(|(_, count)| count).sum();
     let used = total_between(profile, first, last);
     let bad = bad_share(used);
     let times = peak.count as f64 / limit;
     let is_way_over = times >= limits.get("way_over");
-    let severity = match (bad >= limits.get("bad_share"), is_way_over) {
-        (true, true) => Severity::High,
-        (true, false) => Severity::Medium,
-        (false, _) => Severity::Low,
-    };
+    let signs = Signs::of(OVER_THE_LIMIT)
+        .and(is_way_over, FAR_OVER)
+        .and(is_clearly_over(bad_recipients(used), u64::from(used.recipients), limits.get("bad_share")), UNCLEAN_LIST);
     Some(Draft {
-        severity,
-        score: 0.3 + 0.2 * (times / 3.0).min(1.0) + 0.4 * (bad * 5.0).min(1.0),
+        signs,
         first,
         last,
         messages: u64::from(used.messages),
-        recipients: u64::from(used.recipients),
+        recipients,
         queue_ids: profile.queue_ids_between(first, last, u64::from(used.messages)),
         explanation: format!(
             "{} asked for {} in the hour from {}, {times:.1} times the limit of {limit:.0}; it was {} the limit {}, with {:.0} % refused as unknown or unwanted.",

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::case::run_around;
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, named, stop_it};
+use super::signs::{UNKNOWN_HALF, UNKNOWN_HUNDRED, UNKNOWN_MANY, UNKNOWN_RECIPIENTS, UNKNOWN_THIRD};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named, stop_it};
 use crate::aggregate::share;
 use crate::aggregate::window::busiest;
 use crate::mail::address::printable;
@@ -44,7 +45,26 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "detectors.md: an association's slightly stale list has a twelfth",
         },
         Limit { key: "few_share", default: 0.7, unit: "of the recipients asked for in the window", source: "as above" },
+        Limit {
+            key: "half_share",
+            default: 0.5,
+            unit: "of the recipients asked for in the window",
+            source: "no list of anybody's own is half dead",
+        },
+        Limit {
+            key: "dozens",
+            default: 25.0,
+            unit: "distinct recipients that do not exist",
+            source: "harm: receivers count them",
+        },
+        Limit {
+            key: "hundreds",
+            default: 100.0,
+            unit: "distinct recipients that do not exist",
+            source: "harm: receivers block hosts for it",
+        },
     ],
+    signs: &[UNKNOWN_RECIPIENTS, UNKNOWN_THIRD, UNKNOWN_HALF, UNKNOWN_MANY, UNKNOWN_HUNDRED],
     check: Check::One(check),
 };
 
@@ -70,12 +90,11 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     })?;
     let total = profile.invalid_recipients.count();
     let window_share = share(invalid, asked);
-    let severity = match total {
-        100.. if window_share >= 0.5 => Severity::Critical,
-        25.. if window_share >= 0.3 => Severity::High,
-        _ if window_share >= 0.3 => Severity::Medium,
-        _ => Severity::Low,
-    };
+    let signs = Signs::of(UNKNOWN_RECIPIENTS)
+        .and(window_share >= limits.get("share"), UNKNOWN_THIRD)
+        .and(window_share >= limits.get("half_share"), UNKNOWN_HALF)
+        .and(total as f64 >= limits.get("dozens"), UNKNOWN_MANY)
+        .and(total as f64 >= limits.get("hundreds"), UNKNOWN_HUNDRED);
     let samples: Vec<_> = profile.invalid_samples().map(|r| printable(r)).collect();
     let explanation = format!(
         "{} mailed {total} distinct recipients that do not exist ({:.0} % of its {} recipients): {invalid} of the {asked} asked for between {first} and {last}.",
@@ -87,8 +106,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let (run_first, run_last, _) = run_around(&times, width_s, width_s.max(6 * SECONDS_PER_HOUR))?;
     let last_seen = if times.last() == Some(&run_last) { profile.last_invalid? } else { run_last };
     Some(Draft {
-        severity,
-        score: (0.5 + window_share / 2.0).min(0.95),
+        signs,
         first: run_first,
         last: last_seen,
         messages: profile.invalid_queue_ids.count,

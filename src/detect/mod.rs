@@ -7,18 +7,22 @@ mod campaign;
 mod case;
 mod history;
 mod retries;
+mod signs;
+mod story;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use xxhash_rust::xxh3::Xxh3;
 
 pub use self::case::Case;
 use self::case::Surroundings;
 pub use self::history::{History, Past};
+pub use self::signs::{SIGNS, Sign, Signs};
+pub use self::story::{Story, stories};
 use crate::aggregate::{Around, QueueIds, SenderProfile};
 use crate::error::did_you_mean;
 use crate::mail::identity::IdentityKind;
@@ -32,12 +36,31 @@ words! {
     Severity { Low = "low", Medium = "medium", High = "high", Critical = "critical" }
 }
 
+impl Severity {
+    /// The least score of this severity, the same for every kind of finding.
+    pub const fn least_score(self) -> f64 {
+        match self {
+            Self::Low => 0.0,
+            Self::Medium => 0.4,
+            Self::High => 0.6,
+            Self::Critical => 0.9,
+        }
+    }
+
+    /// What a score comes to.
+    pub fn of_score(score: f64) -> Self {
+        Self::ALL.iter().rev().copied().find(|one| score >= one.least_score()).unwrap_or(Self::Low)
+    }
+}
+
 /// One question about one identity.
 pub struct Detector {
     /// `findings.kind`.
     pub kind: &'static str,
     pub question: &'static str,
     pub limits: &'static [Limit],
+    /// All that may speak for it.
+    pub signs: &'static [&'static Sign],
     check: Check,
 }
 
@@ -155,8 +178,9 @@ pub fn is_kind(kind: &str) -> bool {
 pub struct Finding {
     pub kind: &'static str,
     pub severity: Severity,
-    /// How sure, 0 to 1.
+    /// The sum of the signs' weights, 1 where it is more.
     pub score: f64,
+    pub signs: Signs,
     /// First and last moment of the pattern, not of the account.
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
@@ -174,8 +198,7 @@ pub struct Finding {
 
 /// What a detector says; the rest of a [`Finding`] is the same for all.
 struct Draft {
-    severity: Severity,
-    score: f64,
+    signs: Signs,
     first: Timestamp,
     last: Timestamp,
     messages: u64,
@@ -186,35 +209,6 @@ struct Draft {
     /// `None` where they are all of the identity's.
     client_ips: Option<Vec<IpAddr>>,
     next_step: String,
-}
-
-/// Named, weighted signs that add up.
-#[derive(Default)]
-struct Signs(Vec<(&'static str, f64)>);
-
-impl Signs {
-    fn add(&mut self, holds: bool, name: &'static str, weight: f64) {
-        if holds {
-            self.0.push((name, weight));
-        }
-    }
-
-    fn has(&self, names: &[&str]) -> bool {
-        self.0.iter().any(|(name, _)| names.contains(name))
-    }
-
-    /// The sum, to the thousandth: 0.6 and 0.3 are 0.9.
-    fn weight(&self) -> f64 {
-        (self.0.iter().map(|(_, weight)| weight).sum::<f64>() * 1_000.0).round() / 1_000.0
-    }
-
-    fn names(&self) -> String {
-        self.0.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-    }
-
-    fn to_json(&self) -> Value {
-        self.0.iter().map(|(name, weight)| json!({ "sign": name, "weight": weight })).collect()
-    }
 }
 
 /// Longest word of a sentence: names of thousands of letters would leave no room for what is said of them.
@@ -310,8 +304,8 @@ fn found(limits: &Limits<'_>, case: &Case<'_>) -> Vec<Finding> {
     };
     let finding = |draft: Draft| Finding {
         kind: detector.kind,
-        severity: draft.severity,
-        score: draft.score.clamp(0.0, 0.99),
+        severity: Severity::of_score(draft.signs.weight()),
+        score: draft.signs.weight().min(1.0),
         first_seen: draft.first,
         last_seen: draft.last,
         messages: draft.messages,
@@ -319,16 +313,30 @@ fn found(limits: &Limits<'_>, case: &Case<'_>) -> Vec<Finding> {
         queue_id_count: draft.queue_ids.count,
         queue_ids: draft.queue_ids.things().copied().collect(),
         explanation: without_fractions(&draft.explanation),
-        evidence: case::with(draft.evidence, "client_places", case.client_places()),
+        evidence: case::with(with_signs(&draft.signs, draft.evidence), "client_places", case.client_places()),
+        signs: draft.signs,
         client_ips: draft.client_ips.unwrap_or_else(profile_ips),
         next_step: draft.next_step,
     };
     drafts.into_iter().map(finding).collect()
 }
 
-/// The identity's score: each further sign adds to what the others leave open.
-pub fn score(findings: &[Finding]) -> f64 {
-    1.0 - findings.iter().map(|f| 1.0 - f.score).product::<f64>()
+/// Evidence behind the signs that it is of, and their sum.
+fn with_signs(signs: &Signs, evidence: Value) -> Value {
+    let mut all = Map::new();
+    all.insert("signs".into(), signs.to_json());
+    all.insert("weight".into(), signs.weight().into());
+    if let Value::Object(evidence) = evidence {
+        all.extend(evidence);
+    }
+    Value::Object(all)
+}
+
+/// The score of several findings about one identity: the sum of all their signs' weights, each sign once, 1 where it is more.
+pub fn score<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> f64 {
+    let mut names = BTreeSet::new();
+    let all = findings.into_iter().flat_map(|finding| finding.signs.all().iter().copied());
+    signs::sum(all.filter(|sign| names.insert(sign.name))).min(1.0)
 }
 
 /// A number with its word, for an explanation.
@@ -368,6 +376,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_score_is_of_one_severity() {
+        let of = [0.0, 0.399, 0.4, 0.599, 0.6, 0.899, 0.9, 1.7].map(Severity::of_score);
+        use Severity::*;
+        assert_eq!(of, [Low, Low, Medium, Medium, High, High, Critical, Critical]);
+    }
+
+    #[test]
     fn kinds_and_limits_are_told_apart() {
         for (at, detector) in DETECTORS.iter().enumerate() {
             assert!(DETECTORS[..at].iter().all(|other| other.kind != detector.kind), "{}", detector.kind);
@@ -376,6 +391,9 @@ mod tests {
                 assert!(detector.limits[..at].iter().all(|other| other.key != limit.key), "{}", limit.key);
                 assert!(!limit.unit.is_empty() && !limit.source.is_empty(), "{}", limit.key);
             }
+            assert!(!detector.signs.is_empty(), "{}", detector.kind);
         }
+        let is_used = |sign: &&&Sign| DETECTORS.iter().any(|detector| detector.signs.contains(*sign));
+        assert_eq!(SIGNS.iter().find(|sign| !is_used(sign)), None);
     }
 }

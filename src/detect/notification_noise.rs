@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
+use super::case::together;
+use super::signs::{DOES_NOT_ARRIVE, REGULAR_GAPS, SO_MANY_A_DAY, THOUSAND_A_DAY};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
 use crate::aggregate::window::busiest;
 use crate::aggregate::{Pair, share};
 use crate::mail::address::printable;
@@ -42,7 +44,20 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "messages of one sender to one recipient in 24 hours, whatever the gaps",
             source: "mxroute seed: 600 notifications that nobody reads",
         },
+        Limit {
+            key: "lost_share",
+            default: 0.5,
+            unit: "of these messages that did not arrive",
+            source: "detectors.md: worse when the recipient bounces",
+        },
+        Limit {
+            key: "thousand_per_day",
+            default: 1000.0,
+            unit: "messages of one sender to one recipient in 24 hours",
+            source: "harm: more than one every other minute",
+        },
     ],
+    signs: &[REGULAR_GAPS, SO_MANY_A_DAY, DOES_NOT_ARRIVE, THOUSAND_A_DAY],
     check: Check::One(check),
 };
 
@@ -53,6 +68,7 @@ struct Noise<'a> {
     gap_s: i64,
     regular: f64,
     per_day: u64,
+    is_regular: bool,
 }
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
@@ -64,8 +80,12 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let worst = noisy.first()?;
     let messages: u64 = noisy.iter().map(|n| n.times.len() as u64).sum();
     let undelivered: u64 = noisy.iter().map(|n| n.pair.undelivered).sum();
-    let lost = share(undelivered, messages);
-    let severity = if lost >= 0.5 || worst.per_day >= 1_000 { Severity::Medium } else { Severity::Low };
+    let lost = share(undelivered.min(messages), messages);
+    let is_regular = noisy.iter().any(|n| n.is_regular);
+    let does_not_arrive = lost >= limits.get("lost_share");
+    let signs = Signs::of(if is_regular { REGULAR_GAPS } else { SO_MANY_A_DAY })
+        .and(does_not_arrive, DOES_NOT_ARRIVE)
+        .and(worst.per_day as f64 >= limits.get("thousand_per_day"), THOUSAND_A_DAY);
     let mut queue_ids = crate::aggregate::QueueIds::default();
     for noise in &noisy {
         queue_ids.merge(noise.pair.queue_ids.clone());
@@ -103,8 +123,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         })
         .collect();
     Some(Draft {
-        severity,
-        score: 0.4 + 0.3 * lost,
+        signs,
         first: noisy.iter().filter_map(|n| n.times.first()).min().copied()?,
         last: noisy.iter().filter_map(|n| n.times.last()).max().copied()?,
         messages,
@@ -115,7 +134,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         client_ips: None,
         next_step: format!(
             "Ask whoever runs this job whether anybody reads <{recipient}>; have it mail on change only, or send it to a log. {}",
-            if lost >= 0.5 { "Refuse the recipient until then: its mails do not arrive." } else { "" }
+            if does_not_arrive { "Refuse the recipient until then: its mails do not arrive." } else { "" }
         )
         .trim_end()
         .to_string(),
@@ -126,6 +145,9 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
 fn noise<'a>(pair: &'a Pair, limits: &Limits<'_>) -> Option<Noise<'a>> {
     let mut times: Vec<_> = pair.times.iter().copied().map(Timestamp::from_seconds).collect();
     times.sort_unstable();
+    // A mail or two of the days before are none of it.
+    let all: Vec<_> = times.iter().map(|at| (*at, 1)).collect();
+    let times = times.get(together(&all))?.to_vec();
     let (_, _, per_day) = busiest(&times, SECONDS_PER_DAY)?;
     let mut gaps: Vec<_> = times.windows(2).filter_map(|w| Some(w.get(1)?.seconds_since(*w.first()?))).collect();
     gaps.sort_unstable();
@@ -142,6 +164,7 @@ fn noise<'a>(pair: &'a Pair, limits: &Limits<'_>) -> Option<Noise<'a>> {
         && regular >= limits.get("regular_share")
         && gap_s > 0
         && gap_s <= SECONDS_PER_HOUR;
-    let is_noise = is_regular || is_slow || per_day as f64 >= limits.get("messages_per_day");
-    is_noise.then_some(Noise { pair, times, gap_s, regular, per_day })
+    let is_regular = is_regular || is_slow;
+    let is_noise = is_regular || per_day as f64 >= limits.get("messages_per_day");
+    is_noise.then_some(Noise { pair, times, gap_s, regular, per_day, is_regular })
 }

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::case::{countries, places_json, run_around, with};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
-use crate::aggregate::QueueIds;
+use super::signs::{GOT_IN, HUNDREDS_OF_FAILURES, MAIL_AFTERWARDS, MANY_FAILURES, MANY_LOGINS_TRIED};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
+use crate::aggregate::{QueueIds, share};
 use crate::mail::address::{ip, network, printable};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
@@ -40,7 +41,14 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "client networks that tried logins of one domain in vain, none of which its people ever sent from",
             source: "a domain's people fail from where they are; a botnet tries each name from anywhere, twice or so",
         },
+        Limit {
+            key: "hundreds",
+            default: 200.0,
+            unit: "failed logins",
+            source: "harm: what is tried so often is meant",
+        },
     ],
+    signs: &[MANY_FAILURES, MANY_LOGINS_TRIED, HUNDREDS_OF_FAILURES, MAIL_AFTERWARDS, GOT_IN],
     check: Check::One(check),
 };
 
@@ -81,17 +89,15 @@ fn by_client(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if (is_home && !is_many) || is_shared {
         return None;
     }
-    let severity = match (succeeded.is_empty(), failures) {
-        (false, _) => Severity::High,
-        (true, 200..) => Severity::Medium,
-        _ => Severity::Low,
-    };
+    let signs = Signs::of(MANY_FAILURES)
+        .and(is_many, MANY_LOGINS_TRIED)
+        .and(failures as f64 >= limits.get("hundreds"), HUNDREDS_OF_FAILURES)
+        .and(!succeeded.is_empty(), MAIL_AFTERWARDS);
     let names: Vec<_> = visits.logins.keys().filter(|l| !l.is_empty()).take(10).map(|login| printable(login)).collect();
     let won: Vec<_> = succeeded.iter().map(|login| printable(login)).collect();
     let name = printable(&profile.name);
     Some(Draft {
-        severity,
-        score: if won.is_empty() { 0.4 } else { 0.8 },
+        signs,
         first,
         last,
         messages: 0,
@@ -140,8 +146,9 @@ fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         "samples": logins.iter().take(10).map(|login| printable(login)).collect::<Vec<_>>(),
     });
     Some(Draft {
-        severity: if failures >= 200 { Severity::Medium } else { Severity::Low },
-        score: 0.4,
+        signs: Signs::of(MANY_FAILURES)
+            .and(logins.len() > 1, MANY_LOGINS_TRIED)
+            .and(failures as f64 >= limits.get("hundreds"), HUNDREDS_OF_FAILURES),
         first,
         last,
         messages: 0,
@@ -159,6 +166,9 @@ fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     })
 }
 
+/// Where this part of the failures came from the login's own networks, they are its owner's.
+const OWNERS_SHARE: f64 = 0.2;
+
 fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let profile = case.profile;
     let guesses = case.guesses()?;
@@ -166,6 +176,12 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         Some(used.first) < guesses.first
     });
     let strangers: BTreeSet<_> = guesses.ips.iter().filter(|address| !own(address)).collect();
+    // Nobody guesses from where its owner is: programs that know the old password do, at home and on the way.
+    let home: BTreeSet<_> = guesses.ips.iter().filter(|address| own(address)).map(|address| network(*address)).collect();
+    let at_home: u64 = home.iter().map(|of| case.tried_from(*of).map_or(0, |(failures, _)| failures)).sum();
+    if share(at_home, guesses.failures) >= OWNERS_SHARE {
+        return None;
+    }
     // From a few places that the login never was seen at, as many as from many.
     let networks: BTreeSet<_> = strangers.iter().map(|address| network(**address)).collect();
     let tried = |of: &IpAddr| case.tried_from(*of).map_or(0, |(failures, _)| failures);
@@ -189,8 +205,9 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         Some((tried.or_else(|| ips.next())?, used))
     });
     Some(Draft {
-        severity: if won.is_some() { Severity::Critical } else if guesses.failures >= 200 { Severity::Medium } else { Severity::Low },
-        score: if won.is_some() { 0.8 } else { 0.4 },
+        signs: Signs::of(MANY_FAILURES)
+            .and(guesses.failures as f64 >= limits.get("hundreds"), HUNDREDS_OF_FAILURES)
+            .and(won.is_some(), GOT_IN),
         first,
         last,
         messages: 0,

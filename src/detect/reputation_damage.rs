@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::case::{bad_share, total_between};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
+use super::signs::{CAUSE_KNOWN, LIST_NAMED, MANY_RECEIVERS, RECEIVERS_TOGETHER};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
 use crate::aggregate::distinct::FirstTimes;
 use crate::aggregate::{QueueIds, Receiver, SenderProfile, share};
 use crate::correlate::{HostId, Octets};
@@ -34,7 +35,14 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "of what each answers from then on",
             source: "as above",
         },
+        Limit {
+            key: "many_receivers",
+            default: 5.0,
+            unit: "organisations that begin to distrust this host within a day",
+            source: "harm: most mail of a host goes to a few large ones",
+        },
     ],
+    signs: &[RECEIVERS_TOGETHER, MANY_RECEIVERS, LIST_NAMED, CAUSE_KNOWN],
     check: Check::Many(check),
 };
 
@@ -131,7 +139,11 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
     // The exact moment where the log's first such answer is this one.
     let exact = start.receiver.first_reputation.filter(|at| at.hour() == start.from);
     let first = exact.unwrap_or(hour(start.from));
-    let last = group.iter().map(|one| hour(one.to + 1).plus_seconds(-1)).max()?;
+    let end = |one: &Episode<'_>| {
+        let exact = one.receiver.last_reputation.filter(|at| at.hour() == one.to);
+        exact.unwrap_or(hour(one.to + 1).plus_seconds(-1))
+    };
+    let last = group.iter().map(end).max()?;
     let answers: u64 = group.iter().map(|one| one.answers).sum();
     let mut queue_ids = QueueIds::default();
     for one in group {
@@ -148,8 +160,10 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
     let lists: BTreeSet<&str> = group.iter().flat_map(|one| one.receiver.lists.keys()).map(AsRef::as_ref).collect();
     let receivers: Vec<_> = group.iter().map(|one| printable(one.name)).collect();
     Some(Draft {
-        severity: if count >= 5 { Severity::Critical } else { Severity::High },
-        score: 0.5 + 0.08 * count as f64,
+        signs: Signs::of(RECEIVERS_TOGETHER)
+            .and(count as f64 >= limits.get("many_receivers"), MANY_RECEIVERS)
+            .and(!lists.is_empty(), LIST_NAMED)
+            .and(!who.is_empty(), CAUSE_KNOWN),
         first,
         last,
         messages,

@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Case, Draft, Limit, Limits, Severity, named};
+use super::signs::{WRITES_ON, WRITES_ON_AND_ON};
+use super::{Case, Draft, Limit, Limits, Sign, Signs, named};
 use crate::aggregate::{QueueIds, Trouble, TroubleKind};
 use crate::mail::address::printable;
 use crate::mail::time::Timestamp;
 
 /// How much of it is a finding: messages to one of them after its first answer, to all of them together, and hours from
-/// the first answer to the last such message.
-pub(super) const fn limits(each: f64, messages: f64, hours: f64, seed: &'static str) -> [Limit; 3] {
+/// the first answer to the last such message; and how much of it is grave.
+pub(super) const fn limits(each: f64, messages: f64, hours: f64, seed: &'static str) -> [Limit; 4] {
     [
         Limit { key: "each", default: each, unit: "messages to one of them after its first answer", source: seed },
         Limit {
@@ -24,8 +25,17 @@ pub(super) const fn limits(each: f64, messages: f64, hours: f64, seed: &'static 
             unit: "hours from the first answer to the last such message",
             source: "time enough to have read the bounce",
         },
+        Limit {
+            key: "hundreds",
+            default: 100.0,
+            unit: "messages to all of them after their first answers",
+            source: "harm: receivers count mail for nothing",
+        },
     ]
 }
+
+/// What speaks for it.
+pub(super) const SIGNS: &[&Sign] = &[WRITES_ON, WRITES_ON_AND_ON];
 
 /// Words of one detector about it.
 pub(super) struct Words {
@@ -37,7 +47,7 @@ pub(super) struct Words {
 }
 
 /// Everything that was written to those with a trouble, the first mail to each among it.
-pub(super) fn all(case: &Case<'_>, troubles: &[&Trouble], words: &Words) -> Option<Draft> {
+pub(super) fn all(case: &Case<'_>, troubles: &[&Trouble], limits: &Limits<'_>, words: &Words) -> Option<Draft> {
     let again = troubles.iter().map(|trouble| {
         let mut mails: Vec<_> = trouble.mails.iter().copied().map(Timestamp::from_seconds).collect();
         mails.sort_unstable();
@@ -45,7 +55,7 @@ pub(super) fn all(case: &Case<'_>, troubles: &[&Trouble], words: &Words) -> Opti
     });
     let again: Vec<_> = again.collect();
     let first = again.iter().filter_map(|one| one.later.first()).min().copied()?;
-    case.profile.is_our_user().then(|| draft(case, again, first, words, "new messages to"))?
+    case.profile.is_our_user().then(|| draft(case, again, first, limits, words, "new messages to"))?
 }
 
 struct Again<'a> {
@@ -72,10 +82,17 @@ pub(super) fn check(case: &Case<'_>, kind: TroubleKind, limits: &Limits<'_>, wor
         return None;
     }
     again.retain(|one| !one.later.is_empty());
-    draft(case, again, first, words, "new messages after the answer to")
+    draft(case, again, first, limits, words, "new messages after the answer to")
 }
 
-fn draft(case: &Case<'_>, mut again: Vec<Again<'_>>, first: Timestamp, words: &Words, which: &str) -> Option<Draft> {
+fn draft(
+    case: &Case<'_>,
+    mut again: Vec<Again<'_>>,
+    first: Timestamp,
+    limits: &Limits<'_>,
+    words: &Words,
+    which: &str,
+) -> Option<Draft> {
     again.sort_by(|a, b| b.later.len().cmp(&a.later.len()).then_with(|| a.trouble.name.cmp(&b.trouble.name)));
     let messages: u64 = again.iter().map(|one| one.later.len() as u64).sum();
     let last = again.iter().filter_map(|one| one.later.last()).max().copied()?;
@@ -83,7 +100,7 @@ fn draft(case: &Case<'_>, mut again: Vec<Again<'_>>, first: Timestamp, words: &W
     for one in &again {
         queue_ids.merge(one.trouble.queue_ids.clone());
     }
-    let severity = if messages >= 100 { Severity::Medium } else { Severity::Low };
+    let signs = Signs::of(WRITES_ON).and(messages as f64 >= limits.get("hundreds"), WRITES_ON_AND_ON);
     let samples: Vec<Value> = again
         .iter()
         .take(10)
@@ -98,8 +115,7 @@ fn draft(case: &Case<'_>, mut again: Vec<Again<'_>>, first: Timestamp, words: &W
         .collect();
     let days = last.seconds_since(first) as f64 / 86_400.0;
     Some(Draft {
-        severity,
-        score: 0.3 + 0.3 * (messages as f64 / 200.0).min(1.0),
+        signs,
         first,
         last,
         messages,

@@ -8,7 +8,12 @@ use serde_json::json;
 
 use super::campaign::{Campaign, Run, domain};
 use super::case::{Senders, bad_share, domain_of, few, run_around, total_between};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, Signs, many, named, stop_it};
+use super::signs::{
+    FROM_NEW_NETWORKS, MANY_SENDER_DOMAINS, MOST_OF_ITS_MAIL, NEW_SENDERS_ALIKE, NUMBERED_SENDERS, ONE_MESSAGE_EACH, ONE_NETWORK,
+    ONE_SENDER_DOMAIN, ONE_SIZE_BEYOND_CHANCE, ONE_SIZE_HARDLY_BY_CHANCE, RANDOM_SENDERS, REFUSED_AS_SPAM, SENDERS_BY_THE_DOZEN,
+    SENDERS_USED_ONCE, STEADY_FOR_HOURS, UNKNOWN_EIGHTH,
+};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named, stop_it};
 use crate::aggregate::window::busiest;
 use crate::aggregate::{HourUse, SenderProfile, SenderUse, share};
 use crate::correlate::Octets;
@@ -58,7 +63,7 @@ pub(super) const DETECTOR: Detector = Detector {
         },
         Limit {
             key: "campaign_score",
-            default: 1.0,
+            default: 0.6,
             unit: "sum of the signs' weights",
             source: "one strong sign with two others: branches of an association mail one text at one hour, too",
         },
@@ -74,6 +79,36 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "sender domains under which one login writes, none with half of its mail",
             source: "a person writes for one or a few domains",
         },
+        Limit {
+            key: "dozens",
+            default: 20.0,
+            unit: "envelope senders of one such pattern",
+            source: "harm: that is no slip of a program",
+        },
+        Limit {
+            key: "dozens_of_domains",
+            default: 30.0,
+            unit: "envelope senders under many domains",
+            source: "as dozens; a web host's own login writes for its customers",
+        },
+    ],
+    signs: &[
+        NUMBERED_SENDERS,
+        RANDOM_SENDERS,
+        SENDERS_USED_ONCE,
+        NEW_SENDERS_ALIKE,
+        MANY_SENDER_DOMAINS,
+        SENDERS_BY_THE_DOZEN,
+        MOST_OF_ITS_MAIL,
+        ONE_SIZE_BEYOND_CHANCE,
+        ONE_SIZE_HARDLY_BY_CHANCE,
+        REFUSED_AS_SPAM,
+        UNKNOWN_EIGHTH,
+        ONE_MESSAGE_EACH,
+        STEADY_FOR_HOURS,
+        FROM_NEW_NETWORKS,
+        ONE_NETWORK,
+        ONE_SENDER_DOMAIN,
     ],
     check: Check::One(|case, limits| check(case, limits).or_else(|| campaign(case, limits))),
 };
@@ -96,7 +131,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         return None;
     }
     let senders: Vec<_> = profile.senders().into_iter().filter(|s| !is_by_design(&s.address)).collect();
-    let (pattern, mut rotating) = numbered(&senders, limits)
+    let (pattern, mut rotating) = numbered(case, &senders, limits)
         .map(|found| ("numbered", found))
         .or_else(|| random(&senders, limits).map(|found| ("random", found)))
         .or_else(|| used_once(profile, &senders, limits).map(|found| ("once", found)))
@@ -112,10 +147,16 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let Senders { messages, first, last, .. } = rotating;
     let count = rotating.uses.len() as u64;
     let part = share(messages, profile.messages);
-    let severity = match (pattern, count) {
-        ("numbered" | "random" | "once", 20..) | ("domains", 30..) => Severity::High,
-        _ => Severity::Medium,
+    let (sign, dozens) = match pattern {
+        "numbered" => (NUMBERED_SENDERS, "dozens"),
+        "random" => (RANDOM_SENDERS, "dozens"),
+        "once" => (SENDERS_USED_ONCE, "dozens"),
+        "alike" => (NEW_SENDERS_ALIKE, "dozens"),
+        _ => (MANY_SENDER_DOMAINS, "dozens_of_domains"),
     };
+    let signs = Signs::of(sign)
+        .and(count as f64 >= limits.get(dozens), SENDERS_BY_THE_DOZEN)
+        .and(part >= 0.5, MOST_OF_ITS_MAIL);
     let samples = rotating.samples();
     let differ = match pattern {
         "numbered" => "that differ only by a number".to_string(),
@@ -132,8 +173,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         profile.messages,
     );
     Some(Draft {
-        severity,
-        score: (0.4 + 0.1 * (count as f64 / 5.0).min(3.0) + 0.2 * part).min(0.95),
+        signs,
         first,
         last,
         messages,
@@ -172,7 +212,7 @@ fn is_by_design(address: &[u8]) -> bool {
 type Shape = (Vec<u8>, Vec<u8>);
 
 /// The largest group of senders that are the same but for one number, the numbers close together.
-fn numbered<'a>(senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'a SenderUse>> {
+fn numbered<'a>(case: &Case<'_>, senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'a SenderUse>> {
     let mut groups: BTreeMap<Shape, Vec<(u64, &SenderUse)>> = BTreeMap::new();
     for sender in senders {
         if let Some((shape, number)) = running_number(&sender.address) {
@@ -184,7 +224,21 @@ fn numbered<'a>(senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'
     let span = numbers.last()? - numbers.first()? + 1;
     // Numbers of a series are dense; customer numbers and years of birth are not.
     let is_series = numbers.len() as f64 >= limits.get("numbered_senders") && span <= 4 * numbers.len() as u64;
-    is_series.then(|| largest.into_iter().map(|(_, sender)| sender).collect())
+    let largest: Vec<_> = largest.into_iter().map(|(_, sender)| sender).collect();
+    (is_series && !come_back(case, &largest)).then_some(largest)
+}
+
+/// Days from the first to the last use of a sender that is somebody's own.
+const OWN_SENDER_DAYS: i64 = 2;
+
+/// True for senders of this host's domains most of which are used over days, as tills, branches and machines are.
+fn come_back(case: &Case<'_>, senders: &[&SenderUse]) -> bool {
+    let comes_back = |sender: &&&SenderUse| {
+        sender.messages >= 3
+            && sender.last.seconds_since(sender.first) >= OWN_SENDER_DAYS * SECONDS_PER_DAY
+            && case.around().is_hosted(&domain_of(&sender.address))
+    };
+    senders.iter().filter(comes_back).count() * 4 >= senders.len() * 3
 }
 
 /// An address with its last number of at most five digits in the local part, or else in the domain's first label, taken
@@ -337,15 +391,15 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let shared = shared_networks(case, &logins, from, to);
     let senders = shared_senders(&logins, from, to);
     let mut signs = Signs::default();
-    signs.add(by_chance <= 0.01, "one-size-beyond-chance", 0.6);
-    signs.add(by_chance > 0.01 && by_chance <= 0.05, "one-size-hardly-by-chance", 0.3);
-    signs.add(used.distrusted >= 2 && share(u64::from(used.distrusted), u64::from(used.recipients)) >= 0.01, "refused-as-spam", 0.3);
-    signs.add(share(u64::from(used.invalid), u64::from(used.recipients)) >= 0.12, "unknown-recipients", 0.3);
-    signs.add(u64::from(used.recipients) * 2 <= u64::from(used.messages) * 3, "one-message-each", 0.2);
-    signs.add(last.seconds_since(first) >= 3 * SECONDS_PER_HOUR, "steady-for-hours", 0.2);
-    signs.add(2 * new_networks >= logins.len(), "from-new-networks", 0.2);
-    signs.add(!shared.is_empty(), "one-network", 0.4);
-    signs.add(!senders.is_empty(), "one-sender-domain", 0.5);
+    signs.add(by_chance <= 0.01, ONE_SIZE_BEYOND_CHANCE);
+    signs.add(by_chance > 0.01 && by_chance <= 0.05, ONE_SIZE_HARDLY_BY_CHANCE);
+    signs.add(used.distrusted >= 2 && share(u64::from(used.distrusted), u64::from(used.recipients)) >= 0.01, REFUSED_AS_SPAM);
+    signs.add(share(u64::from(used.invalid), u64::from(used.recipients)) >= 0.12, UNKNOWN_EIGHTH);
+    signs.add(u64::from(used.recipients) * 2 <= u64::from(used.messages) * 3, ONE_MESSAGE_EACH);
+    signs.add(last.seconds_since(first) >= 3 * SECONDS_PER_HOUR, STEADY_FOR_HOURS);
+    signs.add(2 * new_networks >= logins.len(), FROM_NEW_NETWORKS);
+    signs.add(!shared.is_empty(), ONE_NETWORK);
+    signs.add(!senders.is_empty(), ONE_SENDER_DOMAIN);
     if bad < limits.get("campaign_bad_share") {
         return None;
     }
@@ -354,26 +408,21 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     }
     let names: Vec<_> = logins.keys().take(20).map(|name| printable(name)).collect();
     Some(Draft {
-        severity: Severity::High,
-        score: 0.3 + signs.weight() / 3.0,
         first,
         last,
         messages,
         recipients: messages,
         queue_ids: profile.queue_ids_between(first, last, messages),
         explanation: format!(
-            "{} sent {messages} messages of one size to strangers between {first} and {last}, as {} of {} did ({}): one campaign split over them, {:.0} % of it refused as unknown or unwanted. Signs: {}.",
+            "{} sent {messages} messages of one size to strangers between {first} and {last}, as {} of {} did ({}): one campaign split over them, {:.0} % of it refused as unknown or unwanted.",
             named(profile),
             many(logins.len() as u64 - 1, "other login"),
             many(domains.len() as u64, "domain"),
             few(&names),
             bad * 100.0,
-            signs.names(),
         ),
         evidence: json!({
             "pattern": "campaign",
-            "signs": signs.to_json(),
-            "weight": signs.weight(),
             "logins": names,
             "login_count": logins.len(),
             "domains": domains.len(),
@@ -385,6 +434,7 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         }),
         client_ips: None,
         next_step: "Ask the owners of the logins named; where the mail is not theirs, suspend the logins and reset their passwords: they are in one hand.".into(),
+        signs,
     })
 }
 

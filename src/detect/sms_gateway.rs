@@ -2,19 +2,29 @@
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
+use super::signs::{TO_PHONES, TO_PHONES_OFTEN};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
 use crate::aggregate::QueueIds;
 use crate::mail::address::printable;
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "sms-gateway",
     question: "does it mail phone gateways?",
-    limits: &[Limit {
-        key: "recipients",
-        default: 5.0,
-        unit: "recipients asked for at phone gateways",
-        source: "mxroute, blocking page: \"it's a long story\"; one's own phone is one",
-    }],
+    limits: &[
+        Limit {
+            key: "recipients",
+            default: 5.0,
+            unit: "recipients asked for at phone gateways",
+            source: "mxroute, blocking page: \"it's a long story\"; one's own phone is one",
+        },
+        Limit {
+            key: "often",
+            default: 100.0,
+            unit: "recipients asked for at phone gateways",
+            source: "harm: carriers block hosts for it",
+        },
+    ],
+    signs: &[TO_PHONES, TO_PHONES_OFTEN],
     check: Check::One(check),
 };
 
@@ -56,8 +66,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let phones = pairs.iter().map(|pair| &pair.recipient).collect::<std::collections::BTreeSet<_>>().len();
     let names: Vec<_> = gateways.iter().map(|(domain, _)| printable(domain)).collect();
     Some(Draft {
-        severity: if recipients >= 100 { Severity::Medium } else { Severity::Low },
-        score: 0.3 + 0.2 * (recipients as f64 / 100.0).min(1.0),
+        signs: Signs::of(TO_PHONES).and(recipients as f64 >= limits.get("often"), TO_PHONES_OFTEN),
         first: times().min().map(at)?,
         last: times().max().map(at)?,
         messages: queue_ids.count,

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
+use super::signs::{SEVERAL_SAY_SO, UNAUTHORIZED_OFTEN};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
 use crate::mail::address::printable;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -16,7 +17,14 @@ pub(super) const DETECTOR: Detector = Detector {
             source: "one alone may be wrong itself",
         },
         Limit { key: "recipients", default: 3.0, unit: "recipients so refused", source: "mxroute seed: own SPF not updated" },
+        Limit {
+            key: "often",
+            default: 20.0,
+            unit: "recipients so refused",
+            source: "harm: that much mail does not arrive",
+        },
     ],
+    signs: &[SEVERAL_SAY_SO, UNAUTHORIZED_OFTEN],
     check: Check::One(check),
 };
 
@@ -31,10 +39,9 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         .max_by_key(|(_, one)| one.answers)?;
     let name = printable(domain);
     let receivers: Vec<_> = worst.receivers.iter().take(10).map(|receiver| printable(receiver)).collect();
-    let severity = if worst.recipients.count() >= 20 { Severity::Medium } else { Severity::Low };
+    let is_often = worst.recipients.count() as f64 >= limits.get("often");
     Some(Draft {
-        severity,
-        score: 0.4 + 0.1 * (worst.receivers.len() as f64 / 3.0).min(3.0),
+        signs: Signs::of(SEVERAL_SAY_SO).and(is_often, UNAUTHORIZED_OFTEN),
         first: worst.first,
         last: worst.last,
         messages: worst.queue_ids.count,

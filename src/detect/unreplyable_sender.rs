@@ -3,18 +3,28 @@
 use serde_json::json;
 
 use super::case::{Senders, few};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
+use super::signs::{UNREPLYABLE, UNREPLYABLE_OFTEN};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
 use crate::mail::address::split;
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "unreplyable-sender",
     question: "does it use senders that no one can answer?",
-    limits: &[Limit {
-        key: "messages",
-        default: 5.0,
-        unit: "messages under such senders",
-        source: "mxroute seed: root@localhost; one or two are a machine that was just set up",
-    }],
+    limits: &[
+        Limit {
+            key: "messages",
+            default: 5.0,
+            unit: "messages under such senders",
+            source: "mxroute seed: root@localhost; one or two are a machine that was just set up",
+        },
+        Limit {
+            key: "often",
+            default: 100.0,
+            unit: "messages under such senders",
+            source: "harm: receivers refuse them, and count that",
+        },
+    ],
+    signs: &[UNREPLYABLE, UNREPLYABLE_OFTEN],
     check: Check::One(check),
 };
 
@@ -47,8 +57,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     }
     let samples = senders.samples();
     Some(Draft {
-        severity: if messages >= 100 { Severity::Medium } else { Severity::Low },
-        score: 0.3 + 0.2 * (messages as f64 / 100.0).min(1.0),
+        signs: Signs::of(UNREPLYABLE).and(messages as f64 >= limits.get("often"), UNREPLYABLE_OFTEN),
         first: senders.first,
         last: senders.last,
         messages,

@@ -8,6 +8,7 @@ pub(super) const DETECTOR: Detector = Detector {
     kind: "unwanted-recipient",
     question: "does it write on to someone who refuses it?",
     limits: &retries::limits(4.0, 8.0, 24.0, "mxroute seed: kept sending anyway"),
+    signs: retries::SIGNS,
     check: Check::One(|case, limits| retries::check(case, TroubleKind::Unwanted, limits, &WORDS)),
 };
 

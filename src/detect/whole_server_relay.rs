@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::case::{Senders, few, hours};
 use super::sender_rotation::SYSTEM_NAMES;
-use super::{Case, Check, Detector, Draft, Limit, Limits, Severity, many, named};
+use super::signs::{ALL_DAY_AND_NIGHT, SYSTEM_MAIL_IN_BULK, SYSTEM_SENDERS};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
 use crate::aggregate::share;
 use crate::mail::address::split;
 use crate::mail::time::SECONDS_PER_DAY;
@@ -33,7 +34,14 @@ pub(super) const DETECTOR: Detector = Detector {
             unit: "different hours of the day with mail",
             source: "machines do not sleep",
         },
+        Limit {
+            key: "hundreds_per_day",
+            default: 150.0,
+            unit: "messages of system senders in a day, on average",
+            source: "harm: nobody reads that many",
+        },
     ],
+    signs: &[SYSTEM_SENDERS, ALL_DAY_AND_NIGHT, SYSTEM_MAIL_IN_BULK],
     check: Check::One(check),
 };
 
@@ -61,8 +69,9 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     }
     let samples = senders.samples();
     Some(Draft {
-        severity: if messages as f64 / days >= 150.0 { Severity::Medium } else { Severity::Low },
-        score: 0.4 + 0.2 * (messages as f64 / days / 300.0).min(1.0),
+        signs: Signs::of(SYSTEM_SENDERS)
+            .and(true, ALL_DAY_AND_NIGHT)
+            .and(messages as f64 / days >= limits.get("hundreds_per_day"), SYSTEM_MAIL_IN_BULK),
         first,
         last,
         messages,

@@ -44,6 +44,8 @@ pub struct Told {
     pub identity: String,
     pub host: String,
     pub explanation: String,
+    /// The signs that it adds up; empty for what is resolved.
+    pub signs: String,
     pub next_step: String,
     pub first_seen: Timestamp,
     pub recipients: u64,
@@ -140,6 +142,9 @@ impl Facts {
                 _ => format!("{standing}: {}: {}", told.kind, told.explanation),
             };
             wrapped(out, &text, 9, 11)?;
+            if !told.signs.is_empty() {
+                wrapped(out, &format!("Signs: {}.", told.signs), 11, 13)?;
+            }
             let next = self.told.get(at + 1).filter(|_| at + 1 < SHOWN);
             let is_last = next.is_none_or(|next| {
                 (&next.identity, &next.host, &next.identity_kind) != (&told.identity, &told.host, &told.identity_kind)
@@ -254,6 +259,7 @@ mod tests {
             identity: "al@b.example".into(),
             host: String::new(),
             explanation: "much".into(),
+            signs: "over-the-limit 0.2".into(),
             next_step: "ask".into(),
             first_seen: Timestamp(0),
             recipients: 9,

@@ -16,10 +16,14 @@ pub mod tables;
 pub mod text;
 pub mod trace;
 
+use std::cmp::Ordering;
+
+use serde_json::{Value, json};
+
 use crate::aggregate::SenderProfile;
 use crate::classify::Classifier;
 use crate::correlate::{HostId, Octets};
-use crate::detect::{Finding, Severity, score};
+use crate::detect::{Finding, Severity, Story, score, stories};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 use crate::mail::status::Action;
@@ -70,8 +74,13 @@ pub fn kind_word(profile: &SenderProfile) -> &'static str {
 pub fn worst_first(judged: &[Judged]) -> Vec<(&Judged, &Finding)> {
     let mut all: Vec<_> = judged.iter().flat_map(|j| j.findings.iter().map(move |f| (j, f))).collect();
     // The order of identities and detectors decides what is left.
-    all.sort_by(|(_, a), (_, b)| b.severity.cmp(&a.severity).then(b.score.total_cmp(&a.score)));
+    all.sort_by(|(_, a), (_, b)| worse(a, b));
     all
+}
+
+/// By severity, then by the sum of the signs.
+fn worse(a: &Finding, b: &Finding) -> Ordering {
+    b.severity.cmp(&a.severity).then(b.signs.weight().total_cmp(&a.signs.weight()))
 }
 
 /// All that was found about one identity.
@@ -85,11 +94,48 @@ impl Incident<'_> {
     pub fn severity(&self) -> Severity {
         self.findings.first().map_or(Severity::Low, |worst| worst.severity)
     }
+
+    /// The ids of what it tells, that of the worst finding first: one, unless weeks lie between some of it.
+    pub fn ids(&self, hosts: &HostNames) -> Vec<String> {
+        let stories = stories(&self.one.findings);
+        let mut ids = Vec::new();
+        for finding in &self.findings {
+            let id = stories.iter().find(|story| has(story, finding)).map(|story| id(story, self.one, hosts));
+            ids.extend(id.filter(|id| !ids.contains(id)));
+        }
+        ids
+    }
+}
+
+fn has(story: &Story<'_>, finding: &Finding) -> bool {
+    story.findings.iter().any(|one| std::ptr::eq(*one, finding))
+}
+
+fn id(story: &Story<'_>, one: &Judged, hosts: &HostNames) -> String {
+    story.id(&one.profile, hosts.first_of(&one.profile).as_bytes())
+}
+
+/// Evidence with the incident that a finding is of.
+fn evidence(one: &Judged, finding: &Finding, hosts: &HostNames) -> Value {
+    let mut evidence = finding.evidence.clone();
+    let stories = stories(&one.findings);
+    let story = stories.iter().find(|story| has(story, finding));
+    if let (Value::Object(fields), Some(story)) = (&mut evidence, story) {
+        let incident = json!({
+            "id": id(story, one, hosts),
+            "severity": story.severity().word(),
+            "score": story.score(),
+            "first_seen": story.first.to_second().to_string(),
+            "last_seen": story.last.to_second().to_string(),
+            "findings": kinds(story.findings.iter().copied()),
+        });
+        fields.insert("incident".into(), incident);
+    }
+    evidence
 }
 
 /// One identity, one incident; the worst first.
 pub fn incidents(judged: &[Judged]) -> Vec<Incident<'_>> {
-    let worse = |a: &Finding, b: &Finding| b.severity.cmp(&a.severity).then(b.score.total_cmp(&a.score));
     let mut incidents: Vec<Incident<'_>> = judged
         .iter()
         .filter(|one| !one.findings.is_empty())
@@ -102,13 +148,14 @@ pub fn incidents(judged: &[Judged]) -> Vec<Incident<'_>> {
     // The order of identities decides what is left.
     incidents.sort_by(|a, b| match (a.findings.first(), b.findings.first()) {
         (Some(a), Some(b)) => worse(a, b),
-        _ => std::cmp::Ordering::Equal,
+        _ => Ordering::Equal,
     });
     incidents
 }
 
 pub fn findings(judged: &[Judged], hosts: &HostNames, table: &mut LongTable) {
-    for (Judged { profile, .. }, finding) in worst_first(judged) {
+    for (one, finding) in worst_first(judged) {
+        let profile = &one.profile;
         let host = hosts.first_of(profile);
         table.push([
             Cell::text(finding.id(profile, host.as_bytes())),
@@ -126,7 +173,7 @@ pub fn findings(judged: &[Judged], hosts: &HostNames, table: &mut LongTable) {
             Cell::List(finding.queue_ids.iter().map(ToString::to_string).collect()),
             Cell::Count(finding.queue_id_count),
             Cell::text(finding.explanation.clone()),
-            Cell::Json(finding.evidence.clone()),
+            Cell::Json(evidence(one, finding, hosts)),
             Cell::text(finding.next_step.clone()),
         ]);
     }
@@ -163,17 +210,20 @@ pub fn senders(judged: &[Judged], hosts: &HostNames, table: &mut LongTable) {
             peak.map_or(Cell::None, |peak| Cell::Time(peak.start)),
             Cell::Count(peak.map_or(0, |peak| peak.count)),
             profile.top_category().map_or(Cell::None, |category| Cell::text(category.id())),
-            Cell::List(kinds(findings)),
+            Cell::List(kinds(findings.iter())),
             Cell::Real(score(findings)),
         ]);
     }
 }
 
 /// Kinds of findings, each once, in their order.
-fn kinds(findings: &[Finding]) -> Vec<String> {
-    let mut kinds: Vec<String> = findings.iter().map(|finding| finding.kind.to_string()).collect();
-    // Findings of one kind stand beside each other.
-    kinds.dedup();
+fn kinds<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<String> {
+    let mut kinds: Vec<String> = Vec::new();
+    for finding in findings {
+        if !kinds.iter().any(|kind| kind == finding.kind) {
+            kinds.push(finding.kind.to_string());
+        }
+    }
     kinds
 }
 

@@ -192,18 +192,21 @@ fn findings(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Re
     let identities = if count == 1 { "1 identity".into() } else { format!("{count} identities") };
     let heading = format!("INCIDENTS ({} of {identities})", many(all as u64, "finding"));
     writeln!(out, "{}", out.look.heading(&heading))?;
-    for Incident { one, findings } in incidents.iter().take(SHOWN) {
+    for incident in incidents.iter().take(SHOWN) {
+        let Incident { one, findings } = incident;
         let Some(worst) = findings.first() else { continue };
         let host = hosts.first_of(&one.profile);
         let on = if host.is_empty() || one.profile.is_host { String::new() } else { format!(" on {host}") };
         let (kind, name) = (kind_word(&one.profile), printable(&one.profile.name));
         let severity = worst.severity.word().to_uppercase();
         let start = out.text.len();
-        wrapped(out, &format!("{severity:<8} {kind} {name}{on}"), 0, 9)?;
+        let ids = incident.ids(hosts).join(", ");
+        wrapped(out, &format!("{severity:<8} {kind} {name}{on} (incident {ids})"), 0, 9)?;
         let styled = out.look.styled(&severity, colour(worst.severity));
         out.text.replace_range(start..start + severity.len(), &styled);
         for finding in findings {
             wrapped(out, &format!("{}: {}", finding.kind, finding.explanation), 9, 11)?;
+            wrapped(out, &format!("Signs: {} ({}).", finding.signs.text(), finding.severity), 11, 13)?;
         }
         wrapped(out, &format!("Do: {}", worst.next_step), 9, 9)?;
     }

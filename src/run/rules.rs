@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::classify::{self, Category, Classifier, List, Provider, Rule};
 use crate::cli::{RulesAction, RulesPlan};
-use crate::detect::{self, Detector};
+use crate::detect::{self, Detector, Severity};
 use crate::error::{Error, Result, did_you_mean};
 use crate::mail::address::printable;
 use crate::report::trace::manifest::hashed_texts;
@@ -275,16 +275,26 @@ fn detector_shown(detector: &Detector) -> (Value, String) {
         .limits
         .iter()
         .map(|limit| json!({ "key": limit.key, "default": limit.default, "unit": limit.unit, "source": limit.source }));
+    let signs =
+        detector.signs.iter().map(|sign| json!({ "name": sign.name, "weight": sign.weight, "means": sign.means }));
     let value = json!({
         "finding": detector.kind,
         "question": detector.question,
         "limits": limits.collect::<Vec<_>>(),
+        "signs": signs.collect::<Vec<_>>(),
     });
     let mut text = lines(&[("finding", detector.kind), ("question", detector.question)]);
     text.push_str(&format!("\n[limits.{}]\n", detector.kind));
     for limit in detector.limits {
         text.push_str(&format!("{} = {}\n  # {}\n  # {}\n", limit.key, limit.default, limit.unit, limit.source));
     }
+    text.push_str("\nsigns, whose sum is the score:\n");
+    for sign in detector.signs {
+        text.push_str(&format!("{} {}\n  # {}\n", sign.name, sign.weight, sign.means));
+    }
+    let severities = Severity::ALL.iter().rev().filter(|one| **one != Severity::Low);
+    let severities: Vec<_> = severities.map(|one| format!("from {} on {one}", one.least_score())).collect();
+    text.push_str(&format!("\nseverity: {}, else low\n", severities.join(", ")));
     (value, text)
 }
 

@@ -1,11 +1,11 @@
 //! What the words mean.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
 use super::incident::kind_title;
-use crate::detect::DETECTORS;
+use crate::detect::{DETECTORS, Sign};
 use crate::report::Incident;
 
 /// Terms of the field and of this report, in the alphabet's order.
@@ -41,48 +41,22 @@ const TERMS: &[(&str, &str)] = &[
     ("rejected", "Refused by this host for good, in the dialogue, before it took the mail."),
     ("relay", "The host that this one hands mail to; to relay is to take mail for somewhere else."),
     ("reputation", "What receivers think of this host's address: lists, complaints, volume."),
-    ("score", "How sure a finding is, 0 to 1."),
-    ("severity", "Harm and certainty together: low and medium want a look this week, high today, critical now."),
+    (
+        "score",
+        "What a finding's signs weigh together, at most 1; of an identity, those of all its findings, each sign once.",
+    ),
+    (
+        "severity",
+        "What the score comes to: from 0.9 on critical (act now), from 0.6 high (today), from 0.4 medium (this week), else low.",
+    ),
     ("SPF", "The hosts that a domain lets send its mail, in DNS (RFC 7208)."),
     ("tempfailed", "Refused by this host for now (4xx), in the dialogue."),
 ];
 
-/// Signs that a finding adds up, in the alphabet's order.
-const SIGNS: &[(&str, &str)] = &[
-    ("countries-at-once", "It was used out of two countries in one hour."),
-    ("from-new-networks", "Half of the logins or more sent from networks that were new to them."),
-    ("guessed-before", "Logins failed from a foreign network before it was used from there."),
-    ("guessed-from-elsewhere", "Logins failed from three addresses or more before the first foreign use."),
-    ("large-volume", "100 recipients a day or more."),
-    ("many-countries", "Foreign networks of many countries."),
-    ("many-networks", "Many client networks that are not its owner's."),
-    ("many-senders", "More than three envelope senders for each foreign network."),
-    ("more-than-ever", "Four times the most that its owner wrote to in an hour."),
-    ("network-of-other-victims", "Other logins whose mail is refused came from the same network."),
-    ("networks-all-over", "Networks from all over the address space."),
-    ("networks-at-once", "Two foreign networks or more in one hour."),
-    ("new-country", "A country that it was never used from."),
-    ("nobody-answers", "None of the people written to ever wrote back."),
-    ("nobody-twice", "Nobody was written to twice."),
-    ("one-message-each", "One message for each recipient."),
-    ("one-network", "Several of the logins sent from one network."),
-    ("one-sender-domain", "Several of the logins wrote under one foreign domain."),
-    ("one-size-beyond-chance", "So many messages of one size come together by chance less than once in 100 times."),
-    ("one-size-hardly-by-chance", "So many messages of one size come together by chance less than once in 20 times."),
-    ("refused-as-spam", "Some of it was refused as spam."),
-    ("refused-more", "It was refused much more often than its owner's mail."),
-    ("refused-much", "A fifth or more was refused as unknown or unwanted."),
-    ("round-the-clock", "It was used in 18 hours of the day or more."),
-    ("steady-for-hours", "It went on for three hours or more."),
-    ("strangers-only", "Hardly anybody that its owner ever wrote to."),
-    ("unknown-recipients", "An eighth or more of the recipients do not exist."),
-];
-
-/// Signs in the evidence of these incidents.
-fn signs(incidents: &[Incident<'_>]) -> BTreeSet<String> {
+/// Signs of these incidents, by name.
+fn signs<'a>(incidents: &[Incident<'a>]) -> BTreeMap<&'a str, &'a Sign> {
     let findings = incidents.iter().flat_map(|incident| &incident.findings);
-    let signs = findings.filter_map(|finding| finding.evidence.get("signs")?.as_array()).flatten();
-    signs.filter_map(|sign| Some(sign.get("sign")?.as_str()?.to_string())).collect()
+    findings.flat_map(|finding| finding.signs.all()).map(|sign| (sign.name, *sign)).collect()
 }
 
 pub(super) fn section(incidents: &[Incident<'_>]) -> Markup {
@@ -99,8 +73,8 @@ pub(super) fn section(incidents: &[Incident<'_>]) -> Markup {
                 }
                 @let signs = signs(incidents);
                 @if !signs.is_empty() {
-                    h3 { "Signs that findings name" }
-                    dl.terms { @for (sign, meaning) in SIGNS.iter().filter(|(sign, _)| signs.contains(*sign)) { div { dt { (sign) } dd { (meaning) } } } }
+                    h3 { "Signs that findings name, and what each adds to the score" }
+                    dl.terms { @for sign in signs.values() { div { dt { (sign.name) " " (sign.weight) } dd { (sign.means) } } } }
                 }
                 h3 { "Words" }
             }
@@ -112,23 +86,21 @@ pub(super) fn section(incidents: &[Incident<'_>]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::Severity;
 
     #[test]
     fn terms_are_in_order() {
         assert!(TERMS.is_sorted_by_key(|(term, _)| term.to_lowercase()));
-        assert!(SIGNS.is_sorted());
-    }
-
-    #[test]
-    fn every_sign_is_explained() {
-        let sources =
-            [include_str!("../../detect/account_takeover.rs"), include_str!("../../detect/sender_rotation.rs")];
-        let mut named = 0;
-        for line in sources.iter().flat_map(|source| source.lines()).filter(|line| line.contains("signs.add(")) {
-            let sign = line.rsplit('"').nth(1).unwrap();
-            assert!(SIGNS.iter().any(|(one, _)| *one == sign), "{sign}");
-            named += 1;
+        let severity = TERMS.iter().find(|(term, _)| *term == "severity").map(|(_, meaning)| *meaning).unwrap();
+        for one in Severity::ALL.iter().filter(|one| **one != Severity::Low) {
+            assert!(
+                severity.contains(&format!(
+                    "from {} {}{one}",
+                    one.least_score(),
+                    if *one == Severity::Critical { "on " } else { "" }
+                )),
+                "{one}"
+            );
         }
-        assert_eq!(named, SIGNS.len());
     }
 }

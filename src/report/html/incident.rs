@@ -133,12 +133,13 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
                     (moment(worst.first_seen)) " to " (moment(worst.last_seen)) " UTC"
                     @if worst.messages > 0 { " · " (many(worst.messages, "message")) }
                     @if worst.recipients > 0 { " · " (many(worst.recipients, "recipient")) }
+                    " · incident " (incident.ids(page.hosts).join(", "))
                 }
             }
             div.told {
                 ul.findings {
                     @for finding in incident.findings.iter().take(ROWS) {
-                        li { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (format!("{:.2}", finding.score)) } br; (sentence(finding)) }
+                        li { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (finding.score) } br; (sentence(finding)) br; span.score { "Signs: " (finding.signs.text()) } }
                     }
                     @if incident.findings.len() > ROWS { li { (many((incident.findings.len() - ROWS) as u64, "more finding")) " of this identity in the tables." } }
                 }

@@ -83,7 +83,7 @@ pub(super) fn senders(page: &Page<'_>) -> Markup {
 fn sender(page: &Page<'_>, Judged { profile, findings }: &Judged) -> Markup {
     let host = page.hosts.first_of(profile);
     let dead = profile.invalid_share();
-    let found = kinds(findings);
+    let found = kinds(findings.iter());
     html! {
         tr {
             th scope="row" { span.kind { (kind_word(profile)) } " " span.name { (log(&profile.name, NAME)) } @if !host.is_empty() && !profile.is_host { span.on { " on " (log(host.as_bytes(), NAME)) } } }
