@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use mailsleuth::aggregate::Profiles;
-use mailsleuth::classify::{Classifier, Refusal, Verdict};
+use mailsleuth::classify::{Classifier, Refusal, Scratch, Verdict};
 use mailsleuth::correlate::{
     Attempt, AuthFailure, Context, Correlator, HostId, Instance, Message, Octets, Place, Rejection, Sink,
 };
@@ -100,12 +100,13 @@ impl Sink for Taken {
 /// The stages behind the correlator.
 struct Judge<'c> {
     classifier: &'c Classifier,
+    scratch: Scratch<'c>,
     profiles: Profiles,
 }
 
 impl<'c> Judge<'c> {
-    fn verdicts(&self, given: &[Given]) -> Vec<Vec<Option<Verdict<'c>>>> {
-        let mut scratch = self.classifier.scratch();
+    fn verdicts(&mut self, given: &[Given]) -> Vec<Vec<Option<Verdict<'c>>>> {
+        let Self { classifier, scratch, .. } = self;
         let mut told = |mta: Mta, attempt: &Attempt| {
             let is_permanent = match attempt.action {
                 Action::Deferred => false,
@@ -117,7 +118,7 @@ impl<'c> Judge<'c> {
                 relay_host: &attempt.relay_host,
                 ..Refusal::told(mta, &attempt.service, is_permanent, &attempt.response)
             };
-            Some(self.classifier.classify(&mut scratch, &refusal))
+            Some(classifier.classify(scratch, &refusal))
         };
         let messages = given.iter().map(|one| match one {
             Given::Message(message) => message.attempts.iter().map(|attempt| told(message.mta, attempt)).collect(),
@@ -132,7 +133,7 @@ impl<'c> Judge<'c> {
                 enhanced_code: one.enhanced_code,
                 ..Refusal::said(one.mta, &one.service, one.action != Action::Tempfailed, &one.response)
             };
-            verdicts.push(Some(self.classifier.classify(&mut scratch, &refusal)));
+            verdicts.push(Some(classifier.classify(scratch, &refusal)));
         }
         verdicts
     }
@@ -206,7 +207,7 @@ fn main() {
         return;
     }
     let classifier = Classifier::built_in().unwrap();
-    let mut judge = Judge { classifier: &classifier, profiles: Profiles::new(true) };
+    let mut judge = Judge { classifier: &classifier, scratch: classifier.scratch(), profiles: Profiles::new(true) };
     let mut correlator = Correlator::new();
     let mut times = Times::default();
     let mut all = 0;

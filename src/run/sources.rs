@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use crate::framing::lines::{BLOCK_BYTES, Blocks};
 use crate::framing::year::{Clock, Pass, YearSource, year_before};
-use crate::framing::{Program, Unwrapped, frame, unwrapped};
+use crate::framing::{MAX_LINE_BYTES, Program, Unwrapped, frame, unwrapped};
 use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::portion::Reading;
@@ -111,8 +111,9 @@ impl Ordered {
         let mut blocks = Blocks::new(text, BLOCK_BYTES);
         let mut last = None;
         while let Some(Ok(block)) = blocks.next_block() {
-            last =
-                block.lines().filter_map(|line| frame(line.bytes)).last().map(|raw| clock.moment(&raw.stamp)).or(last);
+            let mut lines = block.bytes.rsplit(|byte| *byte == b'\n');
+            let end = lines.find_map(|line| frame(line.get(..MAX_LINE_BYTES).unwrap_or(line)));
+            last = end.map(|raw| clock.moment(&raw.stamp)).or(last);
         }
         last
     }
