@@ -158,7 +158,10 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
     let suspects = risen_before(case, host, first);
     let who: Vec<String> = suspects.iter().map(|(name, _)| name.clone()).collect();
     let lists: BTreeSet<&str> = group.iter().flat_map(|one| one.receiver.lists.keys()).map(AsRef::as_ref).collect();
-    let receivers: Vec<_> = group.iter().map(|one| printable(one.name)).collect();
+    // One receiver may have begun several times.
+    let mut names = BTreeSet::new();
+    let receivers: Vec<_> =
+        group.iter().filter(|one| names.insert(one.name)).map(|one| printable(one.name)).take(4).collect();
     Some(Draft {
         signs: Signs::of(RECEIVERS_TOGETHER)
             .and(count as f64 >= limits.get("many_receivers"), MANY_RECEIVERS)
@@ -171,7 +174,7 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
         queue_ids: queue_ids.counted(messages),
         explanation: format!(
             "{count} receivers ({}) began to refuse or throttle this host from {first} on, {} so far{}; just before it, {}.",
-            receivers.iter().take(4).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+            receivers.join(", "),
             many(answers, "answer"),
             if lists.is_empty() {
                 String::new()

@@ -210,7 +210,15 @@ fn findings(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Re
         }
         wrapped(out, &format!("Do: {}", worst.next_step), 9, 9)?;
     }
-    more(out, count, "identities with findings")?;
+    if count > SHOWN {
+        let rest = |severity: &Severity| {
+            let rest = incidents.iter().skip(SHOWN).filter(|incident| incident.severity() == *severity).count();
+            (rest > 0).then(|| format!("{rest} {severity}"))
+        };
+        let rest: Vec<_> = Severity::ALL.iter().rev().filter_map(rest).collect();
+        let text = format!("... {} more identities with findings in the tables: {}", count - SHOWN, rest.join(", "));
+        wrapped(out, &text, 0, 4)?;
+    }
     out.write_str("\n")
 }
 

@@ -188,17 +188,24 @@ fn rule_json(rule: &Rule) -> Value {
 /// What an id stands for, as JSON and as text.
 fn shown(classifier: &Classifier, id: &str) -> Option<(Value, String)> {
     let id = &*id.to_ascii_lowercase();
-    if let Some(rule) = classifier.rules().find(|rule| rule.id() == id) {
-        return Some((rule_json(rule), rule_text(rule)));
+    let rule = classifier.rules().find(|rule| rule.id() == id).map(|rule| (rule_json(rule), rule_text(rule)));
+    if let Some(detector) = detect::detector(id) {
+        let (mut value, mut text) = detector_shown(detector);
+        // A kind of finding may have the name of a rule about answers.
+        if let (Some((rule, rule_text)), Some(object)) = (rule, value.as_object_mut()) {
+            object.insert("rule_of_this_name".into(), rule);
+            text.push_str(&format!("\n{rule_text}"));
+        }
+        return Some((value, text));
+    }
+    if rule.is_some() {
+        return rule;
     }
     if let Some(category) = Category::from_id(id) {
         return Some(category_shown(classifier, category));
     }
     if let Some(list) = classifier.lists().get(id).or_else(|| classifier.lists().of_zone(id)) {
         return Some(list_shown(list));
-    }
-    if let Some(detector) = detect::detector(id) {
-        return Some(detector_shown(detector));
     }
     let provider = classifier.providers().get(id)?;
     let hosts = provider.hosts().join(" ");

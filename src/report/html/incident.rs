@@ -118,6 +118,8 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
     let heading = format!("h-{anchor}");
     let hours = profile.hours.in_order();
     let marked = Some((worst.first_seen.hour(), worst.last_seen.hour()));
+    let first = incident.findings.iter().map(|finding| finding.first_seen).min().unwrap_or(worst.first_seen);
+    let last = incident.findings.iter().map(|finding| finding.last_seen).max().unwrap_or(worst.last_seen);
     let mut steps: Vec<&str> = Vec::new();
     for finding in &incident.findings {
         if !steps.contains(&finding.next_step.as_str()) && steps.len() < ROWS {
@@ -130,9 +132,10 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
                 (badge(worst))
                 h3 id=(heading) { (name(incident)) (on_host(page, incident)) }
                 p.meta {
-                    (moment(worst.first_seen)) " to " (moment(worst.last_seen)) " UTC"
-                    @if worst.messages > 0 { " · " (many(worst.messages, "message")) }
-                    @if worst.recipients > 0 { " · " (many(worst.recipients, "recipient")) }
+                    (moment(first)) " to " (moment(last)) " UTC"
+                    // What several findings count overlaps.
+                    @if incident.findings.len() == 1 && worst.messages > 0 { " · " (many(worst.messages, "message")) }
+                    @if incident.findings.len() == 1 && worst.recipients > 0 { " · " (many(worst.recipients, "recipient")) }
                     " · incident " (incident.ids(page.hosts).join(", "))
                 }
             }
