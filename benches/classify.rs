@@ -3,24 +3,18 @@
 //! `cargo bench --bench classify [-- ANSWERS]`. Each verdict is compared with the sample's inside the timed loop.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod clock;
+
 use std::collections::HashSet;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mailsleuth::classify::{Classifier, Refusal};
 use mailsleuth::mail::status::Mta;
 
+use clock::now;
+
 /// Answers in one timed batch; made before the clock starts.
 const BATCH: usize = 20_000;
-
-/// Time that this thread has spent on a processor, where the system tells (Linux), else wall time: other programs do not
-/// count.
-fn now() -> Duration {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let spent = told.and_then(|told| told.split(' ').next()?.parse().ok()).map(Duration::from_nanos);
-    spent.unwrap_or_else(|| START.get_or_init(Instant::now).elapsed())
-}
 
 /// A small deterministic generator (xorshift64*).
 struct Numbers(u64);

@@ -4,9 +4,10 @@
 //! MB of decompressed text a second of processor time; making ready what a stage takes is not counted.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod clock;
+
 use std::fs::File;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use mailsleuth::aggregate::Profiles;
@@ -27,14 +28,7 @@ use mailsleuth::report::schema::{FINDINGS, REASONS, SENDERS, Schema};
 use mailsleuth::report::tables::{Format, LongTable};
 use mailsleuth::report::{self, HostNames, Judged};
 
-/// Time that this thread has spent on a processor, where the system tells (Linux), else wall time: other programs do not
-/// count.
-fn now() -> Duration {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let spent = told.and_then(|told| told.split(' ').next()?.parse().ok()).map(Duration::from_nanos);
-    spent.unwrap_or_else(|| START.get_or_init(Instant::now).elapsed())
-}
+use clock::now;
 
 #[derive(Clone, Copy)]
 enum Stage {
