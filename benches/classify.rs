@@ -192,38 +192,43 @@ fn main() {
         })
         .collect();
     let mut scratch = classifier.scratch();
-    // Answers of known words, the same once more, and answers with a word that was never seen: each of a new template.
-    let mut times = [("first time", Duration::ZERO), ("again", Duration::ZERO), ("new words", Duration::ZERO)];
+    let varied = |done: usize, numbers: &mut Numbers| -> Vec<(&Sample<'_>, Vec<u8>)> {
+        let samples = samples.iter().cycle().skip(done % samples.len()).take(BATCH.min(answers - done));
+        samples.map(|sample| (sample, sample.variation.apply(sample.refusal.response, numbers))).collect()
+    };
+    let mut timed = |made: &[(&Sample<'_>, Vec<u8>)]| {
+        let started = now();
+        for (sample, text) in made {
+            let verdict = classifier.classify(&mut scratch, &Refusal { response: text, ..sample.refusal });
+            assert_eq!(verdict.rule, sample.rule, "{}", String::from_utf8_lossy(text));
+        }
+        now() - started
+    };
+    // Answers of known words, and the same once more.
+    let (mut first, mut again, mut new) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let mut distinct = HashSet::new();
     let (mut bytes, mut done) = (0, 0);
     while done < answers {
-        let mut made: Vec<(&Sample<'_>, Vec<u8>)> = samples
-            .iter()
-            .cycle()
-            .skip(done % samples.len())
-            .take(BATCH.min(answers - done))
-            .map(|sample| (sample, sample.variation.apply(sample.refusal.response, &mut numbers)))
-            .collect();
+        let made = varied(done, &mut numbers);
         distinct.extend(made.iter().map(|(_, text)| xxhash_rust::xxh3::xxh3_64(text)));
         bytes += made.iter().map(|(_, text)| text.len()).sum::<usize>();
         done += made.len();
-        for (name, time) in &mut times {
-            if *name == "new words" {
-                made.iter_mut().filter(|(sample, _)| sample.variation.has_id).for_each(|(_, text)| {
-                    text.push(b' ');
-                    text.extend_from_slice(&numbers.word());
-                });
-            }
-            let started = now();
-            for (sample, text) in &made {
-                let verdict = classifier.classify(&mut scratch, &Refusal { response: text, ..sample.refusal });
-                assert_eq!(verdict.rule, sample.rule, "{}", String::from_utf8_lossy(text));
-            }
-            *time += now() - started;
-        }
+        first += timed(&made);
+        again += timed(&made);
     }
     println!("{done} answers of {} samples, {} distinct, {bytes} bytes", samples.len(), distinct.len());
-    for (name, time) in times {
+    // Answers with a word that was never seen: each of a new template.
+    done = 0;
+    while done < answers {
+        let mut made = varied(done, &mut numbers);
+        for (_, text) in made.iter_mut().filter(|(sample, _)| sample.variation.has_id) {
+            text.push(b' ');
+            text.extend_from_slice(&numbers.word());
+        }
+        done += made.len();
+        new += timed(&made);
+    }
+    for (name, time) in [("first time", first), ("again", again), ("new words", new)] {
         let s = time.as_secs_f64();
         println!("{name}: {s:.3} s, {:.0} answers/s, {:.1} MB/s", done as f64 / s, bytes as f64 / s / 1e6);
     }

@@ -150,7 +150,7 @@ impl Classifier {
         let class = |rule: &Rule| self.taxonomy.class(rule.category);
         let why = if !rule.when.applies(context) {
             // A rule that demands no words, only circumstances, has nothing here that could match.
-            if rule.required.any_of.is_empty() {
+            if rule.required.all_of.is_empty() {
                 return None;
             }
             Lost::When

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::rule::{Rule, Sample, SampleEntries, Step, When, WhenEntry, nearest};
 use super::tables::Providers;
 use super::taxonomy::{Category, Taxonomy};
-use super::{attributes, literal, tables, taxonomy};
+use super::{attributes, literal, matcher, tables, taxonomy};
 use crate::error::{Error, Result};
 
 /// The built-in rule files. A new file is its name here.
@@ -69,6 +69,7 @@ pub(super) fn rules(extra: &[(&str, &str)], providers: &Providers) -> Result<Vec
     }
     let mut origin: HashMap<String, String> = HashMap::new();
     for rule in &rules {
+        well_formed(rule)?;
         no_duplicate(&mut origin, rule)?;
     }
     let replaced = origin.clone();
@@ -114,23 +115,19 @@ pub(super) fn lower(pattern: &str) -> String {
         .collect()
 }
 
-/// The rule whose pattern is at fault when all of them together do not compile.
-pub(super) fn culprit(rules: &[Rule], whole: &str) -> Error {
-    for rule in rules {
-        for (key, pattern) in [("text", Some(&rule.pattern)), ("unless", rule.unless.as_ref())] {
-            let error = pattern.and_then(|p| syntax::parse_with(&lower(p), &super::syntax()).err());
-            if let Some(error) = error {
-                let reason = match in_class(pattern.map_or("", String::as_str)) {
-                    Some(letter) => format!(
-                        "bad pattern: [ ] takes ASCII letters only: write (?:a|{letter}) instead of [a{letter}] to correct '{key}'"
-                    ),
-                    None => format!("bad pattern: {error}: correct '{key}'"),
-                };
-                return problem(&rule.file, &rule.id, &reason);
-            }
-        }
+/// An error if a pattern of the rule cannot be read.
+fn well_formed(rule: &Rule) -> Result<()> {
+    for (key, pattern) in [("text", Some(&rule.pattern)), ("unless", rule.unless.as_ref())] {
+        let Some((pattern, error)) = pattern.and_then(|p| Some((p, matcher::check(p).err()?))) else { continue };
+        let reason = match in_class(pattern) {
+            Some(letter) => format!(
+                "bad pattern: [ ] takes ASCII letters only: write (?:a|{letter}) instead of [a{letter}] to correct '{key}'"
+            ),
+            None => format!("bad pattern: {error}: correct '{key}'"),
+        };
+        return Err(problem(&rule.file, &rule.id, &reason));
     }
-    Error::Rules { file: "rules".into(), problem: whole.to_owned() }
+    Ok(())
 }
 
 /// The first letter beyond ASCII inside `[ ]`.
@@ -253,7 +250,7 @@ impl RuleEntry {
         }
         let pattern = joined(&self.text);
         let required = literal::required(&pattern);
-        if required.any_of.is_empty() && when.is_empty() && matches_nothing(&pattern) {
+        if required.all_of.is_empty() && when.is_empty() && matches_nothing(&pattern) {
             return Err(wrong(
                 "its 'text' matches an answer without words, and so all answers: name words, or say under which \
                  circumstances with 'when'"

@@ -34,7 +34,7 @@ use regex_automata::util::syntax;
 
 use self::attributes::{Attributes, Possible};
 pub use self::explain::{Explanation, ListBy, Lost, ProviderBy};
-use self::literal::Needles;
+use self::literal::{MOST_DEMANDS, Needles};
 pub use self::load::FILES;
 use self::matcher::Matcher;
 use self::memory::Memory;
@@ -135,15 +135,15 @@ pub struct Classifier {
     needles: Needles,
     /// What each needle stands for.
     meanings: Vec<Vec<Meaning>>,
-    /// Rules that demand no fixed text, as bits.
-    always: Vec<u64>,
+    /// For each place among the demands of a rule, the rules that have none there, as bits.
+    undemanding: [Vec<u64>; MOST_DEMANDS],
 }
 
 /// What it means that a fixed text occurs.
 #[derive(Debug, Clone, Copy)]
 enum Meaning {
-    /// The rule at this position may match.
-    Rule(usize),
+    /// The rule at this position may match, as far as its demand of this number goes.
+    Rule(usize, usize),
     /// The list at this position is named, if the text stands free; with its length, and how much it tells outside links.
     List(usize, usize, Told),
     /// The provider at this position speaks, if its host is unknown; with the signature's length.
@@ -223,6 +223,9 @@ pub struct Scratch<'c> {
     matcher: matcher::Cache,
     words: Vec<u8>,
     template: Vec<u8>,
+    /// Rules of which each demand is met, as bits.
+    met: [Vec<u64>; MOST_DEMANDS],
+    /// Rules of which all demands are met, as bits.
     candidates: Vec<u64>,
     key: Vec<u8>,
     attributes: attributes::Cache,
@@ -341,11 +344,11 @@ impl Classifier {
             unless.push(rule.unless.as_ref().map(|_| patterns.len()));
             patterns.extend(rule.unless());
         }
-        let matcher = Matcher::new(&patterns).map_err(|error| load::culprit(&rules, &error))?;
+        let matcher = Matcher::new(&patterns);
         let zones = lists.iter().flat_map(List::spellings);
         let hosts = providers.iter().flat_map(|provider| provider.hosts().iter().chain(provider.signatures()));
         let reducer = Reducer::new(patterns.iter().copied(), zones.chain(hosts.map(String::as_str)));
-        let (needles, meanings, always) = prefilter(&rules, lists, &providers)?;
+        let (needles, meanings, undemanding) = prefilter(&rules, lists, &providers)?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let fingerprint = load::fingerprint(extra);
         Ok(Self {
@@ -362,7 +365,7 @@ impl Classifier {
             attributes,
             needles,
             meanings,
-            always,
+            undemanding,
         })
     }
 
@@ -509,15 +512,14 @@ impl Classifier {
 
     /// Finds the rules that may match the template, and the names in it.
     fn scan(&self, scratch: &mut Scratch<'_>) -> Found {
-        scratch.candidates.clear();
-        scratch.candidates.extend_from_slice(&self.always);
-        let (template, candidates) = (&scratch.template, &mut scratch.candidates);
+        let Scratch { template, met, candidates, .. } = scratch;
+        met.clone_from(&self.undemanding);
         let mut found = Found::default();
         self.needles.each(template, |needle, end| {
             for meaning in self.meanings.get(needle).into_iter().flatten() {
                 match *meaning {
-                    Meaning::Rule(at) => {
-                        if let Some(bits) = candidates.get_mut(at / 64) {
+                    Meaning::Rule(at, demand) => {
+                        if let Some(bits) = met.get_mut(demand).and_then(|met| met.get_mut(at / 64)) {
                             *bits |= 1 << (at % 64);
                         }
                     }
@@ -544,6 +546,9 @@ impl Classifier {
                 }
             }
         });
+        let [first, second, third] = met;
+        candidates.clear();
+        candidates.extend(first.iter().zip(second).zip(third).map(|((a, b), c)| *a & *b & *c));
         found
     }
 
@@ -947,19 +952,20 @@ fn named_zone(words: &[u8]) -> Option<String> {
     })
 }
 
-/// The finder of all fixed texts, what each means, and the rules that demand none.
-fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> Result<(Needles, Vec<Vec<Meaning>>, Vec<u64>)> {
+/// The finder of all fixed texts, what each means, and the rules that demand none (as [`Classifier::undemanding`]).
+type Prefilter = (Needles, Vec<Vec<Meaning>>, [Vec<u64>; MOST_DEMANDS]);
+
+fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> Result<Prefilter> {
     let mut known: BTreeMap<Vec<u8>, Vec<Meaning>> = BTreeMap::new();
     let mut add = |needle: &[u8], meaning: Meaning| known.entry(needle.to_vec()).or_default().push(meaning);
-    let mut always = vec![0u64; rules.len().div_ceil(64)];
+    let mut undemanding = std::array::from_fn(|_| vec![0u64; rules.len().div_ceil(64)]);
     for (at, rule) in rules.iter().enumerate() {
-        for needle in &rule.required.any_of {
-            add(needle, Meaning::Rule(at));
-        }
-        if rule.required.any_of.is_empty()
-            && let Some(bits) = always.get_mut(at / 64)
-        {
-            *bits |= 1 << (at % 64);
+        for (number, without) in undemanding.iter_mut().enumerate() {
+            match (rule.required.all_of.get(number), without.get_mut(at / 64)) {
+                (Some(demand), _) => demand.iter().for_each(|needle| add(needle, Meaning::Rule(at, number))),
+                (None, Some(bits)) => *bits |= 1 << (at % 64),
+                (None, None) => {}
+            }
         }
     }
     for (at, list) in lists.iter().enumerate() {
@@ -988,7 +994,7 @@ fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> Result<(Ne
     let needles: Vec<&[u8]> = known.keys().map(Vec::as_slice).collect();
     let finder = Needles::new(&needles)
         .map_err(|error| Error::Rules { file: "rules".into(), problem: format!("too much fixed text: {error}") })?;
-    Ok((finder, known.into_values().collect(), always))
+    Ok((finder, known.into_values().collect(), undemanding))
 }
 
 #[cfg(test)]

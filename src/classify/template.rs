@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::literal;
+use crate::parse::fields::position;
 
 /// Puts words into templates.
 #[derive(Debug)]
@@ -116,18 +117,17 @@ impl Reducer {
     pub(super) fn reduce(&self, words: &[u8], out: &mut Vec<u8>) {
         out.clear();
         // Most words stay: they are copied in one piece up to the next name that does not.
-        let (mut bits, mut start, mut copied) = (0, 0, 0);
-        for (at, class) in words.iter().map(|b| class(*b)).chain([0]).enumerate() {
-            if class != 0 {
-                bits |= class;
-                continue;
-            }
-            if bits & (DIGIT | DOT | AT) != 0 {
-                out.extend_from_slice(words.get(copied..start).unwrap_or_default());
-                self.name(words.get(start..at).unwrap_or_default(), out);
-                copied = at;
-            }
-            (bits, start) = (0, at + 1);
+        let (mut copied, is_inside) = (0, |byte: &u8| class(*byte) != 0);
+        let is_telling = |byte: u8| byte.is_ascii_digit() | (byte == b'.') | (byte == b'@');
+        while let Some((plain, rest)) =
+            words.get(copied..).and_then(|words| words.split_at_checked(position(words, is_telling)?))
+        {
+            let start = plain.iter().rposition(|byte| !is_inside(byte)).map_or(0, |at| at + 1);
+            let len = plain.len() - start + rest.iter().position(|byte| !is_inside(byte)).unwrap_or(rest.len());
+            out.extend_from_slice(plain.get(..start).unwrap_or_default());
+            let start = copied + start;
+            copied = start + len;
+            self.name(words.get(start..copied).unwrap_or_default(), out);
         }
         out.extend_from_slice(words.get(copied..).unwrap_or_default());
     }

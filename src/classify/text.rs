@@ -3,6 +3,8 @@
 
 use memchr::{memchr, memmem};
 
+use crate::parse::fields::position_behind;
+
 /// Bytes of one answer that are read; what stands behind is links and legal text.
 pub(super) const MOST_BYTES: usize = 8 * 1024;
 
@@ -62,30 +64,15 @@ pub(super) fn normalize(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// True for bytes that may need more than lower case.
-const SPECIAL: [bool; 256] = {
-    let mut special = [false; 256];
-    let mut at = 0;
-    while at < 256 {
-        #[expect(clippy::indexing_slicing, reason = "below 256; there is no get() in a constant")]
-        {
-            special[at] = matches!(at, 0..0x20 | 0x3c | 0x5c | 0x7f | 0xc2 | 0xc3 | 0xd0 | 0xe2);
-        }
-        at += 1;
-    }
-    special
-};
-
 /// Bytes of `text` that only need lower case, with single blanks between them.
 fn plain(text: &[u8]) -> usize {
-    let mut before = b' ';
-    text.iter()
-        .position(|&byte| {
-            let twice = byte == b' ' && before == b' ';
-            before = byte;
-            twice || SPECIAL.get(usize::from(byte)).copied().unwrap_or(true)
-        })
-        .unwrap_or(text.len())
+    let is_special = |before: u8, byte: u8| {
+        let is_control = (byte < b' ') | (byte == 0x7f);
+        let is_marked = (byte == b'<') | (byte == b'\\');
+        let is_long = (byte == 0xc2) | (byte == 0xc3) | (byte == 0xd0) | (byte == 0xe2);
+        is_control | is_marked | is_long | ((byte == b' ') & (before == b' '))
+    };
+    position_behind(b' ', text, is_special).unwrap_or(text.len())
 }
 
 fn blank(out: &mut Vec<u8>) {

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use memchr::{memchr, memmem, memrchr, memrchr_iter};
 
-use super::fields::find;
+use super::fields::{find, position_behind};
 use crate::mail::status::{EnhancedCode, SmtpCode, Stage};
 
 /// One reply, borrowed from the log text.
@@ -56,8 +56,9 @@ fn qmail(text: &[u8]) -> Option<&[u8]> {
     let report = strip(text, b"delivery ").and_then(|rest| rest.get(find(rest, b": ")? + 2..)).unwrap_or(text);
     let report = [&b"deferral: "[..], b"failure: "].iter().find_map(|word| strip(report, word)).unwrap_or(report);
     let is_report = report.ends_with(b"/") && memchr(b'_', report).is_some() && memchr(b' ', report).is_none();
-    let end = find(report, b"/Giving_up_on_").unwrap_or(report.len());
-    report.get(..end).filter(|_| is_report).map(|report| report.strip_suffix(b"/").unwrap_or(report))
+    let report = if is_report { report } else { return None };
+    let report = report.get(..find(report, b"/Giving_up_on_").unwrap_or(report.len()))?;
+    Some(report.strip_suffix(b"/").unwrap_or(report))
 }
 
 fn innermost_of(response: &[u8]) -> Reply<'_> {
@@ -211,7 +212,7 @@ fn innermost(text: &[u8]) -> Option<(usize, &[u8])> {
     if sender_probe(text) || is_callout(text) {
         return None;
     }
-    let exim = EXIM_QUOTE.find(text);
+    let mut exim = None;
     let mut found = None;
     let (mut from, mut seen, mut open) = (0, 0, None);
     let mut expiry = Expiry::default();
@@ -231,7 +232,8 @@ fn innermost(text: &[u8]) -> Option<(usize, &[u8])> {
         if open.is_some_and(|open| open + 1 < at) && !(bare.ends_with(b"smtp;") && text.ends_with(b">")) {
             continue;
         }
-        let exim_colon = bare.ends_with(b":") && exim.is_some_and(|start| start < at);
+        let exim_colon =
+            bare.ends_with(b":") && exim.get_or_insert_with(|| EXIM_QUOTE.find(text)).is_some_and(|start| start < at);
         let expired = head.ends_with(b"<") && expiry.stands_between(text, from, at);
         if same_reply && !ends_in(bare, QUOTES) {
             continue;
@@ -326,10 +328,19 @@ fn contains_lower(text: &[u8], words: &[u8]) -> bool {
 
 /// Places where a reply code of class 4 or 5 starts a word.
 fn code_starts(text: &[u8]) -> impl Iterator<Item = usize> {
-    memchr::memchr2_iter(b'4', b'5', text).filter(|&at| {
-        let before = at.checked_sub(1).and_then(|i| text.get(i));
-        before.is_some_and(|b| !b.is_ascii_alphanumeric() && *b != b'.') && text.get(at..).is_some_and(starts_with_code)
-    })
+    let is_start = |before: u8, byte: u8| {
+        let is_joined = before.is_ascii_digit() | (before | 0x20).is_ascii_lowercase() | (before == b'.');
+        !is_joined & ((byte == b'4') | (byte == b'5'))
+    };
+    let mut from: usize = 0;
+    // Nothing stands in front of the first byte: that one starts no word here.
+    let starts = std::iter::from_fn(move || {
+        let before = from.checked_sub(1).and_then(|at| text.get(at)).copied().unwrap_or(b'.');
+        let at = from + position_behind(before, text.get(from..)?, is_start)?;
+        from = at + 1;
+        Some(at)
+    });
+    starts.filter(|&at| text.get(at..).is_some_and(starts_with_code))
 }
 
 fn starts_with_code(text: &[u8]) -> bool {
