@@ -828,8 +828,8 @@ fn in_link(template: &[u8], end: usize, len: usize) -> bool {
 /// A link is looked for in so many bytes in front of a name.
 const LONGEST_LINK: usize = 128;
 
-/// True if the host name in the `len` bytes before `end` stands in a link or has a label in front: `mx7.provider.example`. A
-/// bare domain may be anybody's.
+/// True if the host name in the `len` bytes before `end` stands in a link, has a label in front (`mx7.provider.example`) or a
+/// mailbox of staff (`postmaster@provider.example`). A bare domain may be anybody's.
 fn is_host_name(template: &[u8], end: usize, len: usize) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let before = end.checked_sub(len + 1).and_then(|at| template.get(at));
@@ -838,8 +838,17 @@ fn is_host_name(template: &[u8], end: usize, len: usize) -> bool {
         Some(byte) => is_name(byte),
         None => false,
     };
-    matches!(before, Some(b'.' | b'/')) && !goes_on
+    let start = end.saturating_sub(len + 1);
+    let is_staff = || {
+        let front = template.get(start.saturating_sub(LONGEST_ROLE)..start).unwrap_or_default();
+        let word = front.iter().rposition(|b| !b.is_ascii_alphabetic()).map_or(0, |at| at + 1);
+        template::is_role(front.get(word..).unwrap_or_default())
+    };
+    !goes_on && (matches!(before, Some(b'.' | b'/')) || before == Some(&b'@') && is_staff())
 }
+
+/// A mailbox of staff is looked for in so many bytes in front of its `@`.
+const LONGEST_ROLE: usize = 16;
 
 /// True for a host's name; an address tells nothing of who speaks.
 fn is_name(host: &[u8]) -> bool {

@@ -3,7 +3,7 @@
 //!
 //! | in the words | in the template |
 //! |---|---|
-//! | address with a dotted domain | `x@x.xx`; where a rule or table names the domain, `x@` and the domain |
+//! | address with a dotted domain | `x@x.xx`; where a rule or table names the domain, `x@` (`abuse@` and the like) and the domain |
 //! | host name | `x.xx`; where a rule or table names its end, `x.` and that end; `rbl` for `x` if it is called like a list |
 //! | IPv4 and IPv6 address | `0.0.0.0`, `0::0` |
 //! | queue id, hex and base64 run, unique id | `0a0a` |
@@ -183,7 +183,9 @@ impl Reducer {
             Some(start) if is_address(part) && part.get(..start).is_some_and(|front| front.contains(&b'@')) => {
                 let end = part.get(start..).unwrap_or_default();
                 let is_whole = part.get(start - 1) == Some(&b'@');
-                out.extend_from_slice(if is_whole { b"x@" } else { b"x@x." });
+                let local = part.split(|b| *b == b'@').next().filter(|local| is_whole && is_role(local));
+                out.extend_from_slice(local.unwrap_or(b"x"));
+                out.extend_from_slice(if is_whole { b"@" } else { b"@x." });
                 return out.extend_from_slice(end);
             }
             Some(_) => return out.extend_from_slice(part),
@@ -336,6 +338,34 @@ fn trimmed_end(name: &[u8]) -> &[u8] {
     name.get(..end).unwrap_or_default()
 }
 
+/// Mailboxes of a provider's staff (RFC 2142, and as answers name them), letters only: who names one as the place to turn to
+/// speaks of himself.
+const ROLES: &[&[u8]] = &[
+    b"abuse",
+    b"antispam",
+    b"blacklist",
+    b"blocklist",
+    b"delist",
+    b"delisting",
+    b"feedback",
+    b"hostmaster",
+    b"mailadmin",
+    b"noc",
+    b"postmaster",
+    b"removal",
+    b"remove",
+    b"spam",
+    b"spamadmin",
+    b"spammaster",
+    b"support",
+    b"unblock",
+    b"whitelist",
+];
+
+pub(super) fn is_role(local: &[u8]) -> bool {
+    ROLES.contains(&local)
+}
+
 /// Text in front of an `@`, a domain with a dot in it behind.
 fn is_address(part: &[u8]) -> bool {
     let mut halves = part.rsplitn(2, |b| *b == b'@');
@@ -413,6 +443,7 @@ mod tests {
             ("abc.zen.spamhaus.org mx7.mail.outlook.com setup.exe", "x.zen.spamhaus.org x.outlook.com x.exe"),
             ("(s1234567890) rp-001 ps77", "(s0000000000) rp-000 ps00"),
             ("<al.b7@outlook.com> al@mx7.outlook.com", "<x@outlook.com> x@x.outlook.com"),
+            ("abuse@outlook.com postmaster@b.example", "abuse@outlook.com x@x.xx"),
         ] {
             assert_eq!(template(words), expected);
         }

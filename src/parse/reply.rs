@@ -83,12 +83,12 @@ fn innermost_of(response: &[u8]) -> Reply<'_> {
         found.host = host.or(found.host);
         found.ip = ip.or(found.ip);
         found.stage = stage_of_wrapper(wrapper).or(found.stage);
-        text = unquoted(text, start);
+        text = without_giving_up(unquoted(text, start));
     } else if let Some(at) = QMAIL_QUOTE.find(text) {
         // Nothing but the words of the answer is left.
         found.kind = ReplyKind::Remote;
         text = text.get(at + QMAIL_QUOTE.needle().len()..).unwrap_or_default();
-        text = text.strip_suffix(QMAIL_GIVES_UP).unwrap_or(text).trim_ascii_end();
+        text = without_giving_up(text);
     }
     lines(text, &mut found);
     if found.smtp_code.is_some() {
@@ -176,6 +176,10 @@ static EXIM_QUOTE: Words = LazyLock::new(|| memmem::Finder::new(b"SMTP error fro
 static QMAIL_QUOTE: Words = LazyLock::new(|| memmem::Finder::new(b"Remote host said: "));
 /// What qmail puts behind the last answer of a message that it gives up (qmail-send.c).
 const QMAIL_GIVES_UP: &[u8] = b"I'm not going to try again; this message has been in the queue too long.";
+
+fn without_giving_up(text: &[u8]) -> &[u8] {
+    text.strip_suffix(QMAIL_GIVES_UP).map_or(text, <[u8]>::trim_ascii_end)
+}
 
 /// Those introductions that never are words of the reply itself.
 const QUOTES: &[&[u8]] = &[b"said:", b"to me:", b"was:", b"->", b"=>", b"response:", b"replied:", b"<<", b">>>"];
