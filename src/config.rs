@@ -11,7 +11,7 @@ use clap::{Arg, Command};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use crate::detect::{Allow, LimitSettings, Settings, is_kind};
+use crate::detect::{Allow, DETECTORS, LimitSettings, Settings, is_kind};
 use crate::error::{Error, Result, did_you_mean};
 use crate::mail::time::days_from_civil;
 
@@ -73,7 +73,7 @@ pub fn applied(command: Command, arguments: &[OsString]) -> Result<(Command, Set
 const OF_DETECTION: &[&str] = &["limits", "identity", "allow", "hosted", "own_networks"];
 
 /// Limits by detector and key.
-type LimitTables = BTreeMap<String, Spanned<BTreeMap<String, Spanned<f64>>>>;
+type LimitTables = BTreeMap<String, Spanned<BTreeMap<String, Spanned<Value>>>>;
 
 #[derive(Debug, Default, Deserialize)]
 struct DetectionFile {
@@ -84,7 +84,7 @@ struct DetectionFile {
     #[serde(default)]
     allow: Vec<Spanned<AllowEntry>>,
     #[serde(default)]
-    hosted: Vec<String>,
+    hosted: Vec<Spanned<String>>,
     #[serde(default)]
     own_networks: Vec<Spanned<String>>,
 }
@@ -100,8 +100,7 @@ struct IdentityEntry {
 #[serde(deny_unknown_fields)]
 struct AllowEntry {
     identity: String,
-    #[serde(default)]
-    kinds: Vec<String>,
+    kinds: Option<Vec<String>>,
     until: Option<Value>,
     why: String,
 }
@@ -113,12 +112,16 @@ fn detection(path: &Path, text: &str) -> Result<Settings> {
     };
     let file: DetectionFile = toml::from_str(text)
         .map_err(|error| wrong(error.span().map_or(0, |span| span.start), error.message().trim()))?;
-    let mut settings = Settings { hosted: file.hosted, ..Settings::default() };
+    let mut settings = Settings::default();
+    for domain in file.hosted {
+        let at = domain.span().start;
+        settings.hosted.push(hosted(domain.into_inner()).map_err(|problem| wrong(at, &problem))?);
+    }
     let limits = |tables: &LimitTables| -> Result<LimitSettings> {
         let mut settings = LimitSettings::default();
         for (kind, limits) in tables {
             for (key, value) in limits.get_ref() {
-                let set = settings.set(kind, key, *value.get_ref());
+                let set = number(kind, key, value.get_ref()).and_then(|number| settings.set(kind, key, number));
                 set.map_err(|problem| wrong(value.span().start, &problem))?;
             }
         }
@@ -141,8 +144,16 @@ fn detection(path: &Path, text: &str) -> Result<Settings> {
     for entry in file.allow {
         let at = entry.span().start;
         let entry = entry.into_inner();
-        if let Some(kind) = entry.kinds.iter().find(|kind| !is_kind(kind)) {
-            return Err(wrong(at, &format!("allow: no kind '{kind}' of findings; README.md lists them")));
+        let kinds = match &entry.kinds {
+            Some(kinds) if kinds.is_empty() => {
+                return Err(wrong(at, "allow: kinds = [] allows nothing; leave the key out to allow all kinds"));
+            }
+            kinds => kinds.clone().unwrap_or_default(),
+        };
+        if let Some(kind) = kinds.iter().find(|kind| !is_kind(kind)) {
+            let names = || DETECTORS.iter().map(|detector| detector.kind);
+            let (meant, all) = (did_you_mean(kind, names()), names().collect::<Vec<_>>().join(", "));
+            return Err(wrong(at, &format!("allow: no kind '{kind}' of findings; there are {all}{meant}")));
         }
         let until = entry.until.as_ref().map(|until| match until {
             Value::String(until) => until.clone(),
@@ -157,10 +168,34 @@ fn detection(path: &Path, text: &str) -> Result<Settings> {
                 })?),
                 None => None,
             };
-        let AllowEntry { identity, kinds, why, .. } = entry;
+        let AllowEntry { identity, why, .. } = entry;
         settings.allow.push(Allow { identity, kinds, until_day, until, why });
     }
     Ok(settings)
+}
+
+/// The number that a limit is set to.
+fn number(kind: &str, key: &str, value: &Value) -> std::result::Result<f64, String> {
+    match value {
+        #[expect(clippy::cast_precision_loss, reason = "limits are small")]
+        Value::Integer(number) => Ok(*number as f64),
+        Value::Float(number) => Ok(*number),
+        other => Err(format!("{kind}.{key}: a number without quotes is wanted, not {}", other.type_str())),
+    }
+}
+
+/// A domain of this site.
+fn hosted(domain: String) -> std::result::Result<String, String> {
+    let is_label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    if domain.split('.').all(is_label) {
+        return Ok(domain);
+    }
+    let own = domain.rsplit('@').next().unwrap_or_default();
+    Err(format!(
+        "hosted: '{domain}' is no domain; write it as '{}'",
+        if is_label(own.split('.').next().unwrap_or_default()) { own } else { "example.org" }
+    ))
 }
 
 /// Days since 1970 of a date such as `2027-01-31`.
@@ -333,7 +368,16 @@ mod tests {
         for (text, says) in [
             ("\n[limits.hourly]\nx = 1\n", "my.toml:3: no detector 'hourly'"),
             ("[limits.hourly-limit]\nx = 1\n", "my.toml:2: hourly-limit has no limit 'x'; it has recipients_per_hour"),
-            ("[limits.hourly-limit]\nway_over = -1\n", "my.toml:2: hourly-limit.way_over: a number from 0 up"),
+            ("[limits.hourly-limit]\nway_over = -1\n", "my.toml:2: hourly-limit.way_over = -1: a number above 0"),
+            ("[limits.hourly-limit]\nrecipients_per_hour = 0\n", "recipients_per_hour = 0: a number above 0 is wanted"),
+            (
+                "[limits.hourly-limit]\nrecipients_per_hour = '5'\n",
+                "my.toml:2: hourly-limit.recipients_per_hour: a number without quotes is wanted, not string",
+            ),
+            ("[limits.invalid-recipient-flood]\nshare = 4\n", "share = 4: a share from 0 to 1 is wanted"),
+            ("hosted = ['bo@b.example']\n", "my.toml:1: hosted: 'bo@b.example' is no domain; write it as 'b.example'"),
+            ("hosted = ['b.example', '']\n", "my.toml:1: hosted: '' is no domain; write it as 'example.org'"),
+            ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nkinds = []\n", "my.toml:1: allow: kinds = [] allows nothing"),
             ("[[identity]]\nname = 'a'\n[identity.limits.sms]\nx = 1\n", "my.toml:4: no detector 'sms'"),
             ("[[identity]]\nname = 'a'\nlimit = 3\nlimits = {}\n", "my.toml:3: unknown field `limit`"),
             ("[[identity]]\nname = 'a'\n", "my.toml:1: missing field `limits`"),
@@ -344,6 +388,7 @@ mod tests {
             ("own_networks = ['192.0.2.0/40']\n", "my.toml:1: own_networks: '192.0.2.0/40' is no network"),
             ("[[allow]]\nidentity = 'a'\n", "missing field `why`"),
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nkinds = ['x']\n", "my.toml:1: allow: no kind 'x'"),
+            ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nkinds = ['hourly-limits']\n", "; did you mean 'hourly-limit'?"),
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nuntil = 'soon'\n", "until = 'soon' is no date"),
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nuntil = 3\n", "until = 'integer' is no date"),
         ] {

@@ -78,6 +78,13 @@ pub struct Limit {
     pub source: &'static str,
 }
 
+impl Limit {
+    /// True for a part of something, such as `of the recipients asked for in the window`.
+    fn is_share(&self) -> bool {
+        self.unit.starts_with("of ")
+    }
+}
+
 /// The limits in force for one detector and one identity.
 pub struct Limits<'a> {
     detector: &'a Detector,
@@ -113,8 +120,13 @@ impl LimitSettings {
         let keys = || detector.limits.iter().map(|limit| limit.key).collect::<Vec<_>>().join(", ");
         let limit = detector.limits.iter().find(|limit| limit.key == key);
         let limit = limit.ok_or_else(|| format!("{kind} has no limit '{key}'; it has {}", keys()))?;
-        if !(value.is_finite() && value >= 0.0) {
-            return Err(format!("{kind}.{key}: a number from 0 up is wanted ({})", limit.unit));
+        let (is_right, wanted) = if limit.is_share() {
+            ((0.0..=1.0).contains(&value), "a share from 0 to 1")
+        } else {
+            (value.is_finite() && value > 0.0, "a number above 0")
+        };
+        if !is_right {
+            return Err(format!("{kind}.{key} = {value}: {wanted} is wanted ({})", limit.unit));
         }
         self.0.insert((detector.kind, key.to_string()), value);
         Ok(())

@@ -235,7 +235,15 @@ fn allowed(out: &mut Out, summary: &Summary) -> std::fmt::Result {
         );
         wrapped(out, &text, 0, 2)?;
     }
-    if silent.is_empty() { Ok(()) } else { out.write_str("\n") }
+    let idle = summary.allowed.iter().filter(|(_, silenced)| *silenced == 0).map(|(entry, _)| {
+        let until = entry.until.as_ref().map_or(String::new(), |until| format!(" (until {until})"));
+        format!("{}{until}", printable(entry.identity.as_bytes()))
+    });
+    let idle: Vec<String> = idle.collect();
+    if !idle.is_empty() {
+        wrapped(out, &format!("Allowed, with nothing to keep silent about: {}", idle.join(", ")), 0, 2)?;
+    }
+    if summary.allowed.is_empty() { Ok(()) } else { out.write_str("\n") }
 }
 
 fn traffic(out: &mut Out, summary: &Summary) -> std::fmt::Result {

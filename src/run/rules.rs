@@ -11,6 +11,7 @@ use crate::cli::{RulesAction, RulesPlan};
 use crate::detect::{self, Detector, Severity};
 use crate::error::{Error, Result, did_you_mean};
 use crate::mail::address::printable;
+use crate::report::tables::SCHEMA_VERSION;
 use crate::report::trace::manifest::hashed_texts;
 
 /// The built-in rules with the user's before them, each of which wins its own samples.
@@ -86,7 +87,7 @@ pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
                     printable(id.as_bytes())
                 )));
             };
-            _ = if plan.json { writeln!(out, "{}", shown.0) } else { out.write_all(shown.1.as_bytes()) };
+            _ = if plan.json { writeln!(out, "{}", versioned(shown.0)) } else { out.write_all(shown.1.as_bytes()) };
         }
         RulesAction::Check(files) => check(files, plan.json, out)?,
     }
@@ -104,7 +105,7 @@ fn check(files: &[PathBuf], as_json: bool, out: &mut impl Write) -> Result<()> {
     let file = texts.first().map_or_else(|| "built-in rules".to_string(), |(name, _)| name.clone());
     if as_json {
         let problems: Vec<_> = problems.iter().map(|(file, text)| json!({ "file": file, "problem": text })).collect();
-        _ = writeln!(out, "{}", json!({ "rules": rules, "samples": samples, "problems": problems }));
+        _ = writeln!(out, "{}", versioned(json!({ "rules": rules, "samples": samples, "problems": problems })));
     } else {
         for (file, problem) in &problems {
             _ = writeln!(out, "{}: {}", printable(file.as_bytes()), shown_pattern(problem));
@@ -122,6 +123,15 @@ fn check(files: &[PathBuf], as_json: bool, out: &mut impl Write) -> Result<()> {
     }
 }
 
+/// The same with the version of its shape in front.
+fn versioned(value: Value) -> Value {
+    let mut object = Map::from_iter([("schema_version".into(), json!(SCHEMA_VERSION))]);
+    if let Value::Object(fields) = value {
+        object.extend(fields);
+    }
+    Value::Object(object)
+}
+
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
@@ -129,7 +139,7 @@ fn counted(count: usize, what: &str) -> String {
 fn list(classifier: &Classifier, as_json: bool, out: &mut impl Write) -> io::Result<()> {
     if as_json {
         for rule in classifier.rules() {
-            writeln!(out, "{}", rule_json(rule))?;
+            writeln!(out, "{}", versioned(rule_json(rule)))?;
         }
         return Ok(());
     }
