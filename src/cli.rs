@@ -273,16 +273,18 @@ A rule file is TOML, one [[rule]] for each wording, with
   id        words joined by '-'; a built-in rule of that id is replaced
   category  what the answer means: `mailsleuth rules list` names them
   text      a regex, in any letter case, over the answer without codes, ids,
-            addresses, numbers (`classify -v` shows it); (?<dnsbl>...) is a list
+            addresses (`classify -v` shows it); (?<dnsbl>...) is a list; write
+            \\d+ where a number varies
             No letter beyond ASCII stands in [ ]: (?:a|á) does the same
   unless    a regex that must not match
   when      mta, service, by_us, provider, stage, permanent, smtp_code,
-            enhanced_code (5.7.1, x.7.1, 5.7.606-649): a value or a list
+            enhanced_code ('5.7.1', 'x.7.1', '5.7.606-649'): one or a list
   wins      answers that it must win; as a table: line, relay_host, as in `when`
   loses     answers that another rule must win: to, line
   source    where the wording is from
 Before the first rule: broad = true (tried last in its step), step = user (the
-default), own, provider, list, text or last.
+default), own, provider, list, text or last. Within a step the more specific
+causes are tried first, then the rules with more fixed text.
 
 Example:";
 

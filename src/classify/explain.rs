@@ -102,15 +102,16 @@ impl Lost {
 }
 
 impl Classifier {
-    /// Decides one refusal and tells how. Slow: every rule that may match is tried, and nothing is remembered.
-    pub fn explain(&self, refusal: &Refusal<'_>) -> Explanation<'_> {
-        let mut scratch = self.scratch();
+    /// Decides one refusal and tells how. Slower than [`Self::classify`]: every rule that may match is tried, and no verdict
+    /// is remembered.
+    pub fn explain<'c>(&'c self, scratch: &mut Scratch<'c>, refusal: &Refusal<'_>) -> Explanation<'c> {
+        scratch.lend_to(self.id);
         let reply = reply(refusal.response);
-        self.read(&mut scratch, &reply);
+        self.read(scratch, &reply);
         let speaker = self.speaker(refusal, &reply);
         let mut context = context(refusal, &reply);
-        let decision = self.decide(&mut scratch, context, speaker);
-        let verdict = self.verdict(&mut scratch, &reply, &context, &decision);
+        let decision = self.decide(scratch, context, speaker);
+        let verdict = self.verdict(scratch, &reply, &context, &decision);
         let provider_by = verdict.provider.map(|_| match speaker {
             Speaker::Provider(_) if reply.host.is_some_and(|host| self.providers.of_host(host).is_some()) => {
                 ProviderBy::QuotedHost
@@ -127,20 +128,24 @@ impl Classifier {
         let asked = zone.as_deref().map(|zone| self.lists.of_zone(zone).map_or(zone, List::id));
         let list_by = verdict.dnsbl.as_deref().map(|id| if asked == Some(id) { ListBy::Zone } else { ListBy::Name });
         context.provider = verdict.provider.filter(|_| !decision.is_of_mailbox);
-        let lost = (0..self.rules.len()).filter_map(|at| self.lost(&mut scratch, at, &context, rule)).collect();
-        let Scratch { words, template, .. } = scratch;
+        let may_match = |scratch: &Scratch<'_>, at: &usize| {
+            scratch.candidates.get(at / 64).is_some_and(|bits| bits >> (at % 64) & 1 == 1)
+        };
+        let candidates: Vec<usize> = (0..self.rules.len()).filter(|at| may_match(scratch, at)).collect();
+        let lost = candidates.into_iter().filter_map(|at| self.lost(scratch, at, &context, rule)).collect();
+        let (words, template) = (scratch.words.clone(), scratch.template.clone());
         let (reply, kind) = (reply.text.into_owned(), reply.kind);
         Explanation { verdict, reply, kind, words, template, provider_by, list_by, rule, lost }
     }
 
     /// The rule at this position with the reason why it did not decide. `None` if it did, or if its pattern does not match.
-    fn lost(
-        &self,
+    fn lost<'c>(
+        &'c self,
         scratch: &mut Scratch<'_>,
         at: usize,
         context: &Context<'_>,
         winner: Option<&Rule>,
-    ) -> Option<(&Rule, Lost)> {
+    ) -> Option<(&'c Rule, Lost)> {
         let rule = self.rules.get(at)?;
         let Scratch { matcher, template, .. } = scratch;
         let mut matches = |number| self.matcher.matches(matcher, template, number);
@@ -269,7 +274,7 @@ mod tests {
         let quoted = b"host mx7.a.example[192.0.2.7] said: 554 5.7.1 Service unavailable; Client host [198.51.100.7] blocked using \
             zen.spamhaus.org (in reply to RCPT TO command)";
         let told = told(quoted);
-        let explained = classifier.explain(&told);
+        let explained = classifier.explain(&mut Scratch::default(), &told);
         assert_eq!(explained.rule.map(Rule::id), Some(explained.verdict.rule));
         assert_eq!(explained.list_by, Some(ListBy::Zone));
         assert_eq!((explained.verdict.provider, explained.provider_by), (None, None));
@@ -282,7 +287,7 @@ mod tests {
         assert!(!order.is_empty() && order.is_sorted(), "{order:?}");
         assert!(explained.lost.iter().all(|(rule, _)| rule.id() != explained.verdict.rule));
 
-        let by = |refusal: Refusal<'_>| classifier.explain(&refusal).provider_by;
+        let by = |refusal: Refusal<'_>| classifier.explain(&mut Scratch::default(), &refusal).provider_by;
         let google = b"host alt1.gmail-smtp-in.l.google.com[192.0.2.7] said: 550 5.1.1 no";
         assert_eq!(by(Refusal { response: google, ..told }), Some(ProviderBy::QuotedHost));
         let relayed = Refusal { response: b"550 5.1.1 no", relay_host: b"alt1.gmail-smtp-in.l.google.com", ..told };
@@ -290,7 +295,7 @@ mod tests {
         let signed = b"451 Not currently accepting mail from your ip - psmtp";
         assert_eq!(by(Refusal { response: signed, ..told }), Some(ProviderBy::Words));
 
-        let code = classifier.explain(&Refusal { response: b"550 5.1.1", ..told });
+        let code = classifier.explain(&mut Scratch::default(), &Refusal { response: b"550 5.1.1", ..told });
         assert!(code.rule.is_none() && code.lost.iter().all(|(_, why)| *why != Lost::Order), "{code:?}");
     }
 }

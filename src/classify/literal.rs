@@ -225,7 +225,7 @@ impl Parser<'_> {
             }
             Some(b'^' | b'$') => Node::text(Vec::new()),
             Some(b'\\') => match self.next() {
-                Some(b'b' | b'B' | b'A' | b'z') => {
+                Some(b'b' | b'B' | b'A' | b'z' | b'<' | b'>') => {
                     // `\b{start}` is a boundary too.
                     if self.take(b"{") {
                         while !matches!(self.next(), None | Some(b'}')) {}
@@ -233,20 +233,33 @@ impl Parser<'_> {
                     Node::text(Vec::new())
                 }
                 Some(byte) if byte.is_ascii_punctuation() || byte == b' ' => Node::text(vec![byte]),
-                Some(b'x' | b'u' | b'U' | b'p' | b'P') => {
+                Some(kind @ (b'x' | b'u' | b'U' | b'p' | b'P')) => {
                     // Code points and classes by name: skipped, demanding nothing.
                     if self.take(b"{") {
                         while !matches!(self.next(), None | Some(b'}')) {}
                     } else {
-                        let skip = self.rest.len().min(2);
-                        self.rest = self.rest.get(skip..).unwrap_or_default();
+                        let len = match kind {
+                            b'x' => 2,
+                            b'u' => 4,
+                            b'U' => 8,
+                            _ => 1,
+                        };
+                        self.rest = self.rest.get(len..).unwrap_or_default();
                     }
                     Node::anything()
                 }
                 _ => Node::anything(),
             },
             None | Some(b'.') => Node::anything(),
-            Some(byte) => Node::text(vec![byte.to_ascii_lowercase()]),
+            Some(byte) => {
+                // What follows, such as `?`, is about the whole letter.
+                let mut letter = vec![byte.to_ascii_lowercase()];
+                while let Some(more) = self.rest.first().copied().filter(|more| byte >= 0xc0 && more & 0xc0 == 0x80) {
+                    letter.push(more);
+                    self.next();
+                }
+                Node::text(letter)
+            }
         }
     }
 
@@ -256,18 +269,22 @@ impl Parser<'_> {
             if named {
                 while !matches!(self.next(), None | Some(b'>')) {}
             } else if !self.take(b":") {
-                // Flags may change what letters mean: demand nothing of the whole group.
-                let mut open = 1;
+                // Flags may change what letters mean: demand nothing of the whole group, or of all that follows.
+                let (mut open, mut is_group) = (1, false);
                 while open > 0 {
                     match self.next() {
                         Some(b'\\') => {
                             self.next();
                         }
+                        Some(b':') => is_group = true,
                         Some(b'(') => open += 1,
                         Some(b')') => open -= 1,
                         Some(_) => {}
                         None => break,
                     }
+                }
+                if !is_group {
+                    self.rest = &[];
                 }
                 return Node::anything();
             }
@@ -358,6 +375,12 @@ mod tests {
             (r"\bS3150\b", &[&["s3150"]]),
             (r"a\.b{2,3}c", &[&["a."]]),
             (r"(?-i:ABC)def", &[&["def"]]),
+            (r"(?x) a b", &[]),
+            ("法被?系统", &[&["法系统", "法被系统"]]),
+            ("法被*系", &[&["法"]]),
+            (r"\<abcd\>", &[&["abcd"]]),
+            (r"\u0061bcd", &[&["bcd"]]),
+            (r"\pLbcd", &[&["bcd"]]),
         ] {
             let all_of = required(pattern).all_of;
             let got: Vec<Vec<&str>> =

@@ -12,7 +12,6 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use regex_automata::util::syntax;
 use serde::Deserialize;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -110,7 +109,12 @@ pub(super) fn lower(pattern: &str) -> String {
         .map(|c| {
             let kept = escaped;
             escaped = c == '\\' && !kept;
-            if kept { c } else { c.to_ascii_lowercase() }
+            match c {
+                _ if kept => c,
+                // As words are put into lower case.
+                'À'..='Þ' | 'А'..='Я' => c.to_lowercase().next().unwrap_or(c),
+                _ => c.to_ascii_lowercase(),
+            }
         })
         .collect()
 }
@@ -151,6 +155,7 @@ fn is_id(id: &str) -> bool {
     id.split('-').all(|word| !word.is_empty() && word.bytes().all(is_letter))
 }
 
+/// The rules of one file. The error names all of them that cannot be read, one a line.
 fn read(file: &str, text: &str, step: Option<Step>, providers: &Providers) -> Result<Vec<Rule>> {
     let parsed: File = toml::from_str(text).map_err(|error| Error::Rules {
         file: file.into(),
@@ -164,21 +169,51 @@ fn read(file: &str, text: &str, step: Option<Step>, providers: &Providers) -> Re
         return Err(Error::Rules { file: file.into(), problem: problem.into() });
     }
     let step = parsed.step.or(step).unwrap_or(Step::Text);
-    parsed.rule.into_iter().map(|entry| entry.read(file, step, parsed.broad, providers)).collect()
+    let (mut rules, mut problems) = (Vec::new(), Vec::new());
+    for entry in parsed.rule {
+        match entry.read(file, step, parsed.broad, providers) {
+            Ok(rule) => rules.push(rule),
+            Err(Error::Rules { problem, .. }) => problems.push(problem),
+            Err(error) => return Err(error),
+        }
+    }
+    // The error itself says the first file.
+    let problem = problems.join(&format!("\n{file}: "));
+    if problem.is_empty() { Ok(rules) } else { Err(Error::Rules { file: file.into(), problem }) }
 }
 
 /// The first rule of a file that cannot be read, and why: the parser's own message names a line, not a rule.
 fn failing_rule(text: &str) -> Option<(String, String)> {
     let table: toml::Table = toml::from_str(text).ok()?;
-    table.get("rule")?.as_array()?.iter().find_map(|rule| {
+    let rules = table.get("rule")?;
+    if let Some(rule) = rules.as_table() {
+        let id = rule.get("id").and_then(toml::Value::as_str).unwrap_or("(without id)");
+        return Some((id.to_owned(), "write [[rule]] in two brackets: a file has many".into()));
+    }
+    rules.as_array()?.iter().find_map(|rule| {
         let id = rule.get("id").and_then(toml::Value::as_str).unwrap_or("(without id)");
         let is_no_text = |key: &&&str| rule.get(**key).is_some_and(|value| !value.is_str());
         if let Some(key) = ["id", "category", "text", "unless", "source"].iter().find(is_no_text) {
             return Some((id.to_owned(), format!("'{key}' takes one text in quotes: {key} = '...'")));
         }
+        if let Some(problem) = rule.get("when").and_then(wrong_type) {
+            return Some((id.to_owned(), problem));
+        }
         let error = RuleEntry::deserialize(rule.clone()).err()?;
         Some((id.to_owned(), error.message().replace("missing field", "there is no")))
     })
+}
+
+/// What is wrong with the codes of a `when` as written: of another type than they must be.
+fn wrong_type(when: &toml::Value) -> Option<String> {
+    let differs = |key: &str, is: fn(&toml::Value) -> bool| {
+        when.get(key).is_some_and(|value| value.as_array().map_or_else(|| !is(value), |all| !all.iter().all(is)))
+    };
+    if differs("smtp_code", toml::Value::is_integer) {
+        return Some("'smtp_code' takes numbers: smtp_code = 450, or smtp_code = [450, 451]".into());
+    }
+    differs("enhanced_code", toml::Value::is_str)
+        .then(|| "'enhanced_code' takes texts in quotes: enhanced_code = '5.7.1', or ['5.7.1', 'x.7.26']".into())
 }
 
 #[derive(Deserialize)]
@@ -208,10 +243,10 @@ struct RuleEntry {
     loses: SampleEntries,
 }
 
-/// True if the pattern matches the empty text.
-fn matches_nothing(pattern: &str) -> bool {
-    let parsed = syntax::parse_with(&lower(pattern), &super::syntax());
-    parsed.is_ok_and(|parsed| parsed.properties().minimum_len() == Some(0))
+/// True if the pattern matches answers that have nothing in common.
+fn matches_all(pattern: &str) -> bool {
+    const UNLIKE: &[&[u8]] = &[b"user unknown", b"greylisted, try again", b"mail box full", b"spam"];
+    matcher::matches_each(pattern, UNLIKE)
 }
 
 impl RuleEntry {
@@ -221,10 +256,11 @@ impl RuleEntry {
         if !is_id(&id) {
             return Err(wrong("an id is lower-case words joined by '-', as in 'our-relay': give it another".into()));
         }
-        let category = Category::from_id(&self.category).ok_or_else(|| {
+        let is_cause = |category: &Category| category.id() != "unclassified";
+        let category = Category::from_id(&self.category).filter(is_cause).ok_or_else(|| {
             let near = Taxonomy::built_in().map_or_else(
                 |_| String::new(),
-                |taxonomy| nearest(&self.category, taxonomy.categories().map(Category::id)),
+                |taxonomy| nearest(&self.category, taxonomy.categories().filter(is_cause).map(Category::id)),
             );
             wrong(format!("no category '{}'{near}; `mailsleuth rules list` names them all", self.category))
         })?;
@@ -249,11 +285,10 @@ impl RuleEntry {
             loses.push((to, sample));
         }
         let pattern = joined(&self.text);
-        let required = literal::required(&pattern);
-        if required.all_of.is_empty() && when.is_empty() && matches_nothing(&pattern) {
+        let required = literal::required(&lower(&pattern));
+        if required.all_of.is_empty() && when.is_empty() && matches_all(&pattern) {
             return Err(wrong(
-                "its 'text' matches an answer without words, and so all answers: name words, or say under which \
-                 circumstances with 'when'"
+                "its 'text' matches answers of every kind: name words, or say under which circumstances with 'when'"
                     .into(),
             ));
         }
@@ -313,7 +348,7 @@ mod tests {
             (rule("category = 'spam-content'\nwins = ['550 x']"), ["my.toml", "rule 'a'", "there is no `text`"]),
             (
                 rule("category = 'spam-content'\ntext = 'x?'\nwins = ['550 x']"),
-                ["my.toml", "rule 'a'", "all answers: name words"],
+                ["my.toml", "rule 'a'", "every kind: name words"],
             ),
             (
                 rule("category = 'spam-contents'\ntext = 'x'\nwins = ['550 x']").replace("'a'", "'My'"),

@@ -99,6 +99,12 @@ pub(super) fn check(pattern: &str) -> Result<(), String> {
     Pattern::new(pattern).build_lazy().map(drop)
 }
 
+/// True if a pattern, as a rule writes it, matches each of these texts.
+pub(super) fn matches_each(pattern: &str, texts: &[&[u8]]) -> bool {
+    let (matcher, mut cache) = (Matcher::new(&[pattern]), Cache::default());
+    texts.iter().all(|text| matcher.matches(&mut cache, text, 0))
+}
+
 impl Pattern {
     fn new(pattern: &str) -> Self {
         Self { text: anywhere(pattern), asked: AtomicU32::new(0), whole: OnceLock::new(), lazy: OnceLock::new() }
@@ -152,6 +158,7 @@ fn thompson_config() -> thompson::Config {
 /// A pattern that may match anywhere, for searches that start at the first byte.
 fn anywhere(pattern: &str) -> String {
     let pattern = load::lower(pattern);
-    let anchored = pattern.starts_with('^') && !pattern.contains('|');
+    let is_repeated = pattern.get(1..).is_some_and(|rest| rest.starts_with(['?', '*', '+', '{']));
+    let anchored = pattern.starts_with('^') && !is_repeated && !pattern.contains('|');
     if anchored { pattern } else { format!("(?s:.)*?(?:{pattern})") }
 }

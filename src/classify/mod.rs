@@ -25,7 +25,7 @@ mod template;
 mod text;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -151,8 +151,8 @@ enum Meaning {
     /// A host of the provider at this position is named, with the length: in a link or as the server's own name it tells
     /// who speaks.
     Host(usize, usize),
-    /// The text speaks of blocking: a list named beside it is the cause.
-    Blocking,
+    /// The text speaks of blocking, in so many bytes: a list named beside it is the cause.
+    Blocking(usize),
 }
 
 /// Words beside which the name of a list is the cause of the refusal.
@@ -304,8 +304,25 @@ struct Found {
     provider: Option<(usize, usize)>,
     /// The provider whose host is named first.
     host: Option<usize>,
-    blocking: bool,
+    /// Where the text speaks of blocking: the first few places, as start and end.
+    blocking: Vec<(usize, usize)>,
 }
+
+impl Found {
+    /// True if the text speaks of blocking, elsewhere than in the name of the list.
+    fn speaks_of_blocking(&self) -> bool {
+        let is_in_name =
+            |(start, end): (usize, usize)| self.list.is_some_and(|named| named.start <= start && end <= named.end);
+        self.blocking.iter().any(|place| !is_in_name(*place))
+    }
+}
+
+/// So many places are kept: a name holds fewer.
+const MOST_BLOCKING: usize = 8;
+
+/// What an enhanced code of security and policy means that nothing else explains (RFC 3463, section 3.8).
+const POLICY_REFUSED: &str = "policy-refused";
+const POLICY_RULE: &str = "policy-5.7";
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -345,9 +362,11 @@ impl Classifier {
             patterns.extend(rule.unless());
         }
         let matcher = Matcher::new(&patterns);
+        let lowered: Vec<String> = patterns.iter().map(|pattern| load::lower(pattern)).collect();
         let zones = lists.iter().flat_map(List::spellings);
         let hosts = providers.iter().flat_map(|provider| provider.hosts().iter().chain(provider.signatures()));
-        let reducer = Reducer::new(patterns.iter().copied(), zones.chain(hosts.map(String::as_str)));
+        let tables = zones.chain(hosts.map(String::as_str));
+        let reducer = Reducer::new(lowered.iter().map(String::as_str), tables);
         let (needles, meanings, undemanding) = prefilter(&rules, lists, &providers)?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let fingerprint = load::fingerprint(extra);
@@ -389,6 +408,14 @@ impl Classifier {
 
     pub fn providers(&self) -> &Providers {
         &self.providers
+    }
+
+    /// The category that a code decides under this id: `enhanced-x.1.1`, `reply-552`, `policy-5.7`, `google-x.7.27`.
+    pub fn of_code(&self, id: &str) -> Option<Category> {
+        let of_providers = self.providers.iter().flat_map(Provider::codes);
+        let policy = Category::from_id(POLICY_REFUSED).map(|category| (POLICY_RULE, category));
+        let mut all = self.taxonomy.codes().chain(of_providers).chain(policy);
+        all.find(|(rule, _)| *rule == id).map(|(_, category)| category)
     }
 
     /// Every rule, in order of rank.
@@ -459,6 +486,20 @@ impl Classifier {
         problems
     }
 
+    /// How many samples of other rules each of the rules that `is_own` names wins, by id.
+    pub fn taken(&self, is_own: impl Fn(&Rule) -> bool) -> BTreeMap<&str, usize> {
+        let own: HashSet<&str> = self.rules.iter().filter(|rule| is_own(rule)).map(Rule::id).collect();
+        let (mut scratch, mut taken) = (self.scratch(), BTreeMap::new());
+        let others = self.rules.iter().filter(|rule| !own.is_empty() && !own.contains(rule.id()));
+        for sample in others.flat_map(|rule| &rule.wins) {
+            let winner = self.classify(&mut scratch, &sample.refusal()).rule;
+            if own.contains(winner) {
+                *taken.entry(winner).or_default() += 1;
+            }
+        }
+        taken
+    }
+
     fn sample_problem<'c>(
         &'c self,
         scratch: &mut Scratch<'c>,
@@ -470,9 +511,7 @@ impl Classifier {
         let text = &sample.reply;
         if verdict.rule != expected {
             let (winner, category) = (verdict.rule, verdict.category);
-            let reason = self
-                .why_not(expected, sample)
-                .unwrap_or_else(|| format!("'{winner}' ({category}) wins it: make one of them more specific"));
+            let reason = self.why_not(expected, sample).unwrap_or_else(|| self.why_first(expected, winner, category));
             return Some(format!("rule '{}': '{text}' should be won by '{expected}', but {reason}", rule.id));
         }
         // A named list may turn an IP listing into what that list means (`ip-dynamic`, `geo-blocked`).
@@ -482,12 +521,34 @@ impl Classifier {
         None
     }
 
-    /// Why the rule `id` cannot win this sample, whatever other rules there are. `None` if it could, or if `id` is no rule's.
+    /// Why the rule `winner` goes before the rule `id` where both match, and what to do.
+    fn why_first(&self, id: &str, winner: &str, category: Category) -> String {
+        let of = |id: &str| self.rules.iter().find(|rule| rule.id == id);
+        let wins = format!("'{winner}' ({category}) wins it");
+        let Some((own, other)) = of(id).zip(of(winner)) else {
+            return format!("{wins}: make one of them more specific");
+        };
+        let class = |rule: &Rule| self.taxonomy.class(rule.category);
+        if own.pattern == other.pattern {
+            format!("{wins}, with the same text: '{id}' can never win")
+        } else if own.step == other.step && own.broad == other.broad && class(own) != class(other) {
+            format!("{wins}: {category} is tried before {}: give '{winner}' an 'unless'", own.category)
+        } else {
+            format!("{wins}: make one of them more specific")
+        }
+    }
+
+    /// Why the rule `id` cannot win this sample, whatever other rules there are. `None` if it could, or if a code or a list
+    /// decides under this id.
     fn why_not(&self, id: &str, sample: &Sample) -> Option<String> {
-        let at = self.rules.iter().position(|rule| rule.id == id)?;
+        let Some(at) = self.rules.iter().position(|rule| rule.id == id) else {
+            let is_list = || id.strip_prefix("list-").is_some_and(|list| self.lists.get(list).is_some());
+            let is_known = id == "none" || self.of_code(id).is_some() || is_list();
+            return (!is_known).then(|| format!("there is no rule '{id}'"));
+        };
         let rule = self.rules.get(at)?;
         let refusal = sample.refusal();
-        let explained = self.explain(&refusal);
+        let explained = self.explain(&mut self.scratch(), &refusal);
         let reply = reply(refusal.response);
         let context = Context { provider: explained.verdict.provider, ..context(&refusal, &reply) };
         let mut cache = matcher::Cache::default();
@@ -542,7 +603,15 @@ impl Classifier {
                             found.host = Some(at);
                         }
                     }
-                    Meaning::Blocking => found.blocking = true,
+                    Meaning::Blocking(len) => {
+                        let place = (end.saturating_sub(len), end);
+                        // A place behind the name that was found tells, however many there were before.
+                        if found.blocking.len() < MOST_BLOCKING || found.list.is_some_and(|named| named.end <= place.0)
+                        {
+                            found.blocking.truncate(MOST_BLOCKING);
+                            found.blocking.push(place);
+                        }
+                    }
                 }
             }
         });
@@ -588,7 +657,7 @@ impl Classifier {
         let context = Context { provider: provider.map(Provider::id), ..context };
         let list = found.list.and_then(|named| self.lists.at(named.list));
         let is_hint = found.list.is_some_and(|named| named.told == Told::Hint);
-        let (by, list) = self.precedence(scratch, &context, provider, list, found.blocking);
+        let (by, list) = self.precedence(scratch, &context, provider, list, found.speaks_of_blocking());
         let is_of_mailbox =
             provider.is_none() && matches!(speaker, Speaker::Unknown) && by.category().family() == "recipient";
         let possible = self.attributes.possible(&mut scratch.attributes, &scratch.template);
@@ -664,9 +733,9 @@ impl Classifier {
             return decided;
         }
         if context.enhanced_code.is_some_and(|code| code.subject == 7)
-            && let Some(policy) = Category::from_id("policy-refused")
+            && let Some(policy) = Category::from_id(POLICY_REFUSED)
         {
-            return (policy, "policy-5.7");
+            return (policy, POLICY_RULE);
         }
         let by_reply = context.smtp_code.and_then(|code| self.taxonomy.reply(code, context.stage));
         by_reply.unwrap_or((self.taxonomy.unclassified(), "none"))
@@ -810,7 +879,34 @@ fn stands_free(words: &[u8], end: usize, len: usize) -> bool {
         dotted || start.checked_sub(1).and_then(|before| words.get(before)) == Some(&b'.')
     };
     let is_short = len <= SHORT_NAME;
+    if is_in_address(words, start, end) || is_name() && has_labels_behind(words, end) {
+        return false;
+    }
     !(joined(start) || joined(end) && !before_link() || is_hyphened && is_name() || is_short && is_label())
+}
+
+/// True if the bytes from `start` to `end` are part of an address: anybody may be called so. What holds an `@` of its own is
+/// an address that tells.
+fn is_in_address(words: &[u8], start: usize, end: usize) -> bool {
+    let is_part = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'+' | b'=');
+    let near = |text: &[u8]| text.len().min(LONGEST_LOCAL);
+    let behind = words.get(end..).unwrap_or_default();
+    let behind = behind.get(..near(behind)).unwrap_or_default();
+    let before = words.get(start.saturating_sub(LONGEST_LOCAL)..start).unwrap_or_default();
+    behind.iter().find(|b| !is_part(b)) == Some(&b'@') || before.iter().rev().find(|b| !is_part(b)) == Some(&b'@')
+}
+
+/// RFC 5321, section 4.5.3.1.1: the longest local part.
+const LONGEST_LOCAL: usize = 64;
+
+/// True if at least two labels follow: `zen.spamhaus.org.b.example` is somebody's own name. One may be the next sentence,
+/// without a blank in front.
+fn has_labels_behind(words: &[u8], end: usize) -> bool {
+    let rest = words.get(end..).unwrap_or_default();
+    let rest = rest.get(..rest.len().min(LONGEST_LOCAL)).unwrap_or_default();
+    let name = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')).count();
+    let mut labels = rest.get(..name).unwrap_or_default().split(|b| *b == b'.');
+    labels.next() == Some(b"") && labels.take_while(|label| !label.is_empty()).count() >= 2
 }
 
 /// Names of lists of so many bytes are labels of other hosts, too.
@@ -840,15 +936,29 @@ fn is_host_name(template: &[u8], end: usize, len: usize) -> bool {
     };
     let start = end.saturating_sub(len + 1);
     let is_staff = || {
-        let front = template.get(start.saturating_sub(LONGEST_ROLE)..start).unwrap_or_default();
+        let front = template.get(start.saturating_sub(LONGEST_CONTACT)..start).unwrap_or_default();
         let word = front.iter().rposition(|b| !b.is_ascii_alphabetic()).map_or(0, |at| at + 1);
-        template::is_role(front.get(word..).unwrap_or_default())
+        let (said, role) = front.split_at_checked(word).unwrap_or_default();
+        template::is_role(role) && CONTACT.iter().any(|words| memchr::memmem::find(said, words).is_some())
     };
     !goes_on && (matches!(before, Some(b'.' | b'/')) || before == Some(&b'@') && is_staff())
 }
 
-/// A mailbox of staff is looked for in so many bytes in front of its `@`.
-const LONGEST_ROLE: usize = 16;
+/// What asks the reader to write, in front of a mailbox of staff; any other address may be the sender's or the recipient's.
+const CONTACT: &[&[u8]] = &[
+    b"contact",
+    b"write to",
+    b"mail to",
+    b"e-mail us",
+    b"mailto:",
+    b"report",
+    b"forward",
+    b"register",
+    b"inform ",
+    b"ask ",
+];
+/// Mailbox and asking words are looked for in so many bytes in front of an `@`.
+const LONGEST_CONTACT: usize = 48;
 
 /// True for a host's name; an address tells nothing of who speaks.
 fn is_name(host: &[u8]) -> bool {
@@ -998,7 +1108,7 @@ fn prefilter(rules: &[Rule], lists: &Lists, providers: &Providers) -> Result<Pre
         }
     }
     for word in BLOCKING {
-        add(word.as_bytes(), Meaning::Blocking);
+        add(word.as_bytes(), Meaning::Blocking(word.len()));
     }
     let needles: Vec<&[u8]> = known.keys().map(Vec::as_slice).collect();
     let finder = Needles::new(&needles)

@@ -185,6 +185,11 @@ impl Provider {
         &self.signatures
     }
 
+    /// The id under which each of its codes decides, with its category.
+    pub(super) fn codes(&self) -> impl Iterator<Item = (&str, Category)> {
+        self.codes.iter().chain(&self.weak_codes).map(|code| (code.rule.as_str(), code.category))
+    }
+
     /// The category and rule id of a code whose meaning the provider has published.
     pub(super) fn code(&self, code: EnhancedCode) -> Option<(Category, &str)> {
         meaning(&self.codes, code)

@@ -220,6 +220,12 @@ impl Taxonomy {
         self.replies.iter().find(fits).map(|f| (f.category, f.rule.as_str()))
     }
 
+    /// The id under which each code decides, with its category.
+    pub(super) fn codes(&self) -> impl Iterator<Item = (&str, Category)> {
+        let enhanced = self.precise.iter().chain(&self.vague).map(|code| (code.rule.as_str(), code.category));
+        enhanced.chain(self.replies.iter().map(|reply| (reply.rule.as_str(), reply.category)))
+    }
+
     fn by_position(&self) -> impl Iterator<Item = Category> + use<> {
         (0..u8::try_from(self.entries.len()).unwrap_or(u8::MAX)).map(Category)
     }

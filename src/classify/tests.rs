@@ -34,7 +34,7 @@ fn the_prefilter_never_says_no_wrongly() {
         let reply = reply(refusal.response);
         classifier.read(&mut scratch, &reply);
         classifier.scan(&mut scratch);
-        let provider = classifier.explain(&refusal).verdict.provider;
+        let provider = classifier.explain(&mut Scratch::default(), &refusal).verdict.provider;
         let context = Context { provider, ..context(&refusal, &reply) };
         let filtered = classifier.first(&mut scratch, &context, 0..classifier.rules.len());
         std::mem::swap(&mut scratch.candidates, &mut all);
@@ -270,7 +270,7 @@ fn seed_591_page() {
     assert_rows(rows, false);
     assert_eq!(classifier().lists().get("ordb").map(List::kind), Some(ListKind::OpenRelay));
     let refusal = told("591 your host is blacklisted by bl.example. Send your questions to admin@a.example");
-    let words = classifier().explain(&refusal).words;
+    let words = classifier().explain(&mut Scratch::default(), &refusal).words;
     assert!(memchr::memmem::find(&words, b"admin@a.example").is_some(), "the contact address is kept");
 }
 
@@ -404,7 +404,7 @@ fn a_user_rule_comes_first_and_may_replace_one() {
     assert_eq!(classifier.classify(&mut scratch, &refusal).rule, "mine");
     // The same memory may go to another classifier.
     assert_eq!(self::classifier().classify(&mut scratch, &refusal).rule, "relay-access-denied");
-    let explained = classifier.explain(&refusal);
+    let explained = classifier.explain(&mut Scratch::default(), &refusal);
     let lost = explained.lost.iter().find(|(rule, _)| rule.id() == "relay-access-denied");
     assert_eq!(lost.map(|(_, why)| *why), Some(Lost::Step), "{explained:?}");
 }
@@ -439,7 +439,7 @@ fn hostile_bytes_neither_panic_nor_take_long() {
         let bytes = bytes.get(..65_536).unwrap_or(&bytes);
         let refusal = Refusal { response: bytes, ..told("") };
         let _ = classifier().classify(&mut scratch, &refusal);
-        let _ = classifier().explain(&refusal);
+        let _ = classifier().explain(&mut Scratch::default(), &refusal);
     }
 }
 
@@ -667,12 +667,40 @@ fn a_bad_rule_file_is_refused() {
                 "a",
                 "text = 'qwertz'\nwins = ['550 qwertz']\nloses = [{ to = 'nobody', reply = '550 5.1.1 User unknown' }]",
             ),
-            &["'a'", "should be won by 'nobody', but"],
+            &["'a'", "should be won by 'nobody', but there is no rule 'nobody'"],
         ),
         (
             "a sample that does not meet its own when",
             rule("a", "when = { smtp_code = 451 }\ntext = 'qwertz'\nwins = ['550 qwertz']"),
             &["mine.toml: rule 'a'", "its `when` asks for smtp_code = 451, which there is 550"],
+        ),
+        (
+            "a rule with the text of another",
+            rule("a", "text = 'qwertz uiop'\nwins = ['550 qwertz uiop']")
+                + &rule("b", "text = 'qwertz uiop'\nwins = ['550 qwertz uiop now']"),
+            &["'b' can never win"],
+        ),
+        ("a text for all answers", rule("a", "text = '[a-z]'\nwins = ['550 qwertz']"), &["'a'", "every kind"]),
+        (
+            "no cause",
+            rule("a", "text = 'qwertz'\nwins = ['550 qwertz']").replace("'geo-blocked'", "'unclassified'"),
+            &["no category"],
+        ),
+        (
+            "a code of another type",
+            rule("a", "when = { smtp_code = '450' }\ntext = 'qwertz'\nwins = ['450 qwertz']"),
+            &["'a'", "'smtp_code' takes numbers"],
+        ),
+        (
+            "a code without quotes",
+            rule("a", "when = { enhanced_code = 4.7 }\ntext = 'qwertz'\nwins = ['450 qwertz']"),
+            &["'a'", "'enhanced_code' takes texts in quotes"],
+        ),
+        ("one bracket", good.replace("[[rule]]", "[rule]"), &["write [[rule]] in two brackets"]),
+        (
+            "two mistakes",
+            rule("a", "text = 'qwertz('\nwins = []") + &rule("b", "text = 'qwertz'\nwins = []"),
+            &["'a'", "'b'"],
         ),
         ("a bad pattern", rule("a", "text = 'qwertz('\nwins = ['550 qwertz(']"), &["'a'", "bad pattern", "'text'"]),
         ("a step that is none", "step = 'lasst'\n".to_owned() + &good, &["mine.toml", "lasst"]),
@@ -683,4 +711,48 @@ fn a_bad_rule_file_is_refused() {
             assert!(found.contains(part), "{what}: {found}");
         }
     }
+}
+
+/// What a sender may choose, his address, the HELO name, does not tell who speaks or which list is the cause.
+#[test]
+fn addresses_and_names_tell_nothing() {
+    for (response, relay, category, provider, dnsbl) in [
+        ("550 5.1.8 support@outlook.com: Sender address rejected", "mx.example.com", "sender-blocked", None, None),
+        ("550 5.7.27 sender noc@gmail.com rejected", "", "sender-blocked", None, None),
+        ("550 5.7.1 mail of abuse@web.de is refused by policy", "", "policy-refused", None, None),
+        ("554 blocked, write to postmaster@web.de", "", "ip-blocked", Some("webde"), None),
+        ("550 5.2.2 zen.spamhaus.org@corp.example mailbox full", "", "mailbox-full", None, None),
+        ("550 5.2.2 bob@zen.spamhaus.org.evil.example mailbox full", "", "mailbox-full", None, None),
+        ("550 mail from x@spamcop.net rejected by policy", "", "policy-refused", None, None),
+        (
+            "554 5.7.1 Sender address [user+zen.spamhaus.org@b.example] blocked using dbl.spamhaus.org",
+            "",
+            "dnsbl-domain",
+            None,
+            Some("spamhaus-dbl"),
+        ),
+        ("554 listed at zen.spamhaus.org.Please look it up", "", "dnsbl-ip", None, Some("spamhaus-zen")),
+    ] {
+        let verdict = verdict(&Refusal { relay_host: relay.as_bytes(), ..told(response) });
+        let got = (verdict.category.id(), verdict.provider, verdict.dnsbl.as_deref());
+        assert_eq!(got, (category, provider, dnsbl), "{response} ({})", verdict.rule);
+    }
+    let helo = "504 5.5.2 <x>: Client host blocked using zen.spamhaus.org>: Helo command rejected: need fully-qualified hostname";
+    let verdict = verdict(&Refusal::said(Mta::Postfix, b"smtpd", true, helo.as_bytes()));
+    assert_eq!((verdict.category.id(), verdict.dnsbl), ("helo-rejected", None), "{}", verdict.rule);
+}
+
+/// A letter of several bytes that may be missing is missing as a whole.
+#[test]
+fn a_letter_that_may_be_missing_is_one() {
+    for (response, category) in [("550 地址无法系统解析", "domain-not-found"), ("500 未知命令", "protocol-error")]
+    {
+        let verdict = verdict(&told(response));
+        assert_eq!(verdict.category.id(), category, "{response} ({})", verdict.rule);
+        assert!(!verdict.rule.starts_with("reply-"), "{response} ({})", verdict.rule);
+    }
+    let rule = "[[rule]]\nid = 'a'\ncategory = 'rate-limited'\ntext = 'ü?ber Äzorb quota'\nwins = ['550 über äzorb quota', '550 ber ÄZORB quota']\n";
+    let classifier = Classifier::with_rules(&[("mine.toml", rule)]).unwrap();
+    assert!(classifier.problems().is_empty(), "{:?}", classifier.problems());
+    assert_eq!(classifier.taken(|rule| rule.id() == "a"), BTreeMap::new());
 }

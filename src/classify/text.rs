@@ -107,7 +107,11 @@ fn punctuation(after: &[u8]) -> (u8, &[u8]) {
 fn leading_name(text: &[u8]) -> Option<&[u8]> {
     let inner = text.strip_prefix(b"<")?;
     let quoted = if inner.starts_with(b"\"") { memmem::find(inner, b"\"@").unwrap_or(0) } else { 0 };
-    let end = quoted + memmem::find(inner.get(quoted..)?, b">: ")?;
+    // A HELO name ends where the last words about it begin: it may hold anything.
+    let end = match memmem::rfind(inner, b">: Helo command rejected: ") {
+        Some(end) => end,
+        None => quoted + memmem::find(inner.get(quoted..)?, b">: ")?,
+    };
     inner.get(end + 1..)
 }
 

@@ -168,7 +168,6 @@ fn in_reply_to(text: &[u8]) -> Option<(&[u8], Option<Stage>)> {
 /// Words that are sought in every answer, made ready once.
 type Words = LazyLock<memmem::Finder<'static>>;
 
-static SAID: Words = LazyLock::new(|| memmem::Finder::new(b" said: "));
 static SENDER: Words = LazyLock::new(|| memmem::Finder::new(b"ender "));
 static EXIM_QUOTE: Words = LazyLock::new(|| memmem::Finder::new(b"SMTP error from remote"));
 
@@ -213,16 +212,17 @@ const INTRODUCTIONS: &[&[u8]] = &[
 
 /// Start of the last quoted reply, and the text that introduces it. `None` if no reply is quoted.
 fn innermost(text: &[u8]) -> Option<(usize, &[u8])> {
-    if sender_probe(text) || is_callout(text) {
+    if is_callout(text) {
         return None;
     }
+    let probe = sender_probe(text).unwrap_or(text.len());
     let mut exim = None;
     let mut found = None;
     let (mut from, mut seen, mut open) = (0, 0, None);
     let mut expiry = Expiry::default();
     // The reply code of a line that another one follows: `550-`.
     let mut unfinished = line_before(text);
-    for at in code_starts(text) {
+    for at in code_starts(text).take_while(|at| *at < probe) {
         let line = text.get(at..).and_then(|rest| rest.split_at_checked(3));
         let same_reply = unfinished.is_some_and(|code| line.is_some_and(|(digits, _)| digits == code));
         unfinished = line.and_then(|(digits, rest)| rest.starts_with(b"-").then_some(digits));
@@ -270,16 +270,15 @@ fn open_angle(text: &[u8], from: usize, to: usize, mut open: Option<usize>) -> O
     open
 }
 
-/// A sender callout quotes the reply of the sender's server: the cause is the callout, so nothing is unwrapped.
-fn sender_probe(text: &[u8]) -> bool {
+/// Where the words of a sender callout stand. It quotes the reply of the sender's server behind them: the cause is the callout,
+/// so that is not unwrapped.
+fn sender_probe(text: &[u8]) -> Option<usize> {
     let head = text.get(..text.len().min(600)).unwrap_or(text);
-    // What another server said is unwrapped.
-    SENDER.find_iter(head).any(|at| {
+    SENDER.find_iter(head).find(|at| {
         let words = at.checked_sub(1).and_then(|start| strip(head.get(start..)?, b"sender "));
-        let is_said = || SAID.find(head).is_some_and(|said| said < at);
-        let is = |start: &[u8]| words.is_some_and(|words| strip(words, start).is_some() && !is_said());
+        let is = |start: &[u8]| words.is_some_and(|words| strip(words, start).is_some());
         is(b"address rejected: ") || is(b"verify fail") || is(b"verification failed")
-    }) && !starts_with_code(text.get(4..).unwrap_or_default())
+    })
 }
 
 /// Under `550-Verification failed for <…>` and the like Exim quotes what the sender's server answered.
@@ -373,10 +372,17 @@ fn unquoted(text: &[u8], start: usize) -> &[u8] {
         Some(b'\'') => b'\'',
         Some(b'<') => b'>',
         // Exchange puts the whole in angle brackets: `< #5.5.0 smtp;591 …>`.
-        Some(b';') if reply.ends_with(b">") && memchr(b'<', reply).is_none() => b'>',
+        Some(b';') if reply.ends_with(b">") && closes_more(reply) => b'>',
+        // `[{LED=550 …};{MSG=};{FQDN=mx.example}]`
+        Some(b'=') => return find(reply, b"};{").and_then(|end| reply.get(..end)).unwrap_or(reply),
         _ => return reply,
     };
     memrchr(close, reply).and_then(|end| reply.get(..end)).unwrap_or(reply)
+}
+
+/// True if one angle bracket more is closed than opened.
+fn closes_more(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'>', text).count() == memchr::memchr_iter(b'<', text).count() + 1
 }
 
 /// The host named last in `head`: `host mx.example[192.0.2.8] said:`, `from mx [192.0.2.8] was:`, `H=mx [192.0.2.8]`.
@@ -585,6 +591,36 @@ mod tests {
             utf8(r.ip),
             r.kind
         )
+    }
+
+    #[test]
+    fn a_sender_refused_is_read_like_any_other() {
+        let expected =
+            "450 4.1.8 [<a@b.example>: Sender address rejected: Domain not found] mail mx.example 192.0.2.8 Remote";
+        let said = "450 4.1.8 <a@b.example>: Sender address rejected: Domain not found";
+        for response in [
+            format!("host mx.example[192.0.2.8] said: {said} (in reply to MAIL FROM command)"),
+            format!(
+                "SMTP error from remote mail server after MAIL FROM:<a@b.example>: host mx.example [192.0.2.8]: {said}"
+            ),
+        ] {
+            assert_eq!(shown(&response), expected);
+        }
+        for (response, words) in [
+            (
+                format!(
+                    "450 4.1.7 <a@b.example>: Sender address rejected: unverified address: host mx[192.0.2.8] said: {said}"
+                ),
+                "unverified address",
+            ),
+            ("[{LED=553 Envelope sender rejected};{MSG=};{FQDN=mx.example}]".into(), "[Envelope sender rejected]"),
+            (
+                "<mx.example #5.7.1 smtp;554 5.7.1 <bo@b.example>: Recipient address rejected: Blacklisted>".into(),
+                ": Blacklisted]",
+            ),
+        ] {
+            assert!(shown(&response).contains(words), "{}", shown(&response));
+        }
     }
 
     #[test]

@@ -70,6 +70,11 @@ pub fn kind_word(profile: &SenderProfile) -> &'static str {
     }
 }
 
+/// True for the host of logs that name none: `this host` says all.
+pub fn is_unnamed_host(profile: &SenderProfile) -> bool {
+    profile.is_host && profile.name == b"this host"[..]
+}
+
 /// Findings, the worst first.
 pub fn worst_first(judged: &[Judged]) -> Vec<(&Judged, &Finding)> {
     let mut all: Vec<_> = judged.iter().flat_map(|j| j.findings.iter().map(move |f| (j, f))).collect();

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::summary::Summary;
-use super::{HostNames, Incident, Judged, incidents, kind_word};
+use super::{HostNames, Incident, Judged, incidents, is_unnamed_host, kind_word};
 use crate::detect::Severity;
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
@@ -21,6 +21,8 @@ const MOST_COLUMNS: usize = 120;
 const NAME_COLUMNS: usize = 36;
 /// How many findings, senders and reasons are shown; the files have all.
 const SHOWN: usize = 10;
+/// So many steps of one incident are told; the page has all.
+const STEPS: usize = 3;
 /// Widths of the columns of numbers of a sender.
 const WIDTHS: [usize; 6] = [7, 7, 7, 7, 7, 9];
 /// Widths of the columns of a reason in [`COLUMNS`]: category, action, direction, provider, and its number.
@@ -181,7 +183,7 @@ fn write(
     wrapped(out, &format!("Written to {}: {}", directory.display(), names.join(", ")), 0, 2)
 }
 
-/// One identity, one story: what was found about it, worst first, and what to do about the worst of it.
+/// One identity, one story: what was found about it, worst first, and what to do.
 fn findings(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Result {
     let incidents = incidents(judged);
     if incidents.is_empty() {
@@ -201,14 +203,23 @@ fn findings(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Re
         let severity = worst.severity.word().to_uppercase();
         let start = out.text.len();
         let ids = incident.ids(hosts).join(", ");
-        wrapped(out, &format!("{severity:<8} {kind} {name}{on} (incident {ids})"), 0, 9)?;
+        let kind = if is_unnamed_host(&one.profile) { String::new() } else { format!("{kind} ") };
+        wrapped(out, &format!("{severity:<8} {kind}{name}{on} (incident {ids})"), 0, 9)?;
         let styled = out.look.styled(&severity, colour(worst.severity));
         out.text.replace_range(start..start + severity.len(), &styled);
         for finding in findings {
             wrapped(out, &format!("{}: {}", finding.kind, finding.explanation), 9, 11)?;
             wrapped(out, &format!("Signs: {} ({}).", finding.signs.text(), finding.severity), 11, 13)?;
         }
-        wrapped(out, &format!("Do: {}", worst.next_step), 9, 9)?;
+        let mut steps: Vec<&str> = Vec::new();
+        for finding in findings {
+            if !steps.contains(&finding.next_step.as_str()) && steps.len() < STEPS {
+                steps.push(&finding.next_step);
+            }
+        }
+        for step in steps {
+            wrapped(out, &format!("Do: {step}"), 9, 9)?;
+        }
     }
     if count > SHOWN {
         let rest = |severity: &Severity| {

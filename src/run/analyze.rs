@@ -149,9 +149,10 @@ pub(super) fn progress(is_shown: bool, inputs: &[Ordered]) -> ProgressBar {
     let total = inputs.iter().map(|input| input.source.bytes).sum();
     // indicatif draws nothing where stderr is no terminal.
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-    let style = "{bar:30} {percent:>3} %  {bytes} of {total_bytes} read, {bytes_per_sec}, {eta} left";
+    let style = "[{bar:30}] {percent:>3} %  {bytes} of {total_bytes} read, {bytes_per_sec}, {eta} left";
     if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style);
+        // Every terminal has these.
+        bar.set_style(style.progress_chars("=> "));
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

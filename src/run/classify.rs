@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::describe::{Described, described};
 use super::rules::classifier;
-use crate::classify::{Classifier, Explanation, ListBy, ProviderBy, Refusal};
+use crate::classify::{Classifier, Explanation, ListBy, ProviderBy, Refusal, Scratch};
 use crate::cli::ClassifyPlan;
 use crate::error::{Error, Result};
 use crate::framing::lines::{BLOCK_BYTES, Blocks};
@@ -20,18 +20,24 @@ use crate::parse::{self, Entry, Outcome, Parsed};
 use crate::report::tables::SCHEMA_VERSION;
 
 /// Explains every text of the plan, or every line of standard input where it has none; there the lines of one reply
-/// (`550-…`, `550 …`) are one text. A reader that has seen enough and closes the pipe is no error.
+/// (`550-…`, `550 …`) are one text, and so are a line and the indented ones under it. A reader that has seen enough and closes the pipe is no error.
 ///
 /// # Errors
 /// [`Error::Rules`] for the user's rules; [`Error::Usage`] when nothing is given and standard input is a terminal;
 /// [`Error::NoMailLines`] when standard input is empty; [`Error::Output`] when standard output cannot be written.
 pub fn run(plan: &ClassifyPlan, out: &mut impl Write) -> Result<()> {
     let classifier = classifier(&plan.rules)?;
-    let mut explainer = Explainer { plan, classifier: &classifier, is_first: true };
+    let mut explainer = Explainer { plan, classifier: &classifier, scratch: classifier.scratch(), is_first: true };
     let done = if plan.texts.is_empty() {
         explainer.standard_input(out)?
     } else {
-        plan.texts.iter().try_for_each(|text| explainer.explain(text.as_encoded_bytes(), out))
+        let mut texts: Vec<&[u8]> = plan.texts.iter().map(|text| text.as_encoded_bytes()).collect();
+        // An answer whose quotes were forgotten: the shell has made a word of each.
+        let joined = texts.join(&b' ');
+        if texts.len() > 1 && texts.first().is_some_and(|first| is_code(first)) {
+            texts = vec![&joined];
+        }
+        texts.into_iter().try_for_each(|text| explainer.explain(text, out))
     };
     match done {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -47,7 +53,33 @@ const REPLY_LINES: usize = 100;
 struct Explainer<'p> {
     plan: &'p ClassifyPlan,
     classifier: &'p Classifier,
+    scratch: Scratch<'p>,
     is_first: bool,
+}
+
+/// `text` without the `>` that mail programs put in front of what they quote. A `>` before other things stays.
+fn unquoted(text: &[u8]) -> &[u8] {
+    let mut bare = text.trim_ascii();
+    while let Some(rest) = bare.strip_prefix(b">") {
+        bare = rest.trim_ascii_start();
+    }
+    if SmtpCode::take(bare).is_some() { bare } else { text.trim_ascii() }
+}
+
+/// True for a reply code and nothing else.
+fn is_code(text: &[u8]) -> bool {
+    SmtpCode::take(text).is_some_and(|(_, rest)| rest.is_empty())
+}
+
+/// True for a line of a reply that another one follows: `550-…`, unless its last line stands in it already, as logs have it.
+fn goes_on(line: &[u8]) -> bool {
+    let Some((_, rest)) = SmtpCode::take(line).filter(|(_, rest)| rest.starts_with(b"-")) else { return false };
+    let code = line.get(..3).unwrap_or_default();
+    !memmem::find_iter(rest, code).any(|at| {
+        let before = at.checked_sub(1).and_then(|before| rest.get(before));
+        let after = rest.get(at + 3);
+        before.is_some_and(|b| matches!(b, b' ' | b'n')) && after.is_none_or(|b| *b == b' ')
+    })
 }
 
 /// What stands on a labelled line of the text form, and under a key of the JSON form.
@@ -68,22 +100,33 @@ impl Explainer<'_> {
         }
         let mut blocks = Blocks::new(framing::unwrapped(io::stdin().lock()), BLOCK_BYTES);
         let mut any = false;
-        // The lines so far of a reply that goes on.
-        let mut begun: Vec<Vec<u8>> = Vec::new();
+        // The lines so far of a text that may go on, and whether it must.
+        let (mut begun, mut is_open): (Vec<Vec<u8>>, bool) = (Vec::new(), false);
         while let Some(block) = blocks.next_block() {
             let block = block.map_err(|error| Error::Usage(format!("standard input cannot be read: {error}")))?;
-            for line in block.lines().map(|line| line.bytes.trim_ascii()).filter(|line| !line.is_empty()) {
-                any = true;
-                let is_another = begun.last().is_some_and(|before| before.get(..3) != line.get(..3));
-                if is_another && let Err(error) = self.reply(&mut begun, out) {
-                    return Ok(Err(error));
-                }
-                begun.push(line.to_vec());
-                let goes_on = SmtpCode::take(line).is_some_and(|(_, rest)| rest.starts_with(b"-"));
-                if (!goes_on || begun.len() >= REPLY_LINES)
+            for line in block.lines() {
+                let text = unquoted(line.bytes);
+                let code = SmtpCode::take(text).map(|(code, _)| code);
+                let is_folded = line.bytes.first().is_some_and(u8::is_ascii_whitespace)
+                    && !text.is_empty()
+                    && code.is_none()
+                    && framing::frame(text).is_none();
+                let same_reply =
+                    is_open && code.is_some() && begun.last().and_then(|last| last.get(..3)) == text.get(..3);
+                let belongs = !begun.is_empty() && begun.len() < REPLY_LINES && (is_folded || same_reply);
+                if !belongs
+                    && !begun.is_empty()
                     && let Err(error) = self.reply(&mut begun, out)
                 {
                     return Ok(Err(error));
+                }
+                if text.is_empty() {
+                    continue;
+                }
+                any = true;
+                begun.push(text.to_vec());
+                if !is_folded {
+                    is_open = goes_on(text);
                 }
             }
         }
@@ -94,14 +137,14 @@ impl Explainer<'_> {
         }
     }
 
-    /// The lines of one reply, explained as one text.
+    /// The lines of one text, explained together.
     fn reply(&mut self, lines: &mut Vec<Vec<u8>>, out: &mut impl Write) -> io::Result<()> {
         self.explain(&std::mem::take(lines).join(&b' '), out)
     }
 
     /// One text, explained. The error is that of writing.
     fn explain(&mut self, text: &[u8], out: &mut impl Write) -> io::Result<()> {
-        let whole = unwrapped(text);
+        let whole = unwrapped(unquoted(text));
         let text = whole.trim_ascii();
         let stamped = without_stamp(text);
         let raw = framing::frame(stamped.as_deref().unwrap_or(text));
@@ -113,7 +156,7 @@ impl Explainer<'_> {
             (Some(raw), Some(Parsed::Entry(entry))) => refusal_of(raw, entry),
             _ => None,
         };
-        let explanation = refusal.map(|refusal| (refusal, self.classifier.explain(&refusal)));
+        let explanation = refusal.map(|refusal| (refusal, self.classifier.explain(&mut self.scratch, &refusal)));
         let mut described = raw.as_ref().zip(parsed.as_ref()).map(|(raw, parsed)| described(raw, parsed));
         if let (Some(_), Some(described)) = (&stamped, &mut described) {
             // What was put in front of it is none of its own.

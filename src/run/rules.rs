@@ -48,6 +48,9 @@ fn loaded(files: &[PathBuf]) -> Result<(Classifier, Vec<Text>)> {
 
 fn read(file: &Path) -> Result<Text> {
     let name = file.display().to_string();
+    // It may be called like a built-in one.
+    let is_taken = classify::FILES.iter().any(|(built_in, _)| *built_in == name);
+    let name = if is_taken { format!("./{name}") } else { name };
     match fs::read_to_string(file) {
         Ok(text) => Ok((name, text)),
         Err(error) => Err(Error::Usage(format!("{name}: the rule file cannot be read: {error}"))),
@@ -81,7 +84,8 @@ pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
                 let rules = classifier.rules().map(|rule| rule.id());
                 let others = classifier.providers().iter().map(|provider| provider.id());
                 let lists = classifier.lists().iter().map(|list| list.id());
-                let meant = did_you_mean(id, categories.chain(rules).chain(others).chain(lists));
+                let kinds = detect::DETECTORS.iter().map(|detector| detector.kind);
+                let meant = did_you_mean(id, categories.chain(kinds).chain(rules).chain(others).chain(lists));
                 return Err(Error::Usage(format!(
                     "{}: no rule, category, list, provider or kind of findings has this id; `mailsleuth rules list` names them{meant}",
                     printable(id.as_bytes())
@@ -96,19 +100,41 @@ pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
 
 /// Checks files of the user's, or the built-in rules where none is given. Every problem is printed, the error counts them.
 fn check(files: &[PathBuf], as_json: bool, out: &mut impl Write) -> Result<()> {
-    let (classifier, texts) = loaded(files)?;
+    let (classifier, texts) = loaded(files).map_err(|error| all_broken(files).unwrap_or(error))?;
     let problems = if files.is_empty() { classifier.problems() } else { own_problems(&classifier, &texts) };
     let is_checked = |rule: &&Rule| files.is_empty() || texts.iter().any(|(name, _)| name == rule.file());
     let (rules, samples) = classifier.rules().filter(is_checked).fold((0_usize, 0_usize), |(rules, samples), rule| {
         (rules + 1, samples + rule.wins().count() + rule.loses().count())
     });
     let file = texts.first().map_or_else(|| "built-in rules".to_string(), |(name, _)| name.clone());
+    let is_own = |rule: &Rule| texts.iter().any(|(name, _)| name == rule.file());
+    let built_in = Classifier::built_in()?;
+    let replaced = |rule: &Rule| built_in.rules().find(|known| known.id() == rule.id()).map(Rule::file);
+    let replaced: Vec<_> =
+        classifier.rules().filter(|rule| is_own(rule)).filter_map(|rule| Some((rule.id(), replaced(rule)?))).collect();
+    let taken = classifier.taken(is_own);
     if as_json {
         let problems: Vec<_> = problems.iter().map(|(file, text)| json!({ "file": file, "problem": text })).collect();
-        _ = writeln!(out, "{}", versioned(json!({ "rules": rules, "samples": samples, "problems": problems })));
+        _ = writeln!(
+            out,
+            "{}",
+            versioned(json!({
+                "rules": rules,
+                "samples": samples,
+                "problems": problems,
+                "replaces": replaced.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+                "takes": taken,
+            }))
+        );
     } else {
         for (file, problem) in &problems {
             _ = writeln!(out, "{}: {}", printable(file.as_bytes()), shown_pattern(problem));
+        }
+        for (id, file) in &replaced {
+            _ = writeln!(out, "'{id}' replaces the built-in rule of that id ({file})");
+        }
+        for (id, taken) in &taken {
+            _ = writeln!(out, "'{id}' takes {} of built-in rules", counted(*taken, "sample"));
         }
     }
     let of = format!("{} of {}", counted(samples, "sample"), counted(rules, "rule"));
@@ -130,6 +156,18 @@ fn versioned(value: Value) -> Value {
         object.extend(fields);
     }
     Value::Object(object)
+}
+
+/// The files that do not load, all of them. `None` if at most one does not.
+fn all_broken(files: &[PathBuf]) -> Option<Error> {
+    let broken = files.iter().filter_map(|file| match loaded(std::slice::from_ref(file)).err()? {
+        Error::Rules { file, problem } => Some((file, problem)),
+        _ => None,
+    });
+    let broken: Vec<_> = broken.collect();
+    let ((file, first), rest) = broken.split_first()?;
+    let rest: String = rest.iter().map(|(file, problem)| format!("\n{file}: {problem}")).collect();
+    (!rest.is_empty()).then(|| Error::Rules { file: file.clone(), problem: format!("{first}{rest}") })
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -216,6 +254,17 @@ fn shown(classifier: &Classifier, id: &str) -> Option<(Value, String)> {
     }
     if let Some(list) = classifier.lists().get(id).or_else(|| classifier.lists().of_zone(id)) {
         return Some(list_shown(list));
+    }
+    if let Some(list) = id.strip_prefix("list-").and_then(|list| classifier.lists().get(list)) {
+        return Some(list_shown(list));
+    }
+    if let Some(category) = classifier.of_code(id) {
+        let about = format!("{category}: {}", category.description());
+        let value = json!({ "rule": id, "category": category.id(), "by": "the code alone" });
+        return Some((
+            value,
+            lines(&[("rule", id), ("category", &about), ("by", "the code alone, where no words decide first")]),
+        ));
     }
     let provider = classifier.providers().get(id)?;
     let hosts = provider.hosts().join(" ");

@@ -13,7 +13,7 @@ use crate::aggregate::{Outcomes, SenderProfile, Visits};
 use crate::classify::Category;
 use crate::detect::Finding;
 use crate::mail::time::SECONDS_PER_HOUR;
-use crate::report::{Incident, kind_word};
+use crate::report::{Incident, is_unnamed_host, kind_word};
 
 /// Longest sentence, name and cell of evidence, in characters.
 const SENTENCE: usize = 700;
@@ -37,14 +37,17 @@ pub(super) fn kind_title(kind: &str) -> String {
 
 fn name(incident: &Incident<'_>) -> Markup {
     let profile = &incident.one.profile;
-    html! { span.kind { (kind_word(profile)) } " " span.name { (log(&profile.name, NAME)) } }
+    html! { @if !is_unnamed_host(profile) { span.kind { (kind_word(profile)) } " " } span.name { (log(&profile.name, NAME)) } }
 }
 
-/// The part of the page that tells of an incident; the same in every run over the same data.
+/// The parts of the page that tell of an incident, by its ids: the same in every run over the same data.
+fn anchors(page: &Page<'_>, incident: &Incident<'_>) -> Vec<String> {
+    incident.ids(page.hosts).into_iter().map(|id| format!("i-{id}")).collect()
+}
+
+/// The first of these.
 fn anchor(page: &Page<'_>, incident: &Incident<'_>) -> String {
-    let host = page.hosts.first_of(&incident.one.profile);
-    let id = incident.findings.first().map(|finding| finding.id(&incident.one.profile, host.as_bytes()));
-    format!("i-{}", id.unwrap_or_default())
+    anchors(page, incident).into_iter().next().unwrap_or_default()
 }
 
 /// One line for each incident, the worst first; `told` of them are told of in full further down.
@@ -114,7 +117,8 @@ pub(super) fn details(page: &Page<'_>, incidents: &[Incident<'_>], axis: Axis) -
 fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
     let profile = &incident.one.profile;
     let Some(worst) = incident.findings.first() else { return html! {} };
-    let anchor = anchor(page, incident);
+    let anchors = anchors(page, incident);
+    let anchor = anchors.first().cloned().unwrap_or_default();
     let heading = format!("h-{anchor}");
     let hours = profile.hours.in_order();
     let marked = Some((worst.first_seen.hour(), worst.last_seen.hour()));
@@ -128,9 +132,10 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
     }
     html! {
         article.incident id=(anchor) aria-labelledby=(heading) {
+            @for other in anchors.iter().skip(1) { span id=(other) {} }
             header {
                 (badge(worst))
-                h3 id=(heading) { (name(incident)) (on_host(page, incident)) }
+                h3 id=(heading) { a href=(format!("#{anchor}")) { (name(incident)) } (on_host(page, incident)) }
                 p.meta {
                     (moment(first)) " to " (moment(last)) " UTC"
                     // What several findings count overlaps.
@@ -139,16 +144,17 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
                     " · incident " (incident.ids(page.hosts).join(", "))
                 }
             }
-            div.told {
+            div.told data-copy="story and next steps" {
+                span.unseen data-line { (kind_word(profile)) " " (log(&profile.name, NAME)) (on_host(page, incident)) ", " (moment(first)) " to " (moment(last)) " UTC, incident " (incident.ids(page.hosts).join(", ")) }
                 ul.findings {
                     @for finding in incident.findings.iter().take(ROWS) {
-                        li { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (finding.score) } br; (sentence(finding)) br; span.score { "Signs: " (finding.signs.text()) } }
+                        li data-line { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (finding.score) } br; (sentence(finding)) br; span.score { "Signs: " (finding.signs.text()) } }
                     }
                     @if incident.findings.len() > ROWS { li { (many((incident.findings.len() - ROWS) as u64, "more finding")) " of this identity in the tables." } }
                 }
                 div.do {
                     h4 { "Next steps" }
-                    ul { @for step in steps { li { (with_code(step)) } } }
+                    ul { @for step in steps { li data-line { (with_code(step)) } } }
                 }
             }
             div.pictures {
@@ -312,6 +318,7 @@ fn evidence(incident: &Incident<'_>) -> Markup {
                 (value(&finding.evidence))
                 @if !finding.queue_ids.is_empty() {
                     h5 { "Queue ids" @if finding.queue_id_count > finding.queue_ids.len() as u64 { " (the first " (finding.queue_ids.len()) " of " (count(finding.queue_id_count)) ")" } }
+                    @if finding.queue_id_count > finding.queue_ids.len() as u64 { p.meta { "All of them: " code { "mailsleuth trace " (log(&incident.one.profile.name, NAME)) " --print queue-ids" } } }
                     p.ids data-copy="queue ids" { @for id in &finding.queue_ids { (id) " " } }
                 }
             }

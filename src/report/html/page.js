@@ -15,6 +15,7 @@
     return raw !== undefined || isNumber ? Number(raw ?? cell.textContent) : cell.textContent.trim().toLowerCase();
   };
   const order = (a, b) => (typeof a === "number" ? a - b : a < b ? -1 : a > b ? 1 : 0);
+  const isBlank = (value) => value === "" || value === "\u2013";
 
   for (const table of document.querySelectorAll("table.sortable")) {
     const body = table.tBodies[0];
@@ -31,7 +32,8 @@
         const down = was ? was === "ascending" : startsDown;
         heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        rows.sort(([a], [b]) => (down ? order(b, a) : order(a, b)));
+        // Cells without a word stand last, whichever way.
+        rows.sort(([a], [b]) => isBlank(a) - isBlank(b) || (down ? order(b, a) : order(a, b)));
         body.append(...rows.map(([, row]) => row));
         said.textContent = `sorted by ${button.textContent}, ${down ? "descending" : "ascending"}`;
       });
@@ -64,7 +66,9 @@
 
   if (navigator.clipboard) {
     for (const text of document.querySelectorAll("[data-copy]")) {
-      const copied = text.textContent.trim().split(/\s+/).join("\n");
+      const words = (of) => of.textContent.trim().split(/\s+/);
+      const lines = [...text.querySelectorAll("[data-line]")].map((line) => words(line).join(" "));
+      const copied = (lines.length ? lines : words(text)).join("\n");
       const button = make("button", "copy", "Copy");
       button.type = "button";
       button.setAttribute("aria-label", `Copy the ${text.dataset.copy}`);
@@ -78,7 +82,11 @@
     }
   }
 
-  // What is folded away is printed too.
-  const folded = () => document.querySelectorAll("details.evidence:not([open])");
-  addEventListener("beforeprint", () => folded().forEach((one) => (one.open = true)));
+  // What is folded away is printed too, where the style sheet alone cannot do it.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = CSS.supports("selector(::details-content)") ? [] : [...document.querySelectorAll("details:not([open])")];
+    opened.forEach((one) => (one.open = true));
+  });
+  addEventListener("afterprint", () => opened.forEach((one) => (one.open = false)));
 })();
