@@ -444,10 +444,18 @@ impl Around {
     }
 }
 
+/// One organisation's mail for everybody and its mail for firms, which judge senders each for itself: the first stands for
+/// itself (Microsoft: Outlook.com beside Exchange Online).
+const FOR_EVERYBODY: &[u8] = b"olc.protection.outlook.com";
+
 /// The organisation that an attempt went to: the end of the relay's name that one owner has, else the recipient's domain.
 pub(super) fn receiver(attempt: &Attempt, recipient: &[u8]) -> Octets {
     let name = if attempt.relay_host.is_empty() { address::split(recipient).1 } else { &attempt.relay_host };
-    Octets::lowered(address::organisation(name))
+    let start = name.len().saturating_sub(FOR_EVERYBODY.len());
+    match name.get(start..) {
+        Some(end) if end.eq_ignore_ascii_case(FOR_EVERYBODY) => Octets::from(FOR_EVERYBODY),
+        _ => Octets::lowered(address::organisation(name)),
+    }
 }
 
 #[cfg(test)]

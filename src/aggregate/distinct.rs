@@ -1,5 +1,6 @@
 //! Sets that are only counted, and samples that do not depend on the order in which things came.
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -46,6 +47,11 @@ pub struct Uses {
 }
 
 impl FirstTimes {
+    /// What stands for a thing in [`Self::times_without`].
+    pub fn hash_of(thing: &[u8]) -> u64 {
+        xxh3_64(thing)
+    }
+
     pub fn add(&mut self, thing: &[u8], at: Timestamp) {
         // Stamps before 1970 and behind 2106 come from broken clocks.
         let first_s = u32::try_from(at.seconds().max(0)).unwrap_or(u32::MAX);
@@ -71,9 +77,22 @@ impl FirstTimes {
         self.0.values().filter(|uses| uses.times == 1).count() as u64
     }
 
+    /// The moment of the first of them all.
+    pub fn first(&self) -> Option<Timestamp> {
+        self.0.values().map(|uses| uses.first_s).min().map(|first| Timestamp::from_seconds(i64::from(first)))
+    }
+
     /// The first moments in order.
     pub fn times(&self) -> Vec<Timestamp> {
         let mut times: Vec<_> = self.0.values().map(|uses| Timestamp::from_seconds(i64::from(uses.first_s))).collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// The first moments in order of those whose hashes are not `left_out`.
+    pub fn times_without(&self, left_out: &HashSet<u64>) -> Vec<Timestamp> {
+        let kept = self.0.iter().filter(|(hash, _)| !left_out.contains(*hash));
+        let mut times: Vec<_> = kept.map(|(_, uses)| Timestamp::from_seconds(i64::from(uses.first_s))).collect();
         times.sort_unstable();
         times
     }

@@ -13,6 +13,7 @@ mod trouble;
 pub mod window;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub use self::reason::{Codes, Reason, ReasonKey};
 pub use self::trouble::{Answer, Trouble, TroubleKind};
 use crate::classify::Verdict;
 use crate::correlate::{AuthFailure, HostId, Identity, Message, Octets, Rejection};
+use crate::mail::address::network;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
@@ -34,6 +36,8 @@ use few::FewMap;
 
 /// A client that did less than this at the door is nobody to tell of.
 const LEAST_TRIES: u64 = 3;
+/// Clients of one network that each did less are somebody to tell of if they did this together: the first of them.
+const LEAST_TOGETHER: u64 = 10;
 
 /// Queue ids that a finding shows (contract.md, `queue_ids`).
 pub const QUEUE_IDS: usize = 50;
@@ -248,8 +252,10 @@ impl Profiles {
     fn bring_in_the_mute(&mut self, hosts: &[Octets]) {
         let mut visits: Vec<_> = std::mem::take(&mut self.around.visits).into_iter().collect();
         visits.sort_unstable_by_key(|(key, _)| *key);
+        let leads = leads(&visits);
         for ((host_key, ip), (host, visits)) in visits {
-            if visits.unknown.count() + visits.failures() < LEAST_TRIES {
+            let is_lead = leads.get(&(host_key, network(ip))).is_some_and(|(_, lead)| *lead == ip);
+            if visits.unknown.count() + visits.failures() < LEAST_TRIES && !is_lead {
                 self.around.few_tries.extend(visits.logins.into_iter().map(|(login, tries)| (ip, login, tries)));
                 continue;
             }
@@ -274,4 +280,24 @@ impl Profiles {
             self.by_identity.entry(key).or_insert_with(|| Box::new(SenderProfile::mute(&identity, at))).is_host = true;
         }
     }
+}
+
+/// What one client of a host did.
+type Visit = ((Option<HostId>, IpAddr), (HostId, Box<Visits>));
+
+/// Of each network whose clients did something together, none of them much: the client that was first, with when.
+fn leads(visits: &[Visit]) -> BTreeMap<(Option<HostId>, IpAddr), (Timestamp, IpAddr)> {
+    let (mut tries, mut leads) = (BTreeMap::new(), BTreeMap::new());
+    for ((host, ip), (_, visits)) in visits {
+        let key = (*host, network(*ip));
+        let of_one = visits.unknown.count() + visits.failures();
+        let (all, most) = tries.entry(key).or_insert((0, 0));
+        (*all, *most) = (*all + of_one, of_one.max(*most));
+        if let Some(first) = visits.first() {
+            let lead = leads.entry(key).or_insert((first, *ip));
+            *lead = (*lead).min((first, *ip));
+        }
+    }
+    leads.retain(|key, _| tries.get(key).is_some_and(|(all, most)| *all >= LEAST_TOGETHER && *most < LEAST_TRIES));
+    leads
 }

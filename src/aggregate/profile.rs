@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -16,7 +16,7 @@ use super::network::{LOCAL, NETWORKS, NetworkUse};
 use super::reason::{Reason, ReasonKey, most_frequent, reason_key};
 use super::trouble::{Answer, Trouble, TroubleKind, is_unauthorized, trouble_hash};
 use super::window::Minutes;
-use super::{QueueIds, share};
+use super::{QUEUE_IDS, QueueIds, share};
 use crate::classify::{Category, Verdict};
 use crate::correlate::{Attempt, HostId, Identity, Message, Octets, RecipientState, Rejection};
 use crate::mail::address;
@@ -322,13 +322,32 @@ impl SenderProfile {
         self.pairs.values().filter(|pair| is_one(address::split(&pair.recipient).1)).collect()
     }
 
-    /// The first queue ids of a span, which held so many messages.
-    pub fn queue_ids_between(&self, first: Timestamp, last: Timestamp, messages: u64) -> QueueIds {
-        let mut queue_ids = QueueIds::default();
-        for (at, id) in self.pairs.values().flat_map(|pair| pair.queue_ids.between(first, last)) {
-            queue_ids.add(at, *id);
+    /// The messages of a span: their first queue ids, and how many there were, `at_most` so many. Of pairs with more mails than
+    /// ids are kept of, the rest counts by its times.
+    pub fn queue_ids_between(&self, first: Timestamp, last: Timestamp, at_most: u64) -> QueueIds {
+        // Many moments are kept to the second.
+        let last = last.plus_seconds(1);
+        let mut ids: HashMap<QueueId, Timestamp> = HashMap::new();
+        let mut nameless = 0;
+        for pair in self.pairs.values() {
+            let mut named = 0;
+            for (at, id) in pair.queue_ids.between(first, last) {
+                named += 1;
+                let known = ids.entry(*id).or_insert(at);
+                *known = at.min(*known);
+            }
+            if pair.times.len() > QUEUE_IDS {
+                let span = first.seconds()..last.seconds();
+                let times = pair.times.iter().filter(|at| span.contains(at)).count() as u64;
+                nameless += times.saturating_sub(named);
+            }
         }
-        queue_ids.count = messages;
+        let count = (ids.len() as u64 + nameless).min(at_most.max(ids.len() as u64));
+        let mut ids: Vec<_> = ids.into_iter().map(|(id, at)| (at, id)).collect();
+        ids.sort_unstable();
+        let mut queue_ids = QueueIds::default();
+        ids.into_iter().take(QUEUE_IDS).for_each(|(at, id)| queue_ids.add(at, id));
+        queue_ids.count = count;
         queue_ids
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::case::together;
+use super::case::{percent, together};
 use super::signs::{BOUNCES_TO_STRANGERS, BOUNCES_UNDELIVERABLE, STRANGERS_BY_THE_DOZEN, STRANGERS_BY_THE_HUNDRED};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many};
 use crate::aggregate::{Notice, QueueIds, share};
@@ -90,10 +90,10 @@ fn of_run(notices: &[&Notice], limits: &Limits<'_>) -> Option<Draft> {
         recipients: count,
         queue_ids,
         explanation: format!(
-            "this host took mail from outside and bounced it {} to {}; {:.0} % of these bounces could not be delivered, as forged senders' cannot.",
+            "this host took mail from outside and bounced it {} to {}; {} of these bounces could not be delivered, as forged senders' cannot.",
             many(count, "time"),
             many(strangers.len() as u64, "stranger"),
-            lost * 100.0,
+            percent(lost),
         ),
         evidence: json!({ "bounces": count, "strangers": strangers.len(), "undeliverable": undeliverable, "samples": samples }),
         client_ips: None,

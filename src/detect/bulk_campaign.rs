@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::case::{bad_recipients, bad_share, is_clearly_over, run_around, total_between};
+use super::case::{bad_recipients, bad_share, count_between, is_clearly_over, patterns, percent, total_between};
 use super::signs::{MANY_NEW_RECIPIENTS, NEW_BY_THE_HUNDRED, ONE_SIZE, REFUSED_AS_SPAM, UNCLEAN_LIST};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named};
 use crate::aggregate::{SIZE_STEPS, share};
 use crate::mail::identity::IdentityKind;
-use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
+use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "bulk-campaign",
@@ -24,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
         Limit {
             key: "domains",
             default: 20.0,
-            unit: "distinct recipient domains",
+            unit: "distinct recipient domains; with fewer the run must reach `hundreds`",
             source: "invoices and schools write to many people of few domains, and to their own",
         },
         Limit {
@@ -53,25 +53,40 @@ pub(super) const DETECTOR: Detector = Detector {
         },
     ],
     signs: &[MANY_NEW_RECIPIENTS, ONE_SIZE, UNCLEAN_LIST, REFUSED_AS_SPAM, NEW_BY_THE_HUNDRED],
-    check: Check::One(check),
+    check: Check::Many(check),
 };
 
-fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+/// A run of one day ends where for so long nobody new is written to.
+const GAP_S: i64 = 6 * SECONDS_PER_HOUR;
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     let profile = case.profile;
-    if !matches!(profile.kind, IdentityKind::Sasl | IdentityKind::Uid) {
-        return None;
+    let is_many = |count: u64| count as f64 >= limits.get("recipients");
+    if !matches!(profile.kind, IdentityKind::Sasl | IdentityKind::Uid) || !is_many(profile.distinct_recipients.count()) {
+        return Vec::new();
     }
+    // The large mailbox providers alone have people enough for the largest of such runs.
+    let is_wide = profile.distinct_recipient_domains.count() as f64 >= limits.get("domains");
+    let least = if is_wide { limits.get("recipients") } else { limits.get("hundreds").max(limits.get("recipients")) };
     let firsts = profile.distinct_recipients.times();
-    let (first, last, run) = run_around(&firsts, SECONDS_PER_DAY, 6 * SECONDS_PER_HOUR)?;
+    let is_run = |piece: &[Timestamp]| {
+        let (Some(first), Some(last)) = (piece.first(), piece.last()) else { return false };
+        if (piece.len() as f64) < least || alike_share(case, *first, *last) < limits.get("alike_share") {
+            return false;
+        }
+        let (once, replied) = case.once_and_replied(*first, *last);
+        once >= 0.6 && replied <= 0.05
+    };
+    let found = patterns(&firsts, &[GAP_S], is_run);
+    found.into_iter().map(|one| of_run(case, limits, one.first, one.last, &firsts)).collect()
+}
+
+fn of_run(case: &Case<'_>, limits: &Limits<'_>, first: Timestamp, last: Timestamp, firsts: &[Timestamp]) -> Draft {
+    let profile = case.profile;
+    let run = count_between(firsts, first, last);
     let domains = profile.distinct_recipient_domains.count();
-    if (run as f64) < limits.get("recipients") || (domains as f64) < limits.get("domains") {
-        return None;
-    }
     let alike = alike_share(case, first, last);
     let (once, replied) = case.once_and_replied(first, last);
-    if once < 0.6 || alike < limits.get("alike_share") || replied > 0.05 {
-        return None;
-    }
     let used = total_between(profile, first, last);
     let bad = bad_share(used);
     let is_over = |part, limit: &str| is_clearly_over(part, u64::from(used.recipients), limits.get(limit));
@@ -80,19 +95,20 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         .and(is_over(bad_recipients(used), "bad_share"), UNCLEAN_LIST)
         .and(is_over(u64::from(used.distrusted), "distrusted_share"), REFUSED_AS_SPAM)
         .and(run as f64 >= limits.get("hundreds"), NEW_BY_THE_HUNDRED);
-    Some(Draft {
+    let queue_ids = profile.queue_ids_between(first, last, u64::from(used.messages));
+    Draft {
         signs,
         first,
         last,
-        messages: u64::from(used.messages),
+        messages: queue_ids.count,
         recipients: run,
-        queue_ids: profile.queue_ids_between(first, last, u64::from(used.messages)),
+        queue_ids,
         explanation: format!(
-            "{} mailed {run} recipients for the first time between {first} and {last}, under {domains} domains; {:.0} % of its messages are of one size, {:.0} % of the recipients were refused as unknown or unwanted, and {:.0} % ever wrote back.",
+            "{} mailed {run} recipients for the first time between {first} and {last}, under {domains} domains; {} of its messages are of one size, {} of the recipients were refused as unknown or unwanted, and {} ever wrote back.",
             named(profile),
-            alike * 100.0,
-            bad * 100.0,
-            replied * 100.0,
+            percent(alike),
+            percent(bad),
+            percent(replied),
         ),
         evidence: json!({
             "new_recipients": run,
@@ -104,7 +120,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         }),
         client_ips: None,
         next_step: "Ask the owner whether this mailing is theirs and where the addresses are from; a mailing to strangers belongs to a service made for it, or nowhere.".into(),
-    })
+    }
 }
 
 /// The largest share of the messages of a span that steps of size beside each other hold, a fifth wide; of a script, of

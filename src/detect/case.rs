@@ -8,14 +8,17 @@ use ipnetwork::IpNetwork;
 use serde_json::Value;
 
 use super::campaign::{Campaign, campaigns};
+use super::peers::Peers;
 use super::{History, Past};
 use crate::aggregate::distinct::FirstTimes;
-use crate::aggregate::window::busiest;
-use crate::aggregate::{Around, HourUse, NetworkUse, QueueIds, SenderProfile, SenderUse, Tries, share};
+use crate::aggregate::{
+    Around, HourUse, NetworkUse, QueueIds, SenderProfile, SenderUse, Tries, Trouble, TroubleKind, share,
+};
 use crate::correlate::{HostId, Octets};
 use crate::mail::address::{ip, network, printable, split};
 use crate::mail::identity::IdentityKind;
-use crate::mail::time::Timestamp;
+use crate::mail::queue_id::QueueId;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 use crate::places::{Place, Places};
 
 /// One identity that a detector looks at.
@@ -74,13 +77,23 @@ pub(super) struct Surroundings<'a> {
     offices: BTreeMap<(IpAddr, &'a [u8]), u64>,
     /// Logins with much refused mail from a network, a few of each.
     suspects: BTreeMap<IpAddr, Vec<&'a SenderProfile>>,
+    /// Logins that wrote to many from a network, to nobody twice, a few of each.
+    sprays: LoginsOf<'a>,
+    pub peers: Peers,
     /// By login, over all clients.
     guesses: BTreeMap<&'a [u8], Guesses>,
     tried_from: TriedFrom<'a>,
-    /// By domain of the logins, with the client that tried most.
+    /// Networks that tried many logins: what they try is not meant for one of them.
+    sprayers: BTreeSet<IpAddr>,
+    /// Client addresses that tried one login, sprayers left out: no more than these for three of four logins.
+    usual_guessers: usize,
+    /// What the clients of each network failed to log in as.
+    failing: BTreeMap<IpAddr, Failing<'a>>,
+    /// By domain of the logins, with the client that tried first.
     guessed_domains: BTreeMap<&'a [u8], (Vec<Guess<'a>>, &'a SenderProfile)>,
-    /// What all clients of a network tried: recipients refused as unknown, recipients taken, and the client with the most.
+    /// What all clients of a network tried: recipients refused as unknown, recipients taken, and the client that was first.
     guessing: BTreeMap<IpAddr, Guessing<'a>>,
+    full_mailboxes: BTreeMap<HostId, Vec<FullMailbox<'a>>>,
     campaigns: Vec<Campaign<'a>>,
     /// Numbers of the campaigns of each login, by [`key`].
     campaigns_of: BTreeMap<(&'a [u8], Option<HostId>), Vec<usize>>,
@@ -89,12 +102,125 @@ pub(super) struct Surroundings<'a> {
     own_networks: &'a [IpNetwork],
 }
 
+/// A mailbox that is full, with those who write to it, one at least.
+pub(super) struct FullMailbox<'a> {
+    pub name: &'a [u8],
+    pub troubles: Troubles<'a>,
+}
+
+/// Who has which trouble.
+type Troubles<'a> = Vec<(&'a SenderProfile, &'a Trouble)>;
+
+/// Mailboxes that are full by host, those that several of its users write to.
+fn full_mailboxes(profiles: &[SenderProfile]) -> BTreeMap<HostId, Vec<FullMailbox<'_>>> {
+    let mut all: BTreeMap<(HostId, &[u8]), Troubles<'_>> = BTreeMap::new();
+    for profile in profiles.iter().filter(|profile| profile.is_our_user()) {
+        let Some(host) = profile.hosts.first() else { continue };
+        for trouble in profile.troubles(TroubleKind::Full) {
+            all.entry((*host, &*trouble.name)).or_default().push((profile, trouble));
+        }
+    }
+    let mut by_host: BTreeMap<HostId, Vec<FullMailbox<'_>>> = BTreeMap::new();
+    for ((host, name), troubles) in all {
+        if troubles.len() > 1 {
+            by_host.entry(host).or_default().push(FullMailbox { name, troubles });
+        }
+    }
+    by_host
+}
+
 /// Guesses at recipients out of one network.
 pub(super) struct Guessing<'a> {
     pub unknown: FirstTimes,
     pub taken: u64,
-    pub clients: u64,
-    pub most: &'a SenderProfile,
+    pub clients: BTreeSet<IpAddr>,
+    /// The most that one of them tried.
+    most: u64,
+    /// The client that tried first: what it is called by stays when others come.
+    lead: &'a SenderProfile,
+    first: Timestamp,
+}
+
+impl Guessing<'_> {
+    /// True where it takes several clients: nearly all of it is not one's.
+    pub(super) fn is_of_several(&self) -> bool {
+        is_of_several(self.most, self.unknown.count())
+    }
+}
+
+/// Where one client of a network did less than this share of something, the network did it.
+const ALONE: f64 = 0.8;
+
+fn is_of_several(most: u64, all: u64) -> bool {
+    share(most, all) < ALONE
+}
+
+/// Vain logins out of one network.
+pub(super) struct Failing<'a> {
+    pub failures: u64,
+    pub logins: BTreeSet<&'a [u8]>,
+    pub clients: BTreeSet<IpAddr>,
+    /// The most that one of the clients failed.
+    most: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// The client that failed first.
+    lead: Option<&'a SenderProfile>,
+}
+
+impl<'a> Failing<'a> {
+    /// True where it takes several clients: nearly all of it is not one's.
+    pub(super) fn is_of_several(&self) -> bool {
+        is_of_several(self.most, self.failures)
+    }
+
+    /// True where one of the clients alone failed so often.
+    pub(super) fn has_one(&self, failures: f64) -> bool {
+        self.most as f64 >= failures
+    }
+
+    fn tried(&mut self, client: IpAddr, login: &'a [u8], tries: &Tries) {
+        self.failures += tries.failures;
+        if !login.is_empty() {
+            self.logins.insert(login);
+        }
+        self.clients.insert(client);
+        self.first = self.first.min(tries.first);
+        self.last = self.last.max(tries.last);
+    }
+
+    fn new(at: Timestamp) -> Self {
+        let (logins, clients) = (BTreeSet::new(), BTreeSet::new());
+        Self { failures: 0, logins, clients, most: 0, first: at, last: at, lead: None }
+    }
+}
+
+/// Vain logins by network. Of a client with more logins than are kept by name the rest counts, too.
+fn failing<'a>(profiles: &'a [SenderProfile], around: &'a Around) -> BTreeMap<IpAddr, Failing<'a>> {
+    let mut all: BTreeMap<IpAddr, Failing<'_>> = BTreeMap::new();
+    let mut leads: BTreeMap<IpAddr, Timestamp> = BTreeMap::new();
+    for profile in profiles {
+        let (Some(visits), Some(client)) = (&profile.visits, ip(&profile.name)) else { continue };
+        let Some(tries) = &visits.tries else { continue };
+        let of = network(client);
+        let known = all.entry(of).or_insert_with(|| Failing::new(tries.first));
+        let named: u64 = visits.logins.values().map(|tries| tries.failures).sum();
+        visits.logins.iter().for_each(|(login, tries)| known.tried(client, login, tries));
+        known.failures += tries.failures.saturating_sub(named);
+        known.clients.insert(client);
+        known.last = known.last.max(tries.last);
+        known.most = known.most.max(tries.failures);
+        let lead = leads.entry(of).or_insert(tries.first);
+        if known.lead.is_none() || tries.first < *lead {
+            (known.lead, *lead) = (Some(profile), tries.first);
+        }
+    }
+    for (client, login, tries) in &around.few_tries {
+        if let Some(known) = all.get_mut(&network(*client)) {
+            known.tried(*client, login, tries);
+        }
+    }
+    all
 }
 
 impl<'a> Surroundings<'a> {
@@ -108,6 +234,7 @@ impl<'a> Surroundings<'a> {
         let mut logins_of: LoginsOf<'_> = BTreeMap::new();
         let mut offices: BTreeMap<(IpAddr, &[u8]), u64> = BTreeMap::new();
         let mut suspects: BTreeMap<IpAddr, Vec<&SenderProfile>> = BTreeMap::new();
+        let mut sprays: LoginsOf<'_> = BTreeMap::new();
         let mut guesses: BTreeMap<&[u8], Guesses> = BTreeMap::new();
         let mut guessing: BTreeMap<IpAddr, Guessing<'_>> = BTreeMap::new();
         let mut tried_from = TriedFrom::new();
@@ -118,6 +245,12 @@ impl<'a> Surroundings<'a> {
                     if is_ordinary(used) {
                         *offices.entry((*network, split(&profile.name).1)).or_default() += 1;
                     }
+                    if is_spray(used) {
+                        let known = sprays.entry(*network).or_default();
+                        if known.len() < SUSPECTS {
+                            known.push((profile, used));
+                        }
+                    }
                     if used.total.recipients >= 10 && bad_share(used.total) >= 0.1 {
                         let known = suspects.entry(*network).or_default();
                         if known.len() < SUSPECTS {
@@ -127,19 +260,21 @@ impl<'a> Surroundings<'a> {
                 }
             }
             let Some(visits) = &profile.visits else { continue };
-            if let (Some(ip), true) = (ip(&profile.name), visits.unknown.count() > 0) {
+            if let (Some(ip), Some(first)) = (ip(&profile.name), visits.unknown.first()) {
                 let known = guessing.entry(network(ip)).or_insert_with(|| Guessing {
                     unknown: FirstTimes::default(),
                     taken: 0,
-                    clients: 0,
-                    most: profile,
+                    clients: BTreeSet::new(),
+                    most: 0,
+                    lead: profile,
+                    first,
                 });
+                known.most = known.most.max(visits.unknown.count());
                 known.unknown.merge(visits.unknown.clone());
                 known.taken += visits.taken;
-                known.clients += 1;
-                let count = |one: &SenderProfile| one.visits.as_ref().map_or(0, |v| v.unknown.count());
-                if count(profile) > count(known.most) {
-                    known.most = profile;
+                known.clients.insert(ip);
+                if first < known.first {
+                    (known.lead, known.first) = (profile, first);
                 }
             }
             for (login, tries) in &visits.logins {
@@ -149,7 +284,9 @@ impl<'a> Surroundings<'a> {
         for (client, login, tries) in &around.few_tries {
             note(&mut guesses, &mut tried_from, login, tries, std::iter::once(*client));
         }
-        let guessed_domains = guessed_domains(profiles, around, &logins_of);
+        let sprayers = sprayers(&tried_from);
+        let usual_guessers = usual_guessers(profiles, &guesses, &sprayers);
+        let guessed_domains = guessed_domains(profiles, around, &logins_of, &sprayers);
         let campaigns = campaigns(profiles);
         let mut campaigns_of: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (at, campaign) in campaigns.iter().enumerate() {
@@ -163,10 +300,16 @@ impl<'a> Surroundings<'a> {
             logins_of,
             offices,
             suspects,
+            sprays,
+            peers: Peers::of(profiles),
             guesses,
             tried_from,
+            sprayers,
+            usual_guessers,
+            failing: failing(profiles, around),
             guessed_domains,
             guessing,
+            full_mailboxes: full_mailboxes(profiles),
             campaigns,
             campaigns_of,
             profiles,
@@ -179,43 +322,70 @@ impl<'a> Surroundings<'a> {
 /// Logins that sent mail from each network.
 type LoginsOf<'a> = BTreeMap<IpAddr, Vec<(&'a SenderProfile, &'a NetworkUse)>>;
 
-/// Vain tries at logins by strangers, by domain.
+/// A network that tried so many logins does not mean one of them.
+const SPRAYED_LOGINS: usize = 10;
+
+fn sprayers(tried_from: &TriedFrom<'_>) -> BTreeSet<IpAddr> {
+    let mut logins: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    tried_from.keys().for_each(|(_, network)| *logins.entry(*network).or_default() += 1);
+    logins.retain(|_, logins| *logins >= SPRAYED_LOGINS);
+    logins.into_keys().collect()
+}
+
+/// How many addresses that are no sprayers' tried the login that three of four were tried by no more than.
+fn usual_guessers(
+    profiles: &[SenderProfile],
+    guesses: &BTreeMap<&[u8], Guesses>,
+    sprayers: &BTreeSet<IpAddr>,
+) -> usize {
+    let logins = profiles.iter().filter(|profile| profile.kind == IdentityKind::Sasl);
+    let aimed = |profile: &SenderProfile| {
+        guesses
+            .get(&*profile.name)
+            .map_or(0, |one| one.ips.iter().filter(|ip| !sprayers.contains(&network(**ip))).count())
+    };
+    let mut counts: Vec<usize> = logins.map(aimed).collect();
+    counts.sort_unstable();
+    counts.get(counts.len() * 3 / 4).copied().unwrap_or(0)
+}
+
+/// Vain tries at logins by strangers, by domain. What networks that try many logins do is told of them.
 fn guessed_domains<'a>(
     profiles: &'a [SenderProfile],
     around: &'a Around,
     logins_of: &LoginsOf<'a>,
+    sprayers: &BTreeSet<IpAddr>,
 ) -> BTreeMap<&'a [u8], (Vec<Guess<'a>>, &'a SenderProfile)> {
     let mut found: BTreeMap<&[u8], (Vec<Guess<'_>>, &SenderProfile)> = BTreeMap::new();
-    let mut most: BTreeMap<&[u8], u64> = BTreeMap::new();
+    let mut firsts: BTreeMap<&[u8], Timestamp> = BTreeMap::new();
     let domains_in = |client: IpAddr| -> BTreeSet<&[u8]> {
         let users = logins_of.get(&network(client)).map(Vec::as_slice).unwrap_or_default();
         users.iter().take(CARRIER).map(|(user, _)| split(&user.name).1).collect()
     };
     for profile in profiles {
         let (Some(visits), Some(client)) = (&profile.visits, ip(&profile.name)) else { continue };
+        if sprayers.contains(&network(client)) {
+            continue;
+        }
         let domains = domains_in(client);
-        let mut here: BTreeMap<&[u8], u64> = BTreeMap::new();
         for (login, tries) in &visits.logins {
             let domain = split(login).1;
             if domain.is_empty() || domains.contains(domain) {
                 continue;
             }
-            *here.entry(domain).or_default() += tries.failures;
             let Tries { failures, first, last } = *tries;
-            let (guesses, _) = found.entry(domain).or_insert_with(|| (Vec::new(), profile));
+            let (guesses, lead) = found.entry(domain).or_insert_with(|| (Vec::new(), profile));
             guesses.push(Guess { client, login, failures, first, last });
-        }
-        for (domain, failures) in here {
-            let known = most.entry(domain).or_default();
-            if failures > *known {
-                *known = failures;
-                found.entry(domain).and_modify(|(_, who)| *who = profile);
+            let known = firsts.entry(domain).or_insert(first);
+            if first < *known {
+                (*known, *lead) = (first, profile);
             }
         }
     }
     for (client, login, tries) in &around.few_tries {
         let domain = split(login).1;
         if let Some((guesses, _)) = found.get_mut(domain)
+            && !sprayers.contains(&network(*client))
             && !domains_in(*client).contains(domain)
         {
             let Tries { failures, first, last } = *tries;
@@ -236,9 +406,15 @@ fn key(profile: &SenderProfile) -> (&[u8], Option<HostId>) {
 /// Suspects of one network that are kept.
 const SUSPECTS: usize = 20;
 
-/// True for a network from which a login sends ordinary mail: in several hours, with little refused.
-fn is_ordinary(used: &NetworkUse) -> bool {
-    bad_share(used.total) < 0.15 && used.hours.len() >= 2
+/// True for a network from which a login sends ordinary mail: in several hours, with little refused, to some of them again.
+pub(super) fn is_ordinary(used: &NetworkUse) -> bool {
+    bad_share(used.total) < 0.15 && used.hours.len() >= 2 && !is_spray(used)
+}
+
+/// True where many were written to, nobody twice.
+pub(super) fn is_spray(used: &NetworkUse) -> bool {
+    let distinct = used.recipients.count();
+    distinct >= 12 && u64::from(used.total.recipients) * 20 <= distinct * 21
 }
 
 impl<'a> Case<'a> {
@@ -251,6 +427,11 @@ impl<'a> Case<'a> {
     /// The host, where the identity stands for one.
     pub(super) fn host(&self) -> Option<HostId> {
         self.profile.hosts.first().copied().filter(|_| self.profile.is_host)
+    }
+
+    /// The full mailboxes that several users of this host write to, where the identity stands for one.
+    pub(super) fn full_mailboxes(&self) -> &'a [FullMailbox<'a>] {
+        self.host().and_then(|host| self.surroundings.full_mailboxes.get(&host)).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// What this identity did before the days that are looked at.
@@ -309,6 +490,33 @@ impl<'a> Case<'a> {
         all.iter().copied().filter(move |other| split(&other.name).1 != domain)
     }
 
+    /// A few other logins that wrote to many strangers from a network, with how.
+    pub(super) fn others_spraying_in(
+        &self,
+        network: IpAddr,
+    ) -> impl Iterator<Item = (&'a SenderProfile, &'a NetworkUse)> {
+        let name = &self.profile.name;
+        let all = self.surroundings.sprays.get(&network).map(Vec::as_slice).unwrap_or_default();
+        all.iter().copied().filter(move |(other, _)| other.name != *name)
+    }
+
+    /// What is ordinary among all logins.
+    pub(super) fn peers(&self) -> &'a Peers {
+        &self.surroundings.peers
+    }
+
+    /// Addresses that tried this login in vain and not many others with it, out of networks that it does not use; none where
+    /// every other login is tried so, too.
+    pub(super) fn aimed_guesses(&self) -> BTreeSet<IpAddr> {
+        let is_aimed = |ip: &&IpAddr| {
+            let of = network(**ip);
+            !self.surroundings.sprayers.contains(&of) && !self.profile.networks.contains_key(&of)
+        };
+        let aimed: BTreeSet<IpAddr> =
+            self.guesses().into_iter().flat_map(|one| &one.ips).filter(is_aimed).copied().collect();
+        if aimed.len() >= 3 * self.surroundings.usual_guessers { aimed } else { BTreeSet::new() }
+    }
+
     /// Other logins that use a network, with how.
     pub(super) fn others_in(&self, network: IpAddr) -> impl Iterator<Item = (&'a SenderProfile, &'a NetworkUse)> {
         let name = &self.profile.name;
@@ -316,13 +524,29 @@ impl<'a> Case<'a> {
         all.iter().copied().filter(move |(other, _)| other.name != *name)
     }
 
-    /// What the network of this client guessed, if this client guessed the most of it.
-    pub(super) fn guessing(&self) -> Option<&'a Guessing<'a>> {
+    /// What the network of this client guessed, and whether this client was the first.
+    pub(super) fn guessing(&self) -> Option<(&'a Guessing<'a>, bool)> {
         let found = self.surroundings.guessing.get(&network(ip(&self.profile.name)?))?;
-        std::ptr::eq(found.most, self.profile).then_some(found)
+        Some((found, std::ptr::eq(found.lead, self.profile)))
     }
 
-    /// The domain at whose logins this client, of all that tried, failed most, with what all of them tried; of several the one
+    /// What the network of this client failed to log in as, and whether this client was the first.
+    pub(super) fn failing(&self) -> Option<(&'a Failing<'a>, bool)> {
+        let found = self.surroundings.failing.get(&network(ip(&self.profile.name)?))?;
+        Some((found, found.lead.is_some_and(|lead| std::ptr::eq(lead, self.profile))))
+    }
+
+    /// Vain tries at any login from a network.
+    pub(super) fn tries_at(&self, login: &[u8], network: IpAddr) -> Option<(u64, Timestamp)> {
+        self.surroundings.tried_from.get(&(login, network)).copied()
+    }
+
+    /// True for a network that tries many logins.
+    pub(super) fn is_sprayer(&self, network: IpAddr) -> bool {
+        self.surroundings.sprayers.contains(&network)
+    }
+
+    /// The domain at whose logins this client, of all that tried, failed first, with what all of them tried; of several the one
     /// with most.
     pub(super) fn guessed_domain(&self) -> Option<(&'a [u8], &'a [Guess<'a>])> {
         let logins = &self.profile.visits.as_ref()?.logins;
@@ -418,22 +642,68 @@ const APART: f64 = 0.05;
 const APART_GAPS: i64 = 12;
 const APART_S: i64 = 600;
 
-/// The run of moments around the busiest window of `width_s`: as far as no gap is longer than `gap_s`, but for a few that
-/// stand apart at its ends: those are ordinary mail of before and after. `times` are in order. Gives first, last and how many.
-pub(super) fn run_around(times: &[Timestamp], width_s: i64, gap_s: i64) -> Option<(Timestamp, Timestamp, u64)> {
-    let (first, last, _) = busiest(times, width_s)?;
-    let (mut start, mut end) = (times.partition_point(|at| *at < first), times.partition_point(|at| *at <= last));
-    let is_near =
-        |a: Option<&Timestamp>, b: Option<&Timestamp>| a.zip(b).is_some_and(|(a, b)| b.seconds_since(*a) <= gap_s);
-    while start > 0 && is_near(times.get(start - 1), times.get(start)) {
-        start -= 1;
+/// Patterns with no more than this between them are one that goes on: a weekend.
+const ONE_PATTERN_S: i64 = 3 * SECONDS_PER_DAY;
+
+/// One pattern among moments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern {
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// First and last moment of each piece that holds by itself, in order.
+    pub pieces: Vec<(Timestamp, Timestamp)>,
+}
+
+/// Patterns among moments in order. The moments are cut where a gap is longer than the first of `gaps_s`, and where a few stand
+/// apart at the ends of a piece; the pieces for which `holds` is true are found. What is left is tried with the next gap. What is found within
+/// three days is one pattern: what comes later makes it longer, and does not move its beginning.
+pub(super) fn patterns(times: &[Timestamp], gaps_s: &[i64], holds: impl Fn(&[Timestamp]) -> bool) -> Vec<Pattern> {
+    let mut left = times.to_vec();
+    let mut found: Vec<(Timestamp, Timestamp)> = Vec::new();
+    for gap_s in gaps_s {
+        let mut rest = Vec::new();
+        for piece in pieces(&left, *gap_s) {
+            match piece {
+                [first, .., last] if holds(piece) => found.push((*first, *last)),
+                [only] if holds(piece) => found.push((*only, *only)),
+                _ => rest.extend_from_slice(piece),
+            }
+        }
+        rest.sort_unstable();
+        left = rest;
     }
-    while is_near(times.get(end - 1), times.get(end)) {
-        end += 1;
+    found.sort_unstable();
+    let mut patterns: Vec<Pattern> = Vec::new();
+    for (first, last) in found {
+        match patterns.last_mut().filter(|known| first.seconds_since(known.last) <= ONE_PATTERN_S) {
+            Some(known) => {
+                known.last = known.last.max(last);
+                known.pieces.push((first, last));
+            }
+            None => patterns.push(Pattern { first, last, pieces: vec![(first, last)] }),
+        }
     }
-    let run: Vec<_> = times.get(start..end)?.iter().map(|at| (*at, 1)).collect();
-    let run = run.get(together(&run))?;
-    Some((run.first()?.0, run.last()?.0, run.len() as u64))
+    patterns
+}
+
+/// Moments in order, cut at gaps, and where a few stand apart at the ends of a piece.
+pub(super) fn pieces(times: &[Timestamp], gap_s: i64) -> Vec<&[Timestamp]> {
+    let mut found = Vec::new();
+    let mut to_cut: Vec<&[Timestamp]> = times.chunk_by(|a, b| b.seconds_since(*a) <= gap_s).collect();
+    while let Some(piece) = to_cut.pop() {
+        let counts: Vec<_> = piece.iter().map(|at| (*at, 1)).collect();
+        let run = together(&counts);
+        let (ahead, behind) = (piece.get(..run.start), piece.get(run.end..));
+        to_cut.extend([ahead, behind].into_iter().flatten().filter(|part| !part.is_empty()));
+        found.extend(piece.get(run));
+    }
+    found
+}
+
+/// How many of some moments in order lie between two, these included.
+pub(super) fn count_between(times: &[Timestamp], first: Timestamp, last: Timestamp) -> u64 {
+    let (from, to) = (times.partition_point(|at| *at < first), times.partition_point(|at| *at <= last));
+    to.saturating_sub(from) as u64
 }
 
 /// Of moments in order, each with how much came then, those that belong together: without a few that stand apart at the ends.
@@ -502,6 +772,27 @@ pub(super) fn few(samples: &[Cow<'_, str>]) -> String {
     samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
+/// A share as a sentence has it: all is all, and none is none.
+pub(super) fn percent(share: f64) -> String {
+    match share * 100.0 {
+        part if part > 0.0 && part < 0.5 => "under 1 %".into(),
+        part if part > 99.0 && part < 100.0 => "over 99 %".into(),
+        part => format!("{part:.0} %"),
+    }
+}
+
+/// Queue ids, each once, from its first moment on.
+pub(super) fn queue_ids<'a>(ids: impl Iterator<Item = (Timestamp, &'a QueueId)>) -> QueueIds {
+    let mut firsts: BTreeMap<QueueId, Timestamp> = BTreeMap::new();
+    for (at, id) in ids {
+        let first = firsts.entry(*id).or_insert(at);
+        *first = at.min(*first);
+    }
+    let mut all = QueueIds::default();
+    firsts.into_iter().for_each(|(id, at)| all.add(at, id));
+    all
+}
+
 /// The domain of an address, in lower case.
 pub(super) fn domain_of(address: &[u8]) -> Octets {
     split(address).1.to_ascii_lowercase().into()
@@ -518,21 +809,36 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_as_far_as_no_gap_is_long() {
-        let times: Vec<_> = [0, 5_000, 5_010, 5_020, 5_100, 9_000].map(Timestamp::from_seconds).to_vec();
-        assert_eq!(run_around(&times, 60, 100), Some((times[1], times[4], 4)));
-        assert_eq!(run_around(&times, 60, 4_000), Some((times[1], times[4], 4)), "the last stands apart");
-        assert_eq!(run_around(&[], 60, 100), None);
-        // One mail of the day before and one of the day after are no part of a campaign that fits into a day with them.
-        let mut times: Vec<_> = (20_000..20_100).map(Timestamp::from_seconds).collect();
-        times.insert(0, Timestamp::from_seconds(0));
-        times.push(Timestamp::from_seconds(50_000));
-        assert_eq!(run_around(&times, 86_400, 90_000), Some((times[1], times[100], 100)));
-        // Many of them are.
-        let mut times: Vec<_> = (0..30).chain(20_000..20_100).map(Timestamp::from_seconds).collect();
-        assert_eq!(run_around(&times, 86_400, 90_000), Some((times[0], times[129], 130)));
-        // A slow run has its gaps.
-        times = (0..20).map(|n| Timestamp::from_seconds(n * n * 600)).collect();
-        assert_eq!(run_around(&times, 86_400, 86_400), Some((times[0], times[19], 20)));
+    fn a_pattern_keeps_its_beginning_when_more_comes() {
+        let at = |seconds: &[i64]| seconds.iter().copied().map(Timestamp::from_seconds).collect::<Vec<_>>();
+        let span = |first, last| (Timestamp::from_seconds(first), Timestamp::from_seconds(last));
+        let of = |times: &[Timestamp], gaps: &[i64]| patterns(times, gaps, |piece| piece.len() >= 20);
+        // One mail of the day before and one of the day after are no part of it.
+        let mut times: Vec<i64> = (20_000..20_100).collect();
+        times.insert(0, 0);
+        times.push(50_000);
+        let found = of(&at(&times), &[90_000]);
+        assert_eq!(
+            found,
+            [Pattern { first: span(20_000, 0).0, last: span(20_099, 0).0, pieces: vec![span(20_000, 20_099)] }]
+        );
+        // Two days later ten times as much comes: it began when it began. Too few by themselves before it are no part of it.
+        let first_days: Vec<i64> = (0..19).chain(200_000..200_020).collect();
+        let longer: Vec<i64> = first_days.iter().copied().chain(370_000..370_200).collect();
+        for times in [&first_days, &longer] {
+            assert_eq!(of(&at(times), &[3_600]).first().map(|one| one.first), Some(span(200_000, 0).0));
+        }
+        assert_eq!(of(&at(&longer), &[3_600])[0].pieces.len(), 2);
+        // After more than three days it is another.
+        let again: Vec<i64> = (0..20).chain(270_000..270_020).collect();
+        assert_eq!(of(&at(&again), &[3_600]).len(), 2);
+        // Slow ones hold with their gaps, and a burst among them is not all.
+        let slow: Vec<i64> = (0..20).map(|n| n * 20_000).collect();
+        let burst: Vec<i64> = slow.iter().copied().chain(500_000..500_040).collect();
+        assert!(of(&at(&slow), &[3_600]).is_empty());
+        for times in [&slow, &burst] {
+            assert_eq!(of(&at(times), &[3_600, 86_400])[0].first.seconds(), 0);
+        }
+        assert!(of(&[], &[60]).is_empty());
     }
 }

@@ -15,5 +15,5 @@ pub(super) const DETECTOR: Detector = Detector {
 const WORDS: Words = Words {
     who: "recipient that does not exist",
     whom: "recipients that do not exist",
-    next_step: "Have these addresses taken off the list or out of the program that writes to them, and bounces read; until then refuse them here.",
+    next_step: "Have these addresses taken off the list or out of the program that writes to them, and bounces read; until then refuse them here (Postfix: check_recipient_access; Exim: a deny in the RCPT ACL).",
 };

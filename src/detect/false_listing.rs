@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::case::queue_ids;
 use super::signs::{ONE_ALONE, ONE_ALONE_OFTEN};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many};
 use crate::aggregate::Receiver;
@@ -44,13 +45,19 @@ const HOURS: usize = 24;
 const ALONE_HOURS: usize = 4;
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
+    let found = all_alone(case, limits);
+    found.into_iter().filter_map(|(name, receiver, hours)| draft(name, receiver, hours, limits)).collect()
+}
+
+/// The receivers that say so alone, with the first and the last hour of it.
+pub(super) fn all_alone<'a>(case: &Case<'a>, limits: &Limits<'_>) -> Vec<(&'a Octets, &'a Receiver, (i64, i64))> {
     let Some(host) = case.host() else { return Vec::new() };
     let here: Vec<(&Octets, &Receiver)> = case.around().receivers_of(host).collect();
     let mut listing: Vec<_> =
         here.iter().copied().filter(|(_, receiver)| receiver.total().listed as f64 >= limits.get("answers")).collect();
     listing.sort_by_key(|(name, receiver)| (std::cmp::Reverse(receiver.total().listed), *name));
     listing.truncate(LOOKED_AT);
-    let of = |(name, receiver): (&Octets, &Receiver)| draft(name, receiver, alone(&here, name, receiver, limits)?, limits);
+    let of = |(name, receiver)| Some((name, receiver, alone(&here, name, receiver, limits)?));
     listing.into_iter().filter_map(of).collect()
 }
 
@@ -105,7 +112,7 @@ fn draft(name: &[u8], worst: &Receiver, (from, to): (i64, i64), limits: &Limits<
         last,
         messages,
         recipients: worst.listed_recipients.between(first, last).count() as u64,
-        queue_ids: worst.listed_queue_ids.clone().counted(messages),
+        queue_ids: queue_ids(worst.listed_queue_ids.between(first, last)).counted(messages),
         explanation: format!(
             "{receiver} refused {} because this host is said to be listed{}, while other receivers took its mail in the same hours.",
             many(listed, "time"),

@@ -93,6 +93,6 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         ),
         evidence: json!({ "domains": foreign.keys().take(20).map(|d| printable(d)).collect::<Vec<_>>(), "domain_count": foreign.len(), "messages": messages, "samples": samples }),
         client_ips: None,
-        next_step: "Ask whether the domain is the user's: if so, add it to this host (and this host to its SPF record); if not, let the login send under its own addresses only (smtpd_sender_login_maps, Exim's local_sender_retain rules).".into(),
+        next_step: "Ask whether the domain is the user's: if so, add it to this host (and this host to its SPF record); if not, let the login send under its own addresses only (Postfix: smtpd_sender_login_maps with reject_sender_login_mismatch; Exim: a deny by $sender_address in the MAIL ACL, local_from_check for scripts).".into(),
     })
 }

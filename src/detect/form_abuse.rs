@@ -3,13 +3,13 @@
 
 use serde_json::json;
 
-use super::case::{bad_share, run_around, total_between};
+use super::case::{bad_share, count_between, patterns, percent, total_between};
 use super::signs::{FORM_MANY, FORM_REFUSED, LARGE_PROVIDERS, MAILED_ONCE};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named};
 use crate::aggregate::{Pair, share};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
-use crate::mail::time::SECONDS_PER_DAY;
+use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: "form-abuse",
@@ -41,7 +41,7 @@ pub(super) const DETECTOR: Detector = Detector {
         },
     ],
     signs: &[LARGE_PROVIDERS, MAILED_ONCE, FORM_REFUSED, FORM_MANY],
-    check: Check::One(check),
+    check: Check::Many(check),
 };
 
 /// Where strangers have their mailboxes.
@@ -58,54 +58,84 @@ fn is_large(domain: &[u8]) -> bool {
     LARGE.iter().any(|start| domain.starts_with(start.as_bytes()))
 }
 
-fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+/// A run ends where for so long nobody new is written to.
+const GAP_S: i64 = SECONDS_PER_DAY / 2;
+
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     let profile = case.profile;
-    if profile.kind != IdentityKind::Uid && !is_site_login(case) {
-        return None;
+    let is_many = |count: usize| count as f64 >= limits.get("recipients");
+    let is_site = profile.kind == IdentityKind::Uid || is_site_login(case);
+    if !is_site || !is_many(usize::try_from(profile.distinct_recipients.count()).unwrap_or(usize::MAX)) {
+        return Vec::new();
     }
     // An absence's replies and other notices go out under the null sender, a form's mail never.
     let notices: u64 = profile.senders().iter().filter(|sender| sender.address.is_empty()).map(|sender| sender.messages).sum();
     if share(notices, profile.messages) >= 0.2 {
-        return None;
+        return Vec::new();
     }
     let firsts = profile.distinct_recipients.times();
-    let (first, last, run) = run_around(&firsts, SECONDS_PER_DAY, SECONDS_PER_DAY / 2)?;
-    if (run as f64) < limits.get("recipients") {
-        return None;
-    }
-    // A form that is abused goes on writing to its owner, too.
-    let is_of_run = |pair: &&&Pair| {
-        pair.times.iter().min().is_some_and(|at| (first.seconds()..=last.seconds()).contains(at))
+    let is_run = |piece: &[Timestamp]| match (piece.first(), piece.last()) {
+        (Some(first), Some(last)) if is_many(piece.len()) => Run::of(case, *first, *last).is_abuse(limits),
+        _ => false,
     };
-    let of_run = |is_one: fn(&[u8]) -> bool| profile.pairs_to(is_one).iter().filter(is_of_run).count() as u64;
-    let large = share(of_run(is_large), of_run(|_| true));
-    let used = total_between(profile, first, last);
-    let bad = bad_share(used);
-    if large < limits.get("large_share") || bad < limits.get("bad_share") {
-        return None;
+    let found = patterns(&firsts, &[GAP_S], is_run);
+    found.into_iter().map(|one| of_run(case, limits, one.first, one.last, &firsts)).collect()
+}
+
+/// What a script or login wrote in one run, in shares.
+struct Run {
+    large: f64,
+    bad: f64,
+    once: f64,
+    replied: f64,
+}
+
+impl Run {
+    fn of(case: &Case<'_>, first: Timestamp, last: Timestamp) -> Self {
+        // A form that is abused goes on writing to its owner, too.
+        let is_of_run = |pair: &&&Pair| {
+            pair.times.iter().min().is_some_and(|at| (first.seconds()..=last.seconds()).contains(at))
+        };
+        let of_run = |is_one: fn(&[u8]) -> bool| case.profile.pairs_to(is_one).iter().filter(is_of_run).count() as u64;
+        let (once, replied) = case.once_and_replied(first, last);
+        Self {
+            large: share(of_run(is_large), of_run(|_| true)),
+            bad: bad_share(total_between(case.profile, first, last)),
+            once,
+            replied,
+        }
     }
-    // Replies, an absence's for one, go to those who wrote.
-    let (once, replied) = case.once_and_replied(first, last);
-    if once < 0.6 || replied >= 0.1 {
-        return None;
+
+    /// Replies, an absence's for one, go to those who wrote.
+    fn is_abuse(&self, limits: &Limits<'_>) -> bool {
+        let is_spray = self.once >= 0.6 && self.replied < 0.1;
+        is_spray && self.large >= limits.get("large_share") && self.bad >= limits.get("bad_share")
     }
+}
+
+fn of_run(case: &Case<'_>, limits: &Limits<'_>, first: Timestamp, last: Timestamp, firsts: &[Timestamp]) -> Draft {
+    let profile = case.profile;
+    let run = count_between(firsts, first, last);
+    let Run { large, bad, once, .. } = Run::of(case, first, last);
+    let most = u64::from(total_between(profile, first, last).messages);
+    let queue_ids = profile.queue_ids_between(first, last, most);
     let signs = Signs::of(LARGE_PROVIDERS)
         .and(true, MAILED_ONCE)
         .and(true, FORM_REFUSED)
         .and(run as f64 >= limits.get("many"), FORM_MANY);
     let directory = profile.directories.iter().max_by_key(|(_, count)| **count).map(|(name, _)| printable(name).into_owned());
-    Some(Draft {
+    Draft {
         signs,
         first,
         last,
-        messages: u64::from(used.messages),
+        messages: queue_ids.count,
         recipients: run,
-        queue_ids: profile.queue_ids_between(first, last, u64::from(used.messages)),
+        queue_ids,
         explanation: format!(
-            "{} mailed {run} recipients between {first} and {last}, most of them once; {:.0} % are at the large mailbox providers and {:.0} % were refused as unknown or unwanted{}.",
+            "{} mailed {run} recipients between {first} and {last}, most of them once; {} are at the large mailbox providers and {} were refused as unknown or unwanted{}.",
             named(profile),
-            large * 100.0,
-            bad * 100.0,
+            percent(large),
+            percent(bad),
             directory.as_ref().map_or(String::new(), |name| format!("; most of it came from a program in {name}")),
         ),
         evidence: json!({
@@ -117,7 +147,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         }),
         client_ips: None,
         next_step: "Find the form or script that writes these mails (Exim's cwd=, the web server's log of the same minutes), close it or put a captcha and a limit before it, and look for uploaded scripts.".into(),
-    })
+    }
 }
 
 /// True for a login that only machines of this host or one other use, to write as one site.

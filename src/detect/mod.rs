@@ -6,6 +6,7 @@
 mod campaign;
 mod case;
 mod history;
+mod peers;
 mod retries;
 mod signs;
 mod story;
@@ -23,7 +24,7 @@ use self::case::Surroundings;
 pub use self::history::{History, Past};
 pub use self::signs::{SIGNS, Sign, Signs};
 pub use self::story::{Story, stories};
-use crate::aggregate::{Around, QueueIds, SenderProfile};
+use crate::aggregate::{Around, QUEUE_IDS, QueueIds, SenderProfile};
 use crate::error::did_you_mean;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
@@ -93,7 +94,12 @@ pub struct Limits<'a> {
     set: &'a LimitSettings,
 }
 
-impl Limits<'_> {
+impl<'a> Limits<'a> {
+    /// Those of another detector, for the same identity.
+    fn of(&self, detector: &'a Detector) -> Self {
+        Self { detector, ..*self }
+    }
+
     /// The limit of this key. A key that the detector does not declare is infinite: nothing reaches it.
     fn get(&self, key: &str) -> f64 {
         let set = |settings: &LimitSettings| settings.0.get(&(self.detector.kind, key.to_string())).copied();
@@ -322,7 +328,7 @@ fn found(limits: &Limits<'_>, case: &Case<'_>) -> Vec<Finding> {
         last_seen: draft.last,
         messages: draft.messages,
         recipients: draft.recipients,
-        queue_id_count: draft.queue_ids.count,
+        queue_id_count: queue_id_count(&draft.queue_ids),
         queue_ids: draft.queue_ids.things().copied().collect(),
         explanation: without_fractions(&draft.explanation),
         evidence: case::with(with_signs(&draft.signs, draft.evidence), "client_places", case.client_places()),
@@ -331,6 +337,12 @@ fn found(limits: &Limits<'_>, case: &Case<'_>) -> Vec<Finding> {
         next_step: draft.next_step,
     };
     drafts.into_iter().map(finding).collect()
+}
+
+/// How many messages there are ids of: where fewer are kept than there is room for, that is all of them.
+fn queue_id_count(ids: &QueueIds) -> u64 {
+    let kept = ids.things().count();
+    if kept < QUEUE_IDS { kept as u64 } else { ids.count }
 }
 
 /// Evidence behind the signs that it is of, and their sum.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::case::together;
+use super::case::{patterns, percent};
 use super::signs::{DOES_NOT_ARRIVE, REGULAR_GAPS, SO_MANY_A_DAY, THOUSAND_A_DAY};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
 use crate::aggregate::window::busiest;
@@ -96,15 +96,15 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         n => format!(", and {} like it", many(n as u64 - 1, "further pair")),
     };
     let explanation = format!(
-        "{} sent {} messages from <{sender}> to <{recipient}>, mostly one every {} s (so are {:.0} % of the gaps), up to {} in 24 hours{others}; {} did not arrive.",
+        "{} sent {} messages from <{sender}> to <{recipient}>, mostly one every {} s (so are {} of the gaps), up to {} in 24 hours{others}; {} did not arrive.",
         named(profile),
         worst.times.len(),
         worst.gap_s,
-        worst.regular * 100.0,
+        percent(worst.regular),
         worst.per_day,
         match undelivered {
             0 => "none".to_string(),
-            _ => format!("{:.0} % of them", lost * 100.0),
+            _ => format!("{} of them", percent(lost)),
         },
     );
     let pairs: Vec<_> = noisy
@@ -134,21 +134,51 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         client_ips: None,
         next_step: format!(
             "Ask whoever runs this job whether anybody reads <{recipient}>; have it mail on change only, or send it to a log. {}",
-            if does_not_arrive { "Refuse the recipient until then: its mails do not arrive." } else { "" }
+            if does_not_arrive { "Refuse the recipient until then (Postfix: check_recipient_access; Exim: a deny in the RCPT ACL): its mails do not arrive." } else { "" }
         )
         .trim_end()
         .to_string(),
     })
 }
 
+/// A pair's mails to which a longer gap leads belong to another piece.
+const GAP_S: i64 = SECONDS_PER_DAY;
+
 /// What makes a pair noise, `None` where nothing does.
 fn noise<'a>(pair: &'a Pair, limits: &Limits<'_>) -> Option<Noise<'a>> {
+    if (pair.times.len() as f64) < limits.get("regular_messages").min(limits.get("messages_per_day")) {
+        return None;
+    }
     let mut times: Vec<_> = pair.times.iter().copied().map(Timestamp::from_seconds).collect();
     times.sort_unstable();
     // A mail or two of the days before are none of it.
-    let all: Vec<_> = times.iter().map(|at| (*at, 1)).collect();
-    let times = times.get(together(&all))?.to_vec();
-    let (_, _, per_day) = busiest(&times, SECONDS_PER_DAY)?;
+    let found = patterns(&times, &[GAP_S], |piece| rhythm(piece, limits).is_some_and(|one| one.is_noise));
+    let (first, last) = (found.first()?.first, found.last()?.last);
+    let pieces = found.iter().flat_map(|one| &one.pieces);
+    let is_regular = pieces.into_iter().any(|(from, to)| rhythm(between(&times, *from, *to), limits).is_some_and(|one| one.is_regular));
+    let times = between(&times, first, last).to_vec();
+    let Rhythm { gap_s, regular, per_day, .. } = rhythm(&times, limits)?;
+    Some(Noise { pair, times, gap_s, regular, per_day, is_regular })
+}
+
+fn between(times: &[Timestamp], first: Timestamp, last: Timestamp) -> &[Timestamp] {
+    let (from, to) = (times.partition_point(|at| *at < first), times.partition_point(|at| *at <= last));
+    times.get(from..to).unwrap_or_default()
+}
+
+/// How moments in order follow each other.
+struct Rhythm {
+    /// Middle gap in seconds, and the share of gaps like it.
+    gap_s: i64,
+    regular: f64,
+    per_day: u64,
+    is_regular: bool,
+    is_noise: bool,
+}
+
+/// `None` of fewer than two.
+fn rhythm(times: &[Timestamp], limits: &Limits<'_>) -> Option<Rhythm> {
+    let (_, _, per_day) = busiest(times, SECONDS_PER_DAY)?;
     let mut gaps: Vec<_> = times.windows(2).filter_map(|w| Some(w.get(1)?.seconds_since(*w.first()?))).collect();
     gaps.sort_unstable();
     let gap_s = gaps.get(gaps.len() / 2).copied()?;
@@ -156,15 +186,14 @@ fn noise<'a>(pair: &'a Pair, limits: &Limits<'_>) -> Option<Noise<'a>> {
     let slack = gap_s / 10 + 2;
     let alike = gaps.iter().filter(|gap| (**gap - gap_s).abs() <= slack).count();
     let regular = share(alike as u64, gaps.len() as u64);
-    let is_regular = times.len() as f64 >= limits.get("regular_messages")
-        && regular >= limits.get("regular_share")
-        && gap_s > 0
-        && gap_s as f64 <= limits.get("gap_s");
-    let is_slow = times.len() as f64 >= limits.get("slow_messages")
-        && regular >= limits.get("regular_share")
-        && gap_s > 0
-        && gap_s <= SECONDS_PER_HOUR;
-    let is_regular = is_regular || is_slow;
+    let is_regular_for = |messages: &str, longest_s: f64| {
+        times.len() as f64 >= limits.get(messages)
+            && regular >= limits.get("regular_share")
+            && gap_s > 0
+            && gap_s as f64 <= longest_s
+    };
+    let is_regular = is_regular_for("regular_messages", limits.get("gap_s"))
+        || is_regular_for("slow_messages", SECONDS_PER_HOUR as f64);
     let is_noise = is_regular || per_day as f64 >= limits.get("messages_per_day");
-    is_noise.then_some(Noise { pair, times, gap_s, regular, per_day, is_regular })
+    Some(Rhythm { gap_s, regular, per_day, is_regular, is_noise })
 }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::case::{countries, places_json, run_around, with};
+use super::case::{Guess, countries, patterns, places_json, with};
 use super::signs::{GOT_IN, HUNDREDS_OF_FAILURES, MAIL_AFTERWARDS, MANY_FAILURES, MANY_LOGINS_TRIED};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named, network_text};
 use crate::aggregate::{QueueIds, share};
 use crate::mail::address::{ip, network, printable};
 use crate::mail::identity::IdentityKind;
@@ -20,13 +20,13 @@ pub(super) const DETECTOR: Detector = Detector {
         Limit {
             key: "failures",
             default: 15.0,
-            unit: "failed logins of one client, or at one login from many",
+            unit: "failed logins of one client or network, or at one login from many",
             source: "a forgotten password in a program fails a few times, from where its owner is",
         },
         Limit {
             key: "logins",
             default: 5.0,
-            unit: "distinct logins that one client tried",
+            unit: "distinct logins that one client or network tried",
             source: "nobody has five",
         },
         Limit {
@@ -49,41 +49,103 @@ pub(super) const DETECTOR: Detector = Detector {
         },
     ],
     signs: &[MANY_FAILURES, MANY_LOGINS_TRIED, HUNDREDS_OF_FAILURES, MAIL_AFTERWARDS, GOT_IN],
-    check: Check::One(check),
+    check: Check::Many(check),
 };
 
-fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     match case.profile.kind {
-        IdentityKind::Client => by_client(case, limits).or_else(|| at_domain(case, limits)),
-        IdentityKind::Sasl => at_login(case, limits),
-        _ => None,
+        IdentityKind::Client => match by_network(case, limits) {
+            Answer::Found(draft) => vec![*draft],
+            Answer::Elsewhere => Vec::new(),
+            Answer::No => at_domain(case, limits),
+        },
+        IdentityKind::Sasl => at_login(case, limits).into_iter().collect(),
+        _ => Vec::new(),
     }
 }
 
 /// Logins of one network that are looked at: where there are more, it is a carrier's.
 const USERS: usize = 1_000;
+/// Clients that are named; their network is named whole.
+const CLIENTS: usize = 256;
 
-fn by_client(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
-    let profile = case.profile;
-    let visits = profile.visits.as_deref()?;
-    let (failures, logins) = (visits.failures(), visits.distinct_logins.count());
-    let of = ip(&profile.name).map(network)?;
-    let (first, last) = visits.tries.map(|tries| (tries.first, tries.last))?;
+enum Answer {
+    Found(Box<Draft>),
+    /// It is told of the client of this network that was first.
+    Elsewhere,
+    No,
+}
+
+/// What one client, or the clients of one network together, failed to log in as.
+struct Tries<'a> {
+    failures: u64,
+    logins: u64,
+    samples: Vec<&'a [u8]>,
+    clients: Vec<IpAddr>,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// One client, or, where it takes several of one network, that network: told of at the one that was first.
+fn by_network(case: &Case<'_>, limits: &Limits<'_>) -> Answer {
+    let named = |login: &&[u8]| !login.is_empty();
+    let is_enough = |tries: &Tries<'_>| {
+        let is_many = tries.logins as f64 >= limits.get("logins");
+        // Of several clients that alone are not worth a word some may have forgotten a password: not with many logins.
+        tries.failures as f64 >= limits.get("failures") && (is_many || tries.clients.len() == 1)
+            || is_many && tries.failures as f64 >= 2.0 * limits.get("logins")
+    };
+    let Some(alone) = case.profile.visits.as_deref().and_then(|visits| {
+        let tries = visits.tries?;
+        Some(Tries {
+            failures: tries.failures,
+            logins: visits.distinct_logins.count(),
+            samples: visits.logins.keys().map(AsRef::as_ref).filter(named).take(10).collect(),
+            clients: case.profile.client_ips.iter().copied().collect(),
+            first: tries.first,
+            last: tries.last,
+        })
+    }) else {
+        return Answer::No;
+    };
+    match case.failing() {
+        Some((all, is_lead)) if all.is_of_several() => {
+            let together = Tries {
+                failures: all.failures,
+                logins: all.logins.len() as u64,
+                samples: all.logins.iter().copied().take(10).collect(),
+                clients: all.clients.iter().copied().collect(),
+                first: all.first,
+                last: all.last,
+            };
+            let is_found = is_enough(&together) || all.has_one(limits.get("failures"));
+            match (is_found, is_lead) {
+                (true, true) => of_tries(case, limits, &together).map_or(Answer::No, |draft| Answer::Found(Box::new(draft))),
+                (true, false) => Answer::Elsewhere,
+                (false, _) => Answer::No,
+            }
+        }
+        _ if is_enough(&alone) => of_tries(case, limits, &alone).map_or(Answer::No, |draft| Answer::Found(Box::new(draft))),
+        _ => Answer::No,
+    }
+}
+
+fn of_tries(case: &Case<'_>, limits: &Limits<'_>, tries: &Tries<'_>) -> Option<Draft> {
+    let Tries { failures, logins, first, last, .. } = *tries;
+    let of = ip(&case.profile.name).map(network)?;
+    let is_many = logins as f64 >= limits.get("logins");
     // Logins that work from the same network: its own people, if that was so before.
     let users: Vec<(&[u8], Timestamp)> =
         case.others_in(of).take(USERS).map(|(other, used)| (&*other.name, used.first)).collect();
-    let is_home = case.is_of_this_site(of) || users.iter().any(|(login, at)| *at < first && visits.logins.contains_key(*login));
+    let is_home = case.is_of_this_site(of)
+        || users.iter().any(|(login, at)| *at < first && case.tries_at(login, of).is_some());
     let succeeded: BTreeSet<&[u8]> = users
         .iter()
         .filter(|(login, at)| {
-            visits.logins.get(*login).is_some_and(|tries| *at >= tries.first && (tries.failures >= 3 || failures >= 15))
+            case.tries_at(login, of).is_some_and(|(here, from)| *at >= from && (here >= 3 || failures >= 15))
         })
         .map(|(login, _)| *login)
         .collect();
-    let is_many = logins as f64 >= limits.get("logins");
-    if !(failures as f64 >= limits.get("failures") || (is_many && failures as f64 >= 2.0 * limits.get("logins"))) {
-        return None;
-    }
     // Where several people send from, forgotten passwords add up.
     let is_shared = users.len() >= 3 && failures < 10 * users.len() as u64;
     if (is_home && !is_many) || is_shared {
@@ -93,9 +155,16 @@ fn by_client(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         .and(is_many, MANY_LOGINS_TRIED)
         .and(failures as f64 >= limits.get("hundreds"), HUNDREDS_OF_FAILURES)
         .and(!succeeded.is_empty(), MAIL_AFTERWARDS);
-    let names: Vec<_> = visits.logins.keys().filter(|l| !l.is_empty()).take(10).map(|login| printable(login)).collect();
+    let names: Vec<_> = tries.samples.iter().map(|login| printable(login)).collect();
     let won: Vec<_> = succeeded.iter().map(|login| printable(login)).collect();
-    let name = printable(&profile.name);
+    let name = printable(&case.profile.name);
+    let (who, whom) = match tries.clients.len() {
+        0 | 1 => (format!("client {name}"), name.to_string()),
+        count => (
+            format!("client {name} and {} of its network {}", many(count as u64 - 1, "other"), network_text(of)),
+            network_text(of),
+        ),
+    };
     Some(Draft {
         signs,
         first,
@@ -104,33 +173,50 @@ fn by_client(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: 0,
         queue_ids: QueueIds::default(),
         explanation: format!(
-            "client {name} failed to log in {} between {first} and {last}, at {}{}.",
+            "{who} failed to log in {} between {first} and {last}, at {}{}.",
             many(failures, "time"),
             many(logins.max(1), "login"),
             if won.is_empty() { String::new() } else { format!("; afterwards {} sent mail from its network", won.join(", ")) },
         ),
-        evidence: json!({ "failures": failures, "logins": logins, "samples": names, "succeeded": won }),
-        client_ips: None,
+        evidence: json!({ "failures": failures, "clients": tries.clients.len(), "logins": logins, "samples": names, "succeeded": won }),
+        client_ips: Some(tries.clients.iter().take(CLIENTS).copied().collect()),
         next_step: if won.is_empty() {
-            format!("Block {name} (fail2ban on the failed logins); nothing shows that it got in.")
+            format!("Block {whom} (fail2ban on the failed logins); nothing shows that it got in.")
         } else {
-            format!("Suspend {} and reset the password now; then block {name}.", won.join(", "))
+            format!("Suspend {} and reset the password now; then block {whom}.", won.join(", "))
         },
     })
 }
 
-/// Logins of one domain tried from many places, a few times from each: told of at the client that tried most.
-fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
-    let (domain, all) = case.guessed_domain()?;
+/// A run of guesses at one domain ends where for so long nobody new tries.
+const GAP_S: i64 = SECONDS_PER_DAY / 2;
+
+/// Logins of one domain tried from many places, a few times from each: told of at the client that tried first.
+fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
+    let Some((domain, all)) = case.guessed_domain() else { return Vec::new() };
     let mut times: Vec<Timestamp> = all.iter().map(|one| one.first).collect();
     times.sort_unstable();
-    let (first, until, _) = run_around(&times, SECONDS_PER_DAY, SECONDS_PER_DAY / 2)?;
-    let run: Vec<_> = all.iter().filter(|one| (first..=until).contains(&one.first)).collect();
+    let between = |first: Timestamp, last: Timestamp| {
+        all.iter().filter(|one| (first..=last).contains(&one.first)).collect::<Vec<_>>()
+    };
+    let is_found = |piece: &[Timestamp]| {
+        let (Some(first), Some(last)) = (piece.first(), piece.last()) else { return false };
+        if (piece.len() as f64) < limits.get("domain_networks") {
+            return false;
+        }
+        let run = between(*first, *last);
+        let networks: BTreeSet<IpAddr> = run.iter().map(|one| network(one.client)).collect();
+        let failures: u64 = run.iter().map(|one| one.failures).sum();
+        failures as f64 >= limits.get("failures") && networks.len() as f64 >= limits.get("domain_networks")
+    };
+    let found = patterns(&times, &[GAP_S], is_found);
+    found.iter().filter_map(|one| of_domain(case, limits, domain, &between(one.first, one.last))).collect()
+}
+
+fn of_domain(case: &Case<'_>, limits: &Limits<'_>, domain: &[u8], run: &[&Guess<'_>]) -> Option<Draft> {
     let failures: u64 = run.iter().map(|one| one.failures).sum();
     let networks: BTreeSet<IpAddr> = run.iter().map(|one| network(one.client)).collect();
-    if (failures as f64) < limits.get("failures") || (networks.len() as f64) < limits.get("domain_networks") {
-        return None;
-    }
+    let first = run.iter().map(|one| one.first).min()?;
     let last = run.iter().map(|one| one.last).max()?;
     let clients: BTreeSet<IpAddr> = run.iter().map(|one| one.client).collect();
     let logins: BTreeSet<&[u8]> = run.iter().map(|one| one.login).collect();
@@ -155,13 +241,13 @@ fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         recipients: 0,
         queue_ids: QueueIds::default(),
         explanation: format!(
-            "client {name} and {} of {} networks failed to log in at {domain} {failures} times between {first} and {last}, at {}, a few times each; none of its people ever sent from there.",
-            many(clients.len() as u64 - 1, "other"),
+            "client {name} and others, {} of {} networks, failed to log in at {domain} {failures} times between {first} and {last}, at {}, a few times each; none of its people ever sent from there.",
+            clients.len(),
             networks.len(),
             many(logins.len() as u64, "login"),
         ),
         evidence: with(evidence, "guessed_from", places.and_then(|all| places_json(&all))),
-        client_ips: None,
+        client_ips: Some(clients.iter().take(CLIENTS).copied().collect()),
         next_step: format!("See that the logins of {domain} have strong passwords; blocking single addresses (fail2ban) does not stop such guessing, a limit for each login does."),
     })
 }
@@ -189,32 +275,60 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let (places, failures) = nowhere.fold((0, 0), |sum, of| (sum.0 + 1, sum.1 + tried(of)));
     let is_spread = strangers.len() as f64 >= limits.get("clients")
         || (places >= 2 && failures as f64 >= limits.get("failures"));
-    if (guesses.failures as f64) < limits.get("failures") || !is_spread {
+    let won = profile.networks.iter().find(|(of, used)| {
+        guesses.first.is_some_and(|first| used.first > first) && networks.contains(of)
+    });
+    // What tries many logins is told of itself, not of each of them, unless it got in here.
+    let sprayed: u64 = networks.iter().filter(|of| case.is_sprayer(**of)).map(tried).sum();
+    let failures = if won.is_some() { guesses.failures } else { guesses.failures.saturating_sub(sprayed) };
+    if (failures as f64) < limits.get("failures") || !is_spread {
         return None;
     }
-    let (first, last) = (guesses.first?, guesses.last?);
+    let first = guesses.first?;
+    let last = guesses.last?.max(won.map_or(first, |(_, used)| used.last));
     let places = case.places(guesses.ips.iter());
     let countries: Option<BTreeSet<&str>> = places.as_ref().map(|all| countries(all.iter().map(|(place, _)| place)));
-    let won = profile.networks.iter().find(|(of, used)| {
-        used.first > first && strangers.iter().any(|address| network(**address) == **of)
-    });
+    let (messages, recipients, ids) = match won {
+        Some((_, used)) => {
+            (u64::from(used.total.messages), u64::from(used.total.recipients), used.queue_ids.clone())
+        }
+        None => (0, 0, QueueIds::default()),
+    };
     // The very address that tried before, if it is that.
     let won = won.and_then(|(_, used)| {
         let mut ips = used.ips.keys();
         let tried = ips.clone().find(|address| strangers.contains(address));
         Some((tried.or_else(|| ips.next())?, used))
     });
+    let mut busiest: Vec<(IpAddr, u64)> = networks.iter().map(|of| (*of, tried(of))).collect();
+    busiest.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let shown: Vec<_> =
+        busiest.iter().take(20).map(|(of, count)| json!({ "network": network_text(*of), "failures": count })).collect();
+    let block = match busiest.as_slice() {
+        few @ [_, ..] if few.len() <= 5 => few.iter().map(|(of, _)| network_text(*of)).collect::<Vec<_>>().join(", "),
+        many => {
+            let first: Vec<_> = many.iter().take(3).map(|(of, _)| network_text(*of)).collect();
+            format!("the {} networks that try, {} before all", many.len(), first.join(", "))
+        }
+    };
+    let evidence = json!({
+        "failures": guesses.failures,
+        "clients": strangers.len(),
+        "network_count": networks.len(),
+        "networks": shown,
+        "succeeded_from": won.map(|(of, _)| of.to_string()),
+    });
     Some(Draft {
         signs: Signs::of(MANY_FAILURES)
-            .and(guesses.failures as f64 >= limits.get("hundreds"), HUNDREDS_OF_FAILURES)
+            .and(failures as f64 >= limits.get("hundreds"), HUNDREDS_OF_FAILURES)
             .and(won.is_some(), GOT_IN),
         first,
         last,
-        messages: 0,
-        recipients: 0,
-        queue_ids: QueueIds::default(),
+        messages,
+        recipients,
+        queue_ids: ids,
         explanation: format!(
-            "{} was tried in vain {} from {}{} between {first} and {last}{}.",
+            "{} was tried in vain {} from {}{} between {first} and {}{}.",
             named(profile),
             many(guesses.failures, "time"),
             if strangers.len() == 1 { "1 address".to_string() } else { format!("{} addresses", strangers.len()) },
@@ -222,14 +336,15 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
                 0 | 1 => String::new(),
                 count => format!(" in {count} countries"),
             },
-            won.map_or(String::new(), |(of, used)| format!("; from {of} it then sent mail at {}", used.first)),
+            guesses.last?,
+            won.map_or(String::new(), |(of, used)| format!("; from {of} it then sent mail, {} between {} and {}", many(messages, "message"), used.first, used.last)),
         ),
-        evidence: with(json!({ "failures": guesses.failures, "clients": strangers.len(), "succeeded_from": won.map(|(of, _)| of.to_string()) }), "guessed_from", places.and_then(|all| places_json(&all))),
-        client_ips: None,
+        evidence: with(evidence, "guessed_from", places.and_then(|all| places_json(&all))),
+        client_ips: Some(strangers.into_iter().take(CLIENTS).copied().collect()),
         next_step: if won.is_some() {
-            "Suspend the login and reset its password now.".into()
+            format!("Suspend the login and reset its password now; block {block}.")
         } else {
-            "Give the login a strong password and tell its owner; block the addresses that try (fail2ban).".into()
+            format!("Give the login a strong password and tell its owner; block {block} (fail2ban).")
         },
     })
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::case::{bad_share, total_between};
+use super::case::{bad_share, queue_ids, total_between};
+use super::false_listing;
 use super::signs::{CAUSE_KNOWN, LIST_NAMED, MANY_RECEIVERS, RECEIVERS_TOGETHER};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
 use crate::aggregate::distinct::FirstTimes;
-use crate::aggregate::{QueueIds, Receiver, SenderProfile, share};
+use crate::aggregate::{Receiver, SenderProfile, share};
 use crate::correlate::{HostId, Octets};
 use crate::mail::address::printable;
 use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
@@ -56,6 +57,7 @@ const ONSET_SHARE: f64 = 0.1;
 const ONSET_HOURS: i64 = 24;
 
 /// One receiver's distrust from its beginning to its end, in hours since 1970.
+#[derive(Clone, Copy)]
 struct Episode<'a> {
     from: i64,
     to: i64,
@@ -63,6 +65,15 @@ struct Episode<'a> {
     delivered: u64,
     name: &'a Octets,
     receiver: &'a Receiver,
+}
+
+impl Episode<'_> {
+    /// Adds a later one of the same receiver.
+    fn join(&mut self, later: &Self) {
+        self.to = self.to.max(later.to);
+        self.answers += later.answers;
+        self.delivered += later.delivered;
+    }
 }
 
 fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
@@ -74,6 +85,12 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
         one.answers as f64 >= limits.get("answers")
             && share(one.answers, one.answers + one.delivered) >= limits.get("share")
     });
+    // Who says alone what nobody else finds is wrong about this host (`false-listing`), and no part of a damage.
+    let alone = false_listing::all_alone(case, &limits.of(&false_listing::DETECTOR));
+    let is_alone = |one: &Episode<'_>| {
+        alone.iter().any(|(name, _, (from, to))| *name == one.name && one.from <= *to && *from <= one.to)
+    };
+    episodes.retain(|one| !is_alone(one));
     episodes.sort_by_key(|one| (one.from, one.name.clone()));
     let groups = grouped(&episodes);
     groups.into_iter().filter_map(|group| draft(case, host, group, limits)).collect()
@@ -115,16 +132,26 @@ fn onset(run: &[(i64, u64)], least: f64) -> Option<i64> {
 
 fn episodes<'a>(name: &'a Octets, receiver: &'a Receiver, least: f64) -> Vec<Episode<'a>> {
     let bad: Vec<i64> = receiver.hours.iter().filter(|(_, used)| used.reputation > 0).map(|(hour, _)| *hour).collect();
-    bad.chunk_by(|a, b| b - a <= GAP_HOURS)
-        .filter_map(|run| {
-            let counts: Vec<_> =
-                run.iter().filter_map(|hour| Some((*hour, receiver.hours.get(hour)?.reputation))).collect();
-            let (from, to) = (onset(&counts, least)?, *run.last()?);
+    // What came before an onset is an episode, too, if it is one: that the worst is yet to come does not move its beginning.
+    let mut spans = Vec::new();
+    for run in bad.chunk_by(|a, b| b - a <= GAP_HOURS) {
+        let counts: Vec<_> =
+            run.iter().filter_map(|hour| Some((*hour, receiver.hours.get(hour)?.reputation))).collect();
+        let mut until = counts.len();
+        while let Some((part, to)) = counts.get(..until).and_then(|part| Some((part, part.last()?.0))) {
+            let Some(from) = onset(part, least) else { break };
+            spans.push((from, to));
+            until = part.partition_point(|(hour, _)| *hour < from);
+        }
+    }
+    spans
+        .into_iter()
+        .map(|(from, to)| {
             let (answers, delivered) = receiver
                 .hours
                 .range(from..=to)
                 .fold((0, 0), |sum, (_, used)| (sum.0 + used.reputation, sum.1 + used.delivered));
-            Some(Episode { from, to, answers, delivered, name, receiver })
+            Episode { from, to, answers, delivered, name, receiver }
         })
         .collect()
 }
@@ -145,10 +172,7 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
     };
     let last = group.iter().map(end).max()?;
     let answers: u64 = group.iter().map(|one| one.answers).sum();
-    let mut queue_ids = QueueIds::default();
-    for one in group {
-        queue_ids.merge(one.receiver.queue_ids.clone());
-    }
+    let ids = queue_ids(group.iter().flat_map(|one| one.receiver.queue_ids.between(first, last)));
     let distinct = |of: fn(&Receiver) -> &FirstTimes| {
         let things = group.iter().flat_map(|one| of(one.receiver).between(first, last)).map(|(thing, _)| thing);
         things.collect::<BTreeSet<_>>().len() as u64
@@ -159,9 +183,14 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
     let who: Vec<String> = suspects.iter().map(|(name, _)| name.clone()).collect();
     let lists: BTreeSet<&str> = group.iter().flat_map(|one| one.receiver.lists.keys()).map(AsRef::as_ref).collect();
     // One receiver may have begun several times.
-    let mut names = BTreeSet::new();
-    let receivers: Vec<_> =
-        group.iter().filter(|one| names.insert(one.name)).map(|one| printable(one.name)).take(4).collect();
+    let mut firsts: Vec<Episode<'_>> = Vec::new();
+    for one in group {
+        match firsts.iter_mut().find(|known| known.name == one.name) {
+            Some(known) => known.join(one),
+            None => firsts.push(*one),
+        }
+    }
+    let receivers: Vec<_> = firsts.iter().map(|one| printable(one.name)).take(4).collect();
     Some(Draft {
         signs: Signs::of(RECEIVERS_TOGETHER)
             .and(count as f64 >= limits.get("many_receivers"), MANY_RECEIVERS)
@@ -171,7 +200,7 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
         last,
         messages,
         recipients,
-        queue_ids: queue_ids.counted(messages),
+        queue_ids: ids.counted(messages),
         explanation: format!(
             "{count} receivers ({}) began to refuse or throttle this host from {first} on, {} so far{}; just before it, {}.",
             receivers.join(", "),
@@ -188,7 +217,7 @@ fn draft(case: &Case<'_>, host: HostId, group: &[Episode<'_>], limits: &Limits<'
             },
         ),
         evidence: json!({
-            "receivers": group.iter().take(20).map(|one| json!({
+            "receivers": firsts.iter().take(20).map(|one| json!({
                 "receiver": printable(one.name),
                 "since": hour(one.from).to_string(),
                 "answers": one.answers,

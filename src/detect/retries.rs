@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::case::queue_ids;
 use super::signs::{WRITES_ON, WRITES_ON_AND_ON};
 use super::{Case, Draft, Limit, Limits, Sign, Signs, named};
-use crate::aggregate::{QueueIds, Trouble, TroubleKind};
+use crate::aggregate::{QUEUE_IDS, Trouble, TroubleKind};
 use crate::mail::address::printable;
 use crate::mail::time::Timestamp;
 
@@ -96,10 +97,16 @@ fn draft(
     again.sort_by(|a, b| b.later.len().cmp(&a.later.len()).then_with(|| a.trouble.name.cmp(&b.trouble.name)));
     let messages: u64 = again.iter().map(|one| one.later.len() as u64).sum();
     let last = again.iter().filter_map(|one| one.later.last()).max().copied()?;
-    let mut queue_ids = QueueIds::default();
-    for one in &again {
-        queue_ids.merge(one.trouble.queue_ids.clone());
-    }
+    // Of one with more mails than ids are kept of, all that are.
+    let ids = again.iter().flat_map(|one| {
+        let ids = &one.trouble.queue_ids;
+        let is_whole = ids.count <= QUEUE_IDS as u64;
+        let from = one.later.first().copied().filter(|_| is_whole).unwrap_or(Timestamp(i64::MIN));
+        ids.between(from, last.plus_seconds(1))
+    });
+    let ids = queue_ids(ids);
+    let count = if ids.count < QUEUE_IDS as u64 { ids.count } else { ids.count.max(messages) };
+    let ids = ids.counted(count);
     let signs = Signs::of(WRITES_ON).and(messages as f64 >= limits.get("hundreds"), WRITES_ON_AND_ON);
     let samples: Vec<Value> = again
         .iter()
@@ -120,7 +127,7 @@ fn draft(
         last,
         messages,
         recipients: messages,
-        queue_ids,
+        queue_ids: ids,
         explanation: format!(
             "{} wrote {messages} {which} {}{} (most to {}: {}).",
             named(case.profile),

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use hashbrown::HashSet;
 use serde_json::json;
 
 use super::campaign::{Campaign, Run, domain};
-use super::case::{Senders, bad_share, domain_of, few, run_around, total_between};
+use super::case::{Pattern, Senders, bad_share, domain_of, few, patterns, percent, queue_ids, total_between};
 use super::signs::{
     FROM_NEW_NETWORKS, MANY_SENDER_DOMAINS, MOST_OF_ITS_MAIL, NEW_SENDERS_ALIKE, NUMBERED_SENDERS, ONE_MESSAGE_EACH, ONE_NETWORK,
     ONE_SENDER_DOMAIN, ONE_SIZE_BEYOND_CHANCE, ONE_SIZE_HARDLY_BY_CHANCE, RANDOM_SENDERS, REFUSED_AS_SPAM, SENDERS_BY_THE_DOZEN,
@@ -15,7 +16,7 @@ use super::signs::{
 };
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named, stop_it};
 use crate::aggregate::window::busiest;
-use crate::aggregate::{HourUse, SenderProfile, SenderUse, share};
+use crate::aggregate::{HourUse, QueueIds, SenderProfile, SenderUse, share};
 use crate::correlate::Octets;
 use crate::mail::address::{is_own_network, printable, split};
 use crate::mail::identity::IdentityKind;
@@ -110,7 +111,10 @@ pub(super) const DETECTOR: Detector = Detector {
         ONE_NETWORK,
         ONE_SENDER_DOMAIN,
     ],
-    check: Check::One(|case, limits| check(case, limits).or_else(|| campaign(case, limits))),
+    check: Check::Many(|case, limits| {
+        let found = check(case, limits);
+        if found.is_empty() { campaign(case, limits).into_iter().collect() } else { found }
+    }),
 };
 
 /// Local parts that services number by design, one address per message: returns, lists, tickets.
@@ -125,25 +129,40 @@ pub(super) const SYSTEM_NAMES: &[&[u8]] = &[
     b"backup", b"nagios", b"icinga", b"zabbix", b"monitoring", b"logwatch", b"fail2ban", b"postgres", b"mysql",
 ];
 
-fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
+fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     let profile = case.profile;
     if !profile.is_our_user() {
-        return None;
+        return Vec::new();
     }
     let senders: Vec<_> = profile.senders().into_iter().filter(|s| !is_by_design(&s.address)).collect();
-    let (pattern, mut rotating) = numbered(case, &senders, limits)
+    let found = numbered(case, &senders, limits)
         .map(|found| ("numbered", found))
         .or_else(|| random(&senders, limits).map(|found| ("random", found)))
         .or_else(|| used_once(profile, &senders, limits).map(|found| ("once", found)))
         .or_else(|| new_in_a_day(profile, &senders, limits).map(|found| ("alike", found)))
         .or_else(|| one_name(case, &senders, limits).map(|found| ("domains", found)))
-        .or_else(|| many_domains(profile, &senders, limits).map(|found| ("domains", found)))?;
+        .or_else(|| many_domains(profile, &senders, limits).map(|found| ("domains", found)));
+    let Some((pattern, mut rotating)) = found else { return Vec::new() };
     rotating.sort_by_key(|sender| sender.first);
     // Senders of other days than the run's are the user's own.
     let firsts: Vec<_> = rotating.iter().map(|sender| sender.first).collect();
-    let (from, to, _) = run_around(&firsts, SECONDS_PER_HOUR, SECONDS_PER_DAY)?;
-    rotating.retain(|sender| (from..=to).contains(&sender.first));
-    let rotating = Senders::of(rotating)?;
+    let least = ["numbered_senders", "random_senders", "same_name_domains"].map(|key| limits.get(key));
+    let least = least.into_iter().fold(f64::INFINITY, f64::min);
+    let mut runs = patterns(&firsts, &[SECONDS_PER_DAY], |piece| piece.len() as f64 >= least);
+    if runs.is_empty() && let (Some(first), Some(last)) = (firsts.first(), firsts.last()) {
+        // A few a day, for days.
+        runs.push(Pattern { first: *first, last: *last, pieces: vec![(*first, *last)] });
+    }
+    let of_run = |run: &Pattern| {
+        let span = run.first..=run.last;
+        let uses: Vec<_> = rotating.iter().copied().filter(|sender| span.contains(&sender.first)).collect();
+        of_senders(case, limits, pattern, Senders::of(uses)?)
+    };
+    runs.iter().filter_map(of_run).collect()
+}
+
+fn of_senders(case: &Case<'_>, limits: &Limits<'_>, pattern: &str, rotating: Senders<'_>) -> Option<Draft> {
+    let profile = case.profile;
     let Senders { messages, first, last, .. } = rotating;
     let count = rotating.uses.len() as u64;
     let part = share(messages, profile.messages);
@@ -177,7 +196,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         first,
         last,
         messages,
-        recipients: profile.recipients,
+        recipients: recipients_of(profile, &rotating),
         queue_ids: rotating.queue_ids(),
         explanation,
         evidence: json!({
@@ -193,6 +212,14 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             stop_it(profile)
         ),
     })
+}
+
+/// Recipients that some senders wrote to, each mail counted.
+fn recipients_of(profile: &SenderProfile, rotating: &Senders<'_>) -> u64 {
+    let addresses: HashSet<&[u8]> = rotating.uses.iter().map(|sender| &*sender.address).collect();
+    let pairs = profile.pairs_to(|_| true);
+    let sent = pairs.iter().filter(|pair| addresses.contains(&*pair.sender)).map(|pair| pair.times.len() as u64).sum();
+    rotating.messages.max(sent)
 }
 
 fn is_by_design(address: &[u8]) -> bool {
@@ -407,19 +434,21 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         return None;
     }
     let names: Vec<_> = logins.keys().take(20).map(|name| printable(name)).collect();
+    let others: Vec<_> =
+        logins.keys().filter(|name| **name != &*profile.name).take(20).map(|name| printable(name)).collect();
     Some(Draft {
         first,
         last,
         messages,
         recipients: messages,
-        queue_ids: profile.queue_ids_between(first, last, messages),
+        queue_ids: to_strangers(profile, first, last),
         explanation: format!(
-            "{} sent {messages} messages of one size to strangers between {first} and {last}, as {} of {} did ({}): one campaign split over them, {:.0} % of it refused as unknown or unwanted.",
+            "{} sent {messages} messages of one size to strangers between {first} and {last}, as {} did, of {} together ({}): one campaign split over them, {} of it refused as unknown or unwanted.",
             named(profile),
             many(logins.len() as u64 - 1, "other login"),
             many(domains.len() as u64, "domain"),
-            few(&names),
-            bad * 100.0,
+            few(&others),
+            percent(bad),
         ),
         evidence: json!({
             "pattern": "campaign",
@@ -436,6 +465,13 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         next_step: "Ask the owners of the logins named; where the mail is not theirs, suspend the logins and reset their passwords: they are in one hand.".into(),
         signs,
     })
+}
+
+/// The messages of a span to people who were written to once.
+fn to_strangers(profile: &SenderProfile, first: Timestamp, last: Timestamp) -> QueueIds {
+    let pairs = profile.pairs_to(|_| true);
+    let once = pairs.iter().filter(|pair| pair.times.len() == 1);
+    queue_ids(once.flat_map(|pair| pair.queue_ids.between(first, last.plus_seconds(1))))
 }
 
 /// Other logins that two windows of one campaign have in common.

@@ -73,7 +73,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         ),
         evidence: json!({ "senders": senders.uses.len(), "messages": messages, "samples": samples }),
         client_ips: None,
-        next_step: "Have the machine's mail program write under a real address (Postfix: myorigin; a panel: its sender setting): bounces to these go nowhere and receivers refuse them.".into(),
+        next_step: "Have the machine's mail program write under a real address (Postfix: myorigin; Exim: qualify_domain; a panel: its sender setting): bounces to these go nowhere and receivers refuse them.".into(),
     })
 }
 

@@ -525,7 +525,9 @@ fn named(kind: &str, key: &str, value: &Value, names: &mut Vec<(Role, String)>) 
         "samples" if kind == "password-guessing" => Some(Role::Identity),
         "recipient" | "to" | "phones" | "recipients" => Some(Role::Recipient),
         "samples" | "unknown_samples" => Some(Role::Sample),
-        "identity" | "login" | "logins" | "logins_in_the_same_networks" | "succeeded" => Some(Role::Identity),
+        "identity" | "identities" | "login" | "logins" | "logins_in_the_same_networks" | "succeeded" => {
+            Some(Role::Identity)
+        }
         "directory" | "directories" => Some(Role::Path),
         _ => None,
     };
