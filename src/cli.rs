@@ -11,6 +11,8 @@ use clap_complete::Shell;
 use ipnetwork::IpNetwork;
 use jiff::tz::TimeZone;
 
+use crate::aggregate::SHARDS;
+use crate::archive::partial::Shard;
 use crate::detect::{self, Severity};
 use crate::error::{Error, Result, closest, did_you_mean};
 use crate::mail::address::{harmless, printable};
@@ -709,6 +711,15 @@ pub enum DeliverArg {
 }
 
 /// Bytes of a size such as `500M` or `20G`.
+/// One of several shards: `3/16`.
+fn shard(text: &str) -> std::result::Result<Shard, String> {
+    let numbers = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+    match numbers {
+        Some((number, of)) if number < of && u64::from(of) <= SHARDS => Ok(Shard { number, of }),
+        _ => Err(format!("one of N shards is wanted, from 0/N on, with at most {SHARDS} of them")),
+    }
+}
+
 fn size(text: &str) -> std::result::Result<u64, String> {
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
@@ -825,6 +836,14 @@ pub struct MapArgs {
     #[command(flatten)]
     pub working: WorkingArgs,
 
+    /// Part the identities into so many files, for `merge --shard` of as many
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub shards: u32,
+
+    /// Leave out the Parquet tables, which `merge` does not read
+    #[arg(long)]
+    pub no_tables: bool,
+
     /// Stop rather than take more memory than 512M
     #[arg(long, value_name = "SIZE", value_parser = size, env = "MAILSLEUTH_MEMORY_LIMIT", hide_env = true)]
     pub memory_limit: Option<u64>,
@@ -846,6 +865,8 @@ pub struct MapPlan {
     pub mta: Option<Mta>,
     pub rules: Vec<PathBuf>,
     pub threads: usize,
+    pub shards: u32,
+    pub has_tables: bool,
     /// Bytes.
     pub memory_limit: Option<u64>,
     pub quiet: bool,
@@ -866,6 +887,8 @@ impl MapArgs {
             year: self.passing.year,
             mta: self.reading.mta.mta(),
             rules: self.working.rules,
+            shards: self.shards,
+            has_tables: !self.no_tables,
             threads: threads(self.working.threads),
             memory_limit: self.memory_limit,
             quiet: self.quiet,
@@ -890,6 +913,14 @@ pub struct MergeArgs {
     #[arg(value_name = "DIR", required = true)]
     pub partials: Vec<PathBuf>,
 
+    /// Write one partial of all of them, not reports
+    #[arg(long)]
+    pub partial: bool,
+
+    /// Write a partial of one shard of the identities: K of N, from 0; merge all N of them
+    #[arg(long, value_name = "K/N", value_parser = shard)]
+    pub shard: Option<Shard>,
+
     #[command(flatten)]
     pub showing: ShowingArgs,
 
@@ -905,6 +936,9 @@ pub struct MergeArgs {
 #[derive(Debug)]
 pub struct MergePlan {
     pub partials: Vec<PathBuf>,
+    /// A partial is written, not reports; of one shard where it is given.
+    pub is_partial: bool,
+    pub shard: Option<Shard>,
     pub output: Plan,
 }
 
@@ -916,7 +950,13 @@ impl MergeArgs {
             return Err(Error::Usage("partials hold counts, not every event: use analyze --events on the host".into()));
         }
         let state = self.state.unwrap_or_else(usual_state);
-        Ok(MergePlan { partials: self.partials, output: output(self.showing, self.making, state, detection) })
+        let is_partial = self.partial || self.shard.is_some();
+        Ok(MergePlan {
+            partials: self.partials,
+            is_partial,
+            shard: self.shard,
+            output: output(self.showing, self.making, state, detection),
+        })
     }
 }
 

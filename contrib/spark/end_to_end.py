@@ -151,6 +151,29 @@ def expect_shards(place):
                 sys.exit(f"{table}: {rows} rows in shards")
 
 
+def expect_sketches(directory):
+    """Tables of partials are read by others, and the sketches in them by Apache DataSketches."""
+    import pyarrow.parquet as pq
+    from datasketches import hll_sketch
+
+    found = 0
+    for part in sorted(os.listdir(os.path.join(directory, "parts"))):
+        path = os.path.join(directory, "parts", part, "identities.parquet")
+        table = pq.read_table(path)
+        if b"mailsleuth.rules" not in (pq.read_metadata(path).metadata or {}):
+            sys.exit(f"{part}: identities.parquet does not say by which rules it was made")
+        for count, sketch in zip(table["distinct_recipients"].to_pylist(), table["recipients_hll"].to_pylist()):
+            if sketch is None:
+                continue
+            found += 1
+            estimate = hll_sketch.deserialize(sketch).get_estimate()
+            if abs(estimate - count) > 0.15 * count:
+                sys.exit(f"{part}: {count} recipients, by their sketch {estimate}")
+    if found == 0:
+        sys.exit("no sketch in any partial")
+    print(f"tables of partials: {found} sketches read by Apache DataSketches", flush=True)
+
+
 def spark(binary, directory, master, out, kills):
     """Runs the job; kills an executor in the middle of a task where that is asked for."""
     wrapped = binary
@@ -186,6 +209,8 @@ def spark(binary, directory, master, out, kills):
         "jobs.csv",
         "--out",
         out,
+        "--shards",
+        "3",
         "--map-options=--timezone UTC",
         "--merge-options=--format csv,parquet,json,html",
     ]
@@ -254,6 +279,10 @@ def main():
     parts = [os.path.join("parts", name) for name in sorted(os.listdir(os.path.join(directory, "parts")))]
     check([binary, "merge", "--quiet", *formats, "--out", "merged", *reversed(parts)], directory)
     expect_equal(expected, os.path.join(directory, "merged"), "map and merge")
+    try:
+        expect_sketches(directory)
+    except ImportError as error:
+        print(f"tables of partials: SKIPPED, the Python package {error.name} is missing", flush=True)
     if missing:
         print(f"Spark: SKIPPED, {' and '.join(missing)} missing", flush=True)
         sys.exit(SKIPPED)

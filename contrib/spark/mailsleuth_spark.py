@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""mailsleuth under Apache Spark: `map` in one task for each host-day, `merge` over what they give.
+"""mailsleuth under Apache Spark: `map` in one task for each host-day, `merge --shard` in one task for each shard of the
+identities, `merge` over what they give.
 
     spark-submit --files mailsleuth contrib/spark/mailsleuth_spark.py --binary mailsleuth --logs jobs.csv --out /srv/reports
 
@@ -48,11 +49,11 @@ def run(arguments, cwd):
     return done.returncode, said
 
 
-def packed(directory):
-    """The files of a partial as one string of bytes, the same for the same files."""
+def packed(directory, names):
+    """Some files of a partial as one string of bytes, the same for the same files."""
     into = io.BytesIO()
     with tarfile.open(fileobj=into, mode="w") as tar:
-        for name in sorted(os.listdir(directory)):
+        for name in sorted(names):
             info = tarfile.TarInfo(name)
             info.size = os.path.getsize(os.path.join(directory, name))
             with open(os.path.join(directory, name), "rb") as file:
@@ -60,8 +61,20 @@ def packed(directory):
     return into.getvalue()
 
 
-def mapped(binary, options):
-    """One host-day to its partial."""
+def pieces(row, shard, partial, status, said):
+    """A partial, or the files of one shard of it, as rows; a row has one piece."""
+    told = {"host": row["host"], "date": row["date"], "group": row["group"], "shard": shard}
+    return pa.RecordBatch.from_pylist(
+        [
+            {**told, "piece": number, "partial": partial[start : start + PIECE_BYTES], "status": status, "said": said}
+            for number, start in enumerate(range(0, len(partial), PIECE_BYTES))
+        ],
+        schema=PARTIALS,
+    )
+
+
+def mapped(binary, options, shards):
+    """One host-day to its partial, shard by shard."""
 
     def task(batches):
         for batch in batches:
@@ -69,62 +82,71 @@ def mapped(binary, options):
                 with tempfile.TemporaryDirectory(prefix="mailsleuth-") as work:
                     out = os.path.join(work, "partial")
                     host = ["--host", row["host"]] if row["host"] else []
-                    arguments = [program(binary), "map", "--quiet", "--threads", "1", "--out", out, *host, *options]
+                    how = ["--quiet", "--threads", "1", "--no-tables", "--shards", str(shards)]
+                    arguments = [program(binary), "map", *how, "--out", out, *host, *options]
                     status, said = run([*arguments, *row["paths"]], None)
-                    partial = packed(out)
-                pieces = range(0, len(partial), PIECE_BYTES)
-                yield pa.RecordBatch.from_pylist(
-                    [
-                        {
-                            "host": row["host"],
-                            "date": row["date"],
-                            "group": row["group"],
-                            "piece": number,
-                            "partial": partial[start : start + PIECE_BYTES],
-                            "status": status,
-                            "said": said,
-                        }
-                        for number, start in enumerate(pieces)
-                    ],
-                    schema=PARTIALS,
-                )
+                    for shard in range(shards):
+                        names = ["manifest.json", "inputs.zst", f"state-{shard:03}.zst"]
+                        # What is no identity's goes with the first shard.
+                        names += ["common.zst", "seam.zst"] if shard == 0 else []
+                        yield pieces(row, shard, packed(out, names), status, said)
+
+    return task
+
+
+def unpacked(batches, key, work):
+    """Partials out of their pieces, as directories: the lists of them by key. On disk, not in memory: there may be many."""
+    places = {}
+    for batch in batches:
+        for row in batch.to_pylist():
+            name = (row["host"], row["date"], row["shard"])
+            number = places.setdefault(key(row), {}).setdefault(name, sum(map(len, places.values())))
+            place = os.path.join(work, f"{number}")
+            os.makedirs(place, exist_ok=True)
+            with open(os.path.join(place, f"{row['piece']:06}.piece"), "wb") as file:
+                file.write(row["partial"])
+    partials = {}
+    for group, numbers in places.items():
+        for number in numbers.values():
+            place, whole = os.path.join(work, f"{number}"), io.BytesIO()
+            for piece in sorted(os.listdir(place)):
+                with open(os.path.join(place, piece), "rb") as file:
+                    shutil.copyfileobj(file, whole)
+            shutil.rmtree(place)
+            whole.seek(0)
+            partial = os.path.join(work, f"partial-{number}")
+            with tarfile.open(fileobj=whole) as tar:
+                tar.extractall(partial, filter="data")
+            partials.setdefault(group, []).append(partial)
+    return partials
+
+
+def reduced(binary, options, shards):
+    """One shard of all partials of a group to one partial."""
+
+    def task(batches):
+        with tempfile.TemporaryDirectory(prefix="mailsleuth-") as work:
+            for (group, shard), partials in unpacked(batches, lambda row: (row["group"], row["shard"]), work).items():
+                out = os.path.join(work, f"shard-{shard}")
+                arguments = [program(binary), "merge", "--quiet", "--shard", f"{shard}/{shards}", "--out", out]
+                status, said = run([*arguments, *options, *partials], None)
+                row = {"host": "", "date": "", "group": group}
+                yield pieces(row, shard, packed(out, os.listdir(out)), status, said)
+                shutil.rmtree(out)
 
     return task
 
 
 def merged(binary, options):
-    """All partials of a group to the files of its report."""
+    """The shards of a group to the files of its report."""
 
     def task(batches):
         with tempfile.TemporaryDirectory(prefix="mailsleuth-") as work:
-            groups = {}
-            # On disk, not in memory: a group may have many.
-            for batch in batches:
-                for row in batch.to_pylist():
-                    name = f"{row['group']}\0{row['host']}\0{row['date']}"
-                    number = groups.setdefault(row["group"], {}).setdefault(name, len(groups.get(row["group"], {})))
-                    place = os.path.join(work, f"{list(groups).index(row['group'])}-{number}")
-                    os.makedirs(place, exist_ok=True)
-                    with open(os.path.join(place, f"{row['piece']:06}.piece"), "wb") as file:
-                        file.write(row["partial"])
-            for index, (group, names) in enumerate(groups.items()):
-                partials = []
-                for number in names.values():
-                    place = os.path.join(work, f"{index}-{number}")
-                    whole = io.BytesIO()
-                    for piece in sorted(os.listdir(place)):
-                        with open(os.path.join(place, piece), "rb") as file:
-                            shutil.copyfileobj(file, whole)
-                    whole.seek(0)
-                    partial = os.path.join(work, f"partial-{index}-{number}")
-                    with tarfile.open(fileobj=whole) as tar:
-                        tar.extractall(partial, filter="data")
-                    partials.append(partial)
-                out = os.path.join(work, f"report-{index}")
+            for number, (group, partials) in enumerate(unpacked(batches, lambda row: row["group"], work).items()):
+                out = os.path.join(work, f"report-{number}")
                 status, said = run([program(binary), "merge", "--quiet", "--out", out, *options, *partials], None)
-                files = sorted(os.listdir(out))
                 rows = []
-                for name in files:
+                for name in sorted(os.listdir(out)):
                     with open(os.path.join(out, name), "rb") as file:
                         content = file.read()
                     rows.append({"group": group, "name": name, "content": content, "status": status, "said": said})
@@ -139,13 +161,14 @@ PARTIALS = pa.schema(
         ("host", pa.string()),
         ("date", pa.string()),
         ("group", pa.string()),
+        ("shard", pa.int32()),
         ("piece", pa.int32()),
         ("partial", pa.binary()),
         ("status", pa.int32()),
         ("said", pa.string()),
     ]
 )
-PARTIALS_DDL = "host string, date string, group string, piece int, partial binary, status int, said string"
+PARTIALS_DDL = "host string, date string, group string, shard int, piece int, partial binary, status int, said string"
 REPORTS = pa.schema(
     [
         ("group", pa.string()),
@@ -158,14 +181,23 @@ REPORTS = pa.schema(
 REPORTS_DDL = "group string, name string, content binary, status int, said string"
 
 
-def jobs_in(path, group_by):
-    """Host-days with their files in the order of the list."""
+def jobs_in(path, group_by, split_above):
+    """Host-days with their files in the order of the list; of a heavy one each file by itself."""
     jobs = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             jobs.setdefault((row["host"], row["date"]), []).append(row["path"])
     group = {"all": lambda host: "all", "host": lambda host: host}[group_by]
-    return [(host, date, group(host), paths) for (host, date), paths in jobs.items()]
+    parted = []
+    for (host, date), paths in jobs.items():
+        is_heavy = split_above and sum(map(bytes_of, paths)) > split_above
+        for number, some in enumerate([path] for path in paths) if is_heavy else [(None, paths)]:
+            parted.append((host, date if number is None else f"{date}#{number}", group(host), some))
+    return parted
+
+
+def bytes_of(path):
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def publish(out, group, files, date, shards):
@@ -219,25 +251,29 @@ def main():
     parser.add_argument("--out", required=True, help="where reports go: a directory that the driver can write")
     parser.add_argument("--date", default="all", help="what the report is called")
     parser.add_argument("--group-by", choices=("all", "host"), default="all", help="one report of all, or one a host")
-    parser.add_argument("--shards", type=int, default=16, help="parts of each published table")
+    parser.add_argument("--shards", type=int, default=16, help="parts of the identities: reduce tasks, and files of a table")
+    parser.add_argument(
+        "--split-above", type=int, default=0, metavar="BYTES", help="of a host-day with more, each file (hour) is a task"
+    )
     parser.add_argument("--map-options", default="", help="for `mailsleuth map`, as --map-options='--timezone UTC'")
     parser.add_argument("--merge-options", default="", help="for `mailsleuth merge`")
     arguments = parser.parse_args()
-    jobs = jobs_in(arguments.logs, arguments.group_by)
+    jobs = jobs_in(arguments.logs, arguments.group_by, arguments.split_above)
     if not jobs:
         sys.exit("mailsleuth_spark: no host-day in " + arguments.logs)
     spark = SparkSession.builder.appName("mailsleuth").getOrCreate()
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "1")
     # One task a host-day, the heavy ones first.
-    jobs.sort(key=lambda job: -sum(os.path.getsize(path) for path in job[3] if os.path.exists(path)))
+    jobs.sort(key=lambda job: -sum(map(bytes_of, job[3])))
     rows = spark.sparkContext.parallelize(jobs, len(jobs))
     partials = spark.createDataFrame(rows, JOBS).mapInArrow(
-        mapped(arguments.binary, arguments.map_options.split()), PARTIALS_DDL
+        mapped(arguments.binary, arguments.map_options.split(), arguments.shards), PARTIALS_DDL
     )
-    groups = len({job[2] for job in jobs})
-    reports = partials.repartition(groups, "group").mapInArrow(
-        merged(arguments.binary, arguments.merge_options.split()), REPORTS_DDL
+    groups, options = len({job[2] for job in jobs}), arguments.merge_options.split()
+    shards = partials.repartition(groups * arguments.shards, "group", "shard").mapInArrow(
+        reduced(arguments.binary, options, arguments.shards), PARTIALS_DDL
     )
+    reports = shards.repartition(groups, "group").mapInArrow(merged(arguments.binary, options), REPORTS_DDL)
     found = {}
     for row in reports.toLocalIterator():
         found.setdefault(row["group"], {})[row["name"]] = bytes(row["content"])

@@ -23,6 +23,20 @@ impl Distinct {
         self.0.len() as u64
     }
 
+    /// True where the other has all of these things.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        self.0.keys().all(|hash| other.0.contains_key(hash))
+    }
+
+    /// Takes out the expected things; false, with nothing taken, where one of them is not there.
+    pub(super) fn leave_out(&mut self, expected: &Self) -> bool {
+        let has_all = expected.is_within(self);
+        if has_all {
+            self.0.retain(|hash| !expected.0.contains_key(hash));
+        }
+        has_all
+    }
+
     /// How many things both have.
     pub fn in_common(&self, other: &Self) -> u64 {
         let (few, many) = if self.0.len() < other.0.len() { (self, other) } else { (other, self) };
@@ -31,6 +45,12 @@ impl Distinct {
 
     pub fn merge(&mut self, other: Self) {
         other.0.into_iter().for_each(|(hash, ())| *self.0.get_or_default(hash));
+    }
+}
+
+impl FromIterator<u64> for Distinct {
+    fn from_iter<I: IntoIterator<Item = u64>>(hashes: I) -> Self {
+        Self(hashes.into_iter().map(|hash| (hash, ())).collect())
     }
 }
 
@@ -56,6 +76,42 @@ impl FirstTimes {
         // Stamps before 1970 and behind 2106 come from broken clocks.
         let first_s = u32::try_from(at.seconds().max(0)).unwrap_or(u32::MAX);
         self.put(xxh3_64(thing), Uses { first_s, times: 1 });
+    }
+
+    /// The same thing at several moments, in seconds since 1970.
+    pub(super) fn add_all(&mut self, thing: &[u8], times_s: &[i64]) {
+        let Some(first) = times_s.iter().min() else { return };
+        let first_s = u32::try_from((*first).max(0)).unwrap_or(u32::MAX);
+        self.put(xxh3_64(thing), Uses { first_s, times: u32::try_from(times_s.len()).unwrap_or(u32::MAX) });
+    }
+
+    /// The things without their times.
+    pub(super) fn things(&self) -> Distinct {
+        self.0.keys().copied().collect()
+    }
+
+    /// Takes out the things whose uses are as expected; false, with nothing taken, where one of them is not there.
+    pub(super) fn leave_out(&mut self, expected: &Self) -> bool {
+        let has_all = expected.0.keys().all(|hash| self.0.contains_key(hash));
+        if has_all {
+            let same: Distinct = self
+                .0
+                .iter()
+                .filter(|(hash, uses)| expected.0.get(*hash) == Some(uses))
+                .map(|(hash, _)| *hash)
+                .collect();
+            self.0.retain(|hash| !same.0.contains_key(hash));
+        }
+        has_all
+    }
+
+    /// Puts back what was taken out.
+    pub(super) fn put_back(&mut self, expected: &Self) {
+        let mut theirs: Vec<_> = expected.0.iter().map(|(hash, uses)| (*hash, *uses)).collect();
+        theirs.sort_unstable_by_key(|(hash, _)| *hash);
+        for (hash, uses) in theirs {
+            self.0.get_or_insert_with(hash, || uses);
+        }
     }
 
     fn put(&mut self, hash: u64, more: Uses) {

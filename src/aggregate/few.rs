@@ -294,6 +294,15 @@ impl<T: Ord> FewSet<T> {
     pub fn contains(&self, thing: &T) -> bool {
         self.0.contains_key(thing)
     }
+
+    /// Takes out the expected things; false, with nothing taken, where one of them is not there.
+    pub fn leave_out(&mut self, expected: &Self) -> bool {
+        let has_all = expected.iter().all(|thing| self.contains(thing));
+        if has_all {
+            self.0.retain(|thing, ()| !expected.contains(thing));
+        }
+        has_all
+    }
 }
 
 impl<T: Ord> Extend<T> for FewSet<T> {

@@ -6,6 +6,7 @@ mod codec;
 pub mod distinct;
 mod few;
 pub mod hours;
+mod implied;
 pub mod network;
 mod profile;
 mod reason;
@@ -16,13 +17,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use self::around::{Around, Notice, Receiver, ReceiverHour, Tries, Visits};
 pub use self::hours::{Hours, Outcome, Outcomes, Overview, Receivers};
 pub use self::network::{HourUse, NetworkUse};
-pub use self::profile::{Pair, SIZE_STEPS, SenderProfile, SenderUse, Unauthorized};
+pub use self::profile::{Pair, SHARDS, SIZE_STEPS, SenderProfile, SenderUse, Unauthorized};
 pub use self::reason::{Codes, Reason, ReasonKey};
 pub use self::trouble::{Answer, Trouble, TroubleKind};
 use crate::classify::Verdict;
@@ -74,11 +76,41 @@ struct FailureCount {
     last: Timestamp,
 }
 
+/// Kind, name and, where hosts are not merged, host of an identity.
+type Key = (IdentityKind, Octets, Option<HostId>);
+
+/// Profiles say themselves whose they are.
+mod by_identity {
+    use serde::{Deserializer, Serializer};
+
+    use super::*;
+
+    pub fn serialize<S: Serializer>(
+        profiles: &HashMap<Key, Box<SenderProfile>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut all: Vec<_> = profiles.iter().collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        if all.iter().any(|((.., host), profile)| *host != profile.hosts.first().copied()) {
+            return Err(serde::ser::Error::custom("profiles of merged hosts are not written"));
+        }
+        serializer.collect_seq(all.into_iter().map(|(_, profile)| profile))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<HashMap<Key, Box<SenderProfile>>, D::Error> {
+        let all = Vec::<Box<SenderProfile>>::deserialize(deserializer)?;
+        let keyed = |one: Box<SenderProfile>| ((one.kind, one.name.clone(), one.hosts.first().copied()), one);
+        Ok(all.into_iter().map(keyed).collect())
+    }
+}
+
 /// Profiles of all identities.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Profiles {
-    #[serde(with = "codec::by_key")]
-    by_identity: HashMap<(IdentityKind, Octets, Option<HostId>), Box<SenderProfile>>,
+    #[serde(with = "by_identity")]
+    by_identity: HashMap<Key, Box<SenderProfile>>,
     failures: BTreeMap<(Option<HostId>, Octets), Failures>,
     around: Around,
     /// One user on several hosts is one identity.
@@ -181,12 +213,38 @@ impl Profiles {
         }
     }
 
+    /// Leaves out what follows from the rest, before they are written.
+    pub fn leave_out_implied(&mut self) {
+        self.by_identity.par_values_mut().for_each(|profile| profile.leave_out());
+    }
+
+    /// Puts that back, after they were read.
+    pub fn put_back_implied(&mut self) {
+        self.by_identity.par_values_mut().for_each(|profile| profile.put_back());
+    }
+
+    /// All identities, by kind, name and host.
+    pub fn in_order(&self) -> Vec<&SenderProfile> {
+        let mut all: Vec<_> = self.by_identity.iter().collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all.into_iter().map(|(_, profile)| &**profile).collect()
+    }
+
     /// Takes out the identities, in so many pieces: each in that of its name, whatever others there are.
     pub fn take_pieces(&mut self, pieces: usize) -> Vec<Self> {
+        self.take_by(pieces, |profile| xxh3_64(&profile.name))
+    }
+
+    /// The same by the identities' shards.
+    pub fn take_shards(&mut self, shards: usize) -> Vec<Self> {
+        self.take_by(shards, SenderProfile::shard)
+    }
+
+    fn take_by(&mut self, pieces: usize, of: impl Fn(&SenderProfile) -> u64) -> Vec<Self> {
         let mut taken: Vec<Self> = (0..pieces).map(|_| Self::new(self.merges_hosts)).collect();
         let all: Vec<_> = std::mem::take(&mut self.by_identity).into_iter().collect();
         for (key, profile) in all {
-            let at = usize::try_from(xxh3_64(&key.1) % pieces.max(1) as u64).unwrap_or(0);
+            let at = usize::try_from(of(&profile) % pieces.max(1) as u64).unwrap_or(0);
             if let Some(piece) = taken.get_mut(at) {
                 piece.by_identity.insert(key, profile);
             }

@@ -12,6 +12,7 @@ use super::codec::{self, Hashed, moments, moments_of};
 use super::distinct::{Distinct, Earliest, FirstTimes};
 use super::few::{FewHashed, FewMap, FewSet};
 use super::hours::{Hours, Outcomes, Receivers};
+use super::implied::LeftOut;
 use super::network::{LOCAL, NETWORKS, NetworkUse};
 use super::reason::{Reason, ReasonKey, most_frequent, reason_key};
 use super::trouble::{Answer, Trouble, TroubleKind, is_unauthorized, trouble_hash};
@@ -27,8 +28,12 @@ use crate::mail::time::Timestamp;
 
 /// Envelope senders of one identity that are kept with their names; more are only counted.
 const SENDERS: usize = 4_096;
+/// Identities are parted by their names into so many shards, which are put together into fewer.
+pub const SHARDS: u64 = 256;
 /// Steps to a doubling in which [`SenderProfile::size_hours`] counts sizes: a quarter of a hundredth each.
 pub const SIZE_STEPS: f64 = 256.0;
+/// Steps to a doubling in which [`SenderProfile::sizes`] counts them.
+pub(super) const SIZES_PER_DOUBLING: f64 = 8.0;
 /// Receivers that are kept with their names in one [`Unauthorized`].
 const RECEIVERS: usize = 256;
 
@@ -223,6 +228,8 @@ pub struct SenderProfile {
     pub is_mute: bool,
     /// It stands for a host itself.
     pub is_host: bool,
+    /// What is not written, as the rest implies it.
+    pub(super) left_out: LeftOut,
 }
 
 impl SenderProfile {
@@ -274,6 +281,7 @@ impl SenderProfile {
             visits: None,
             is_mute: false,
             is_host: false,
+            left_out: LeftOut::default(),
         }
     }
 
@@ -284,6 +292,15 @@ impl SenderProfile {
     /// True for those whose mail this host sends for them: it can act on them.
     pub fn is_our_user(&self) -> bool {
         self.kind.is_our_user()
+    }
+
+    /// The same number for an identity on all days and hosts, below [`SHARDS`].
+    pub fn shard(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        hash.update(self.kind.word().as_bytes());
+        hash.update(b"\0");
+        hash.update(&self.name);
+        hash.digest() % SHARDS
     }
 
     /// Distinct recipients that do not exist among all distinct recipients, 0 to 1.
@@ -306,6 +323,15 @@ impl SenderProfile {
     /// False where there were more envelope senders than are kept.
     pub fn has_all_senders(&self) -> bool {
         self.senders.len() as u64 >= self.envelope_senders.count()
+    }
+
+    /// Hashes of the recipients of its mails, each with the moment of each mail, in no order.
+    pub fn mails(&self) -> impl Iterator<Item = (u64, Timestamp)> {
+        let of = |pair: &Pair| {
+            let hash = xxh3_64(&pair.recipient);
+            pair.times.iter().map(|at| (hash, Timestamp::from_seconds(*at))).collect::<Vec<_>>()
+        };
+        self.pairs.values().flat_map(of)
     }
 
     /// Sender and recipient pairs, the busiest first.
@@ -459,7 +485,7 @@ impl SenderProfile {
                 self.sender(sender, message.first_seen, message.queue_id);
             }
             if let Some(size) = message.size {
-                *self.sizes.get_or_default(size_step(size, 8.0)) += 1;
+                *self.sizes.get_or_default(size_step(size, SIZES_PER_DOUBLING)) += 1;
                 if self.kind == IdentityKind::Sasl {
                     let hour = message.first_seen.hour();
                     *self.size_hours.get_or_default((hour, size_step(size, SIZE_STEPS))) += 1;
@@ -741,6 +767,6 @@ pub(super) fn add_all<K: Ord, V>(to: &mut FewMap<K, V>, from: FewMap<K, V>, add:
 }
 
 /// The number of the step that a size falls into; `steps` of them make a doubling.
-fn size_step(bytes: u64, steps: f64) -> u16 {
+pub(super) fn size_step(bytes: u64, steps: f64) -> u16 {
     ((bytes.max(1) as f64).log2() * steps) as u16
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec;
 use super::few::FewMap;
+use super::implied;
 use crate::mail::time::Timestamp;
 
 /// Counts by UTC minute. Merges by adding.
@@ -23,6 +24,25 @@ impl Minutes {
         if count > 0 {
             *self.0.get_or_default(at.minute()) += count;
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The minutes in order, since 1970, with their counts.
+    pub fn in_order(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.0.iter().map(|(minute, count)| (*minute, *count))
+    }
+
+    /// Takes out the minutes whose counts are as expected; false, with nothing taken, where one of them is not there.
+    pub(super) fn leave_out(&mut self, expected: &Self) -> bool {
+        implied::leave_out(&mut self.0, &expected.in_order().collect())
+    }
+
+    /// Puts back what was taken out.
+    pub(super) fn put_back(&mut self, expected: Self) {
+        implied::put_back(&mut self.0, expected.in_order().collect());
     }
 
     pub fn merge(&mut self, other: Self) {

@@ -14,6 +14,7 @@
 //! A run writes its files aside, renames them into their places, and replaces the manifest last: until then they are not
 //! part of the archive, and the next run takes them away.
 
+pub mod columns;
 pub mod lock;
 pub mod manifest;
 pub mod partial;

@@ -2,37 +2,43 @@
 //! whose meaning depends on that.
 //!
 //! ```text
-//! profiles.parquet   what each identity did: columns for people, and its exact state for `merge`
-//! state.zst          what is counted beside identities
+//! inputs.zst         hosts and inputs
+//! common.zst         what is counted beside identities; it goes on with the dictionary of the first state
+//! state-000.zst      what each identity did, exactly; several of them where identities are parted by shard
 //! seam.zst           the lines that are left to be read with those of other pieces
+//! *.parquet          the same for people and other programs, as far as it is certain (`report::partial`)
 //! manifest.json      of what, by which version and rules; written last
 //! ```
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use hashbrown::HashMap;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::restore_with;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::columns::{self, Columns};
 use crate::aggregate::Profiles;
 use crate::correlate::Octets;
 use crate::framing::parts::Part;
 use crate::framing::{Program, RawLine};
 use crate::mail::dictionary::with_dictionary;
 use crate::mail::queue_id::{QueueId, take_exim_id, take_postfix_id};
-use crate::mail::time::Timestamp;
+use crate::mail::time::{Stamp, Timestamp};
+use crate::parse::{self, Delivery, Entry, Parsed};
 use crate::tally::{LineTally, MailTally, Shapes};
 
 /// Version of the partial's files.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const MANIFEST: &str = "manifest.json";
-const STATE: &str = "state.zst";
+const INPUTS: &str = "inputs.zst";
+const COMMON: &str = "common.zst";
 const SEAM: &str = "seam.zst";
-/// Written once, read once: the smaller the better.
-const ZSTD_LEVEL: i32 = 6;
 
 /// What a partial is of: shown to people, and compared before anything is merged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,8 +60,67 @@ pub struct Manifest {
     /// Identities, and lines of the seam.
     pub identities: u64,
     pub seam_lines: u64,
+    /// Files that identities are parted into, by shard.
+    pub shards: u32,
+    /// Where it holds the identities of one shard only: which one, of how many, and a hash of what all of them are of.
+    pub shard: Option<Shard>,
+    pub of: Option<String>,
     /// Name, size and XXH3-128 hash of each file.
     pub files: Vec<(String, u64, String)>,
+}
+
+impl Manifest {
+    /// What tells one partial from another: the hashes of its files that `merge` reads.
+    pub fn identity(&self) -> Vec<String> {
+        let is_read = |name: &str| Path::new(name).extension().is_some_and(|end| end == "zst");
+        self.files.iter().filter(|(name, ..)| is_read(name)).map(|(.., hash)| hash.clone()).collect()
+    }
+
+    /// That of all of some partials together, or of one shard of them; the hosts' zones one behind the other.
+    pub fn of_all(all: &[&Self], shard: Option<Shard>) -> Self {
+        let mut hash = Xxh3::new();
+        all.iter().flat_map(|one| one.identity()).for_each(|file| hash.update(file.as_bytes()));
+        let zones: BTreeSet<&str> = all.iter().flat_map(|one| one.timezone.split(", ")).collect();
+        let hosts: BTreeSet<&str> = all.iter().filter_map(|one| one.host.as_deref()).collect();
+        let first = all.first();
+        Self {
+            version: VERSION,
+            program: first.map_or_else(String::new, |one| one.program.clone()),
+            rules: first.map_or_else(String::new, |one| one.rules.clone()),
+            timezone: zones.into_iter().collect::<Vec<_>>().join(", "),
+            host: hosts
+                .into_iter()
+                .next()
+                .filter(|host| all.iter().all(|one| one.host.as_deref() == Some(host)))
+                .map(str::to_string),
+            first: all.iter().filter_map(|one| one.first.clone()).min(),
+            last: all.iter().filter_map(|one| one.last.clone()).max(),
+            lines: all.iter().map(|one| one.lines).sum(),
+            mail_lines: all.iter().map(|one| one.mail_lines).sum(),
+            inputs: all.iter().flat_map(|one| one.inputs.iter().cloned()).collect(),
+            identities: 0,
+            seam_lines: 0,
+            shards: 1,
+            shard,
+            of: shard.map(|_| format!("{:032x}", hash.digest128())),
+            files: Vec::new(),
+        }
+    }
+}
+
+/// One part of all identities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Shard {
+    /// From 0.
+    pub number: u32,
+    pub of: u32,
+}
+
+impl Shard {
+    /// What is no identity's goes with the first.
+    pub const fn is_first(self) -> bool {
+        self.number == 0
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,7 +143,7 @@ pub struct HostIn {
 }
 
 /// What is counted beside the seam. `I` is what is kept of an input.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct State<I> {
     pub hosts: Vec<HostIn>,
     pub inputs: Vec<I>,
@@ -92,29 +157,91 @@ pub struct State<I> {
     pub profiles: Profiles,
 }
 
-/// Writes a partial into a directory; fills in the manifest's files.
+impl<I> Default for State<I> {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            inputs: Vec::new(),
+            lines: LineTally::default(),
+            mail: MailTally::default(),
+            unclassified: Shapes::default(),
+            has_zoneless: false,
+            problems: Vec::new(),
+            passed_over: Vec::new(),
+            profiles: Profiles::default(),
+        }
+    }
+}
+
+/// What is counted beside identities, with all of the profiles that is none.
+#[derive(Serialize, Deserialize)]
+struct Common<L, M, U, P, O, A> {
+    lines: L,
+    mail: M,
+    unclassified: U,
+    has_zoneless: bool,
+    problems: P,
+    passed_over: O,
+    around: A,
+}
+
+type CommonIn = Common<LineTally, MailTally, Shapes, Vec<(String, String, bool)>, Vec<(String, String)>, Profiles>;
+
+fn state_file(number: usize) -> String {
+    format!("state-{number:03}.zst")
+}
+
+/// Writes a partial into a directory, its identities parted into so many files; fills in the manifest's files, with the tables
+/// that are there already. Takes the identities out of the state.
 ///
 /// # Errors
 /// What writing gives.
 pub fn write<I: Serialize>(
     directory: &Path,
     mut manifest: Manifest,
-    state: &State<I>,
+    state: &mut State<I>,
     seam: &Written,
+    tables: &[String],
 ) -> io::Result<()> {
-    let bytes = with_dictionary(|| postcard::to_stdvec(state)).map_err(io::Error::other)?;
-    fs::write(directory.join(STATE), zstd::encode_all(&*bytes, ZSTD_LEVEL)?)?;
-    let seam = seam.packed()?;
-    manifest.seam_lines = seam.0;
-    fs::write(directory.join(SEAM), &seam.1)?;
-    for name in [STATE, SEAM] {
+    state.profiles.leave_out_implied();
+    let shards = state.profiles.take_shards(manifest.shards as usize);
+    let common = Common {
+        lines: &state.lines,
+        mail: &state.mail,
+        unclassified: &state.unclassified,
+        has_zoneless: state.has_zoneless,
+        problems: &state.problems,
+        passed_over: &state.passed_over,
+        around: &state.profiles,
+    };
+    let mut names = vec![INPUTS.to_string(), COMMON.to_string(), SEAM.to_string()];
+    let put = |name: &str, bytes: io::Result<Vec<u8>>| fs::write(directory.join(name), bytes?);
+    put(INPUTS, with_dictionary(|| columns::to_bytes(&(&state.hosts, &state.inputs))))?;
+    // What is common names the same things as the first shard.
+    let packed = with_dictionary(|| {
+        let first = shards.iter().take(1).map(columns::to_bytes).collect::<Vec<_>>();
+        (first, columns::to_bytes(&common))
+    });
+    put(COMMON, packed.1)?;
+    let others = shards.iter().skip(1).map(|shard| with_dictionary(|| columns::to_bytes(shard)));
+    for (number, bytes) in packed.0.into_iter().chain(others).enumerate() {
+        names.push(state_file(number));
+        put(&state_file(number), bytes)?;
+    }
+    let (lines, packed) = seam.packed()?;
+    manifest.seam_lines = lines;
+    put(SEAM, Ok(packed))?;
+    for name in names.iter().chain(tables) {
         let bytes = fs::read(directory.join(name))?;
-        let hash = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes));
-        manifest.files.push((name.to_string(), bytes.len() as u64, hash));
+        manifest.files.push((name.clone(), bytes.len() as u64, hash_of(&bytes)));
     }
     let mut text = serde_json::to_vec_pretty(&manifest).map_err(io::Error::other)?;
     text.push(b'\n');
     fs::write(directory.join(MANIFEST), text)
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes))
 }
 
 /// A partial as it was read.
@@ -129,7 +256,6 @@ pub struct Partial<I> {
 /// # Errors
 /// What reading gives; `InvalidData` for what is no manifest of this version.
 pub fn manifest(directory: &Path) -> io::Result<Manifest> {
-    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     let text = fs::read(directory.join(MANIFEST))?;
     let value: serde_json::Value = serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
     let version = value.get("version").and_then(serde_json::Value::as_u64);
@@ -140,35 +266,77 @@ pub fn manifest(directory: &Path) -> io::Result<Manifest> {
     serde_json::from_value(value).map_err(|error| invalid(error.to_string()))
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write`] wrote: all of it, or one shard of the identities, and with the first what is no identity's.
 ///
 /// # Errors
 /// What reading gives; `InvalidData` for a file that is not the one that was written.
-pub fn read<I: serde::de::DeserializeOwned>(directory: &Path, manifest: Manifest) -> io::Result<Partial<I>> {
-    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-    for (name, bytes, hash) in &manifest.files {
-        let found = fs::read(directory.join(name))?;
-        if found.len() as u64 != *bytes || format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&found)) != *hash {
-            return Err(invalid(format!("{name} is not the file that the manifest names")));
+pub fn read<I: DeserializeOwned>(directory: &Path, manifest: Manifest, only: Option<Shard>) -> io::Result<Partial<I>> {
+    let file = |name: &str| {
+        let bytes = fs::read(directory.join(name))?;
+        let known = manifest.files.iter().find(|(known, ..)| known == name);
+        match known.filter(|(_, len, hash)| bytes.len() as u64 == *len && hash_of(&bytes) == *hash) {
+            Some(_) => Columns::unpack(&bytes),
+            None => Err(invalid(format!("{name} is not the file that the manifest names"))),
         }
+    };
+    let (hosts, inputs) = {
+        let columns = file(INPUTS)?;
+        with_dictionary(|| columns.read())?
+    };
+    let mut state = State { hosts, inputs, ..State::default() };
+    let mut seam = Written::default();
+    let mut shards: Vec<Profiles> = Vec::new();
+    let mut from = 0;
+    if only.is_none_or(Shard::is_first) {
+        let (first, common) = (file(&state_file(0))?, file(COMMON)?);
+        let (first, common) = with_dictionary(|| Ok::<_, io::Error>((first.read()?, common.read::<CommonIn>()?)))?;
+        shards.push(first);
+        from = 1;
+        let CommonIn { lines, mail, unclassified, has_zoneless, problems, passed_over, around } = common;
+        state = State { lines, mail, unclassified, has_zoneless, problems, passed_over, profiles: around, ..state };
+        seam = Written::unpacked(&file(SEAM)?)?;
     }
-    let state = restore_with(&directory.join(STATE), |bytes| {
-        with_dictionary(|| postcard::from_bytes(bytes)).map_err(|error| invalid(error.to_string()))
-    })?;
-    let seam = Written::unpacked(File::open(directory.join(SEAM))?)?;
+    // Files of as many shards, or of a multiple of them, need not all be read.
+    let is_of = |number: u32| {
+        only.is_none_or(|only| !manifest.shards.is_multiple_of(only.of) || number % only.of == only.number)
+    };
+    for number in (from..manifest.shards).filter(|number| is_of(*number)) {
+        let columns = file(&state_file(number as usize))?;
+        shards.push(with_dictionary(|| columns.read())?);
+    }
+    let wanted = |mut shard: Profiles| {
+        shard.put_back_implied();
+        let Some(only) = only else { return shard };
+        shard.take_shards(only.of as usize).into_iter().nth(only.number as usize).unwrap_or_default()
+    };
+    state.profiles.put_pieces(shards.into_iter().map(wanted).collect());
     Ok(Partial { manifest, state, seam })
+}
+
+fn invalid(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// A message of the seam: it began before the piece, or goes on behind it.
+pub struct CutMessage {
+    /// Number of the host in the partial.
+    pub host: u32,
+    pub queue_id: QueueId,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub lines: u64,
+    /// Its first line is in the piece.
+    pub has_beginning: bool,
 }
 
 /// The host's time at a line is known.
 pub const SETTLED: u8 = 1;
 /// Nothing of an earlier session of this process is open.
 pub const FRESH_SESSION: u8 = 2;
-/// Nothing that this process was answered before is of use.
-pub const FRESH_ANSWERS: u8 = 4;
 /// It came by syslog.
-pub const SYSLOG: u8 = 8;
+pub const SYSLOG: u8 = 4;
 /// What it says of a session stands in a line of its own.
-pub const NO_SESSION: u8 = 16;
+pub const NO_SESSION: u8 = 8;
 
 /// One line of the seam.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -219,7 +387,7 @@ pub enum What<'a> {
         #[serde(with = "bytes")]
         ip: &'a [u8],
         port: Option<u16>,
-        #[serde(borrow)]
+        #[serde(borrow, with = "some_bytes")]
         login: Option<&'a [u8]>,
     },
     /// The host's last line, which stands before the piece, came again.
@@ -282,6 +450,26 @@ impl<'a> What<'a> {
         }
     }
 
+    /// True for a line with which a message enters the queue.
+    fn begins(self) -> bool {
+        let Some((program, body)) = self.program() else { return false };
+        let raw = RawLine { stamp: Stamp::NONE, host: b"", program, pid: None, body, times: 1 };
+        matches!(parse::line(&raw), Parsed::Entry(Entry::Arrival(_) | Entry::Notice { .. }))
+    }
+
+    /// The body of a Postfix outcome without the times that it took, which only single events tell; `None` where the line
+    /// is no such one.
+    fn without_delays(self) -> Option<Vec<u8>> {
+        let Self::Postfix { instance, service, is_relay, body } = self else { return None };
+        let start = memchr::memmem::find(body, b", delay=")?;
+        let end = start + memchr::memmem::find(body.get(start..)?, b", dsn=")?;
+        let shorter = [body.get(..start)?, body.get(end..)?].concat();
+        let program = Program::Postfix { instance, service, is_relay };
+        let raw = RawLine { stamp: Stamp::NONE, host: b"", program, pid: None, body, times: 1 };
+        let is_same = outcome(&RawLine { body: &shorter, ..raw })? == outcome(&raw)?;
+        is_same.then_some(shorter)
+    }
+
     /// The program and body of a whole line.
     pub const fn program(self) -> Option<(Program<'a>, &'a [u8])> {
         match self {
@@ -292,6 +480,14 @@ impl<'a> What<'a> {
             Self::Other { tag, body } => Some((Program::Other(tag), body)),
             Self::Login { .. } | Self::Repeated { .. } | Self::Part { .. } | Self::End => None,
         }
+    }
+}
+
+/// What a line says of an outcome, but for how long it took.
+fn outcome<'a>(raw: &RawLine<'a>) -> Option<Delivery<'a>> {
+    match parse::line(raw) {
+        Parsed::Entry(Entry::Delivery(found)) => Some(Delivery { delay_s: None, ..found }),
+        _ => None,
     }
 }
 
@@ -308,13 +504,29 @@ mod bytes {
     }
 }
 
+/// The same where there may be none.
+mod some_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Bytes<'a>(#[serde(borrow, with = "super::bytes")] &'a [u8]);
+
+    pub fn serialize<S: Serializer>(bytes: &Option<&[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+        bytes.map(Bytes).serialize(serializer)
+    }
+
+    pub fn deserialize<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a [u8]>, D::Error> {
+        Ok(Option::<Bytes<'de>>::deserialize(deserializer)?.map(|Bytes(bytes)| bytes))
+    }
+}
+
 /// Lines written one after another, each with its place in the order of the run.
 #[derive(Debug, Default)]
 pub struct Written(Vec<u8>);
 
 /// What is not text of the lines of a seam, in their order; moments and numbers as distances from the line before.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Columns {
+struct Numbers {
     /// Number of the message that the line is about, 0 for none.
     messages: Vec<u32>,
     inputs: Vec<u32>,
@@ -329,7 +541,7 @@ struct Columns {
     pids: Vec<Option<u32>>,
 }
 
-impl Columns {
+impl Numbers {
     fn push(&mut self, line: &Line<'_>, before: &Line<'_>, message: u32) {
         self.messages.push(message);
         self.inputs.push(line.input);
@@ -399,7 +611,7 @@ impl Written {
     /// How many, and the lines packed: column by column, the texts message by message.
     fn packed(&self) -> io::Result<(u64, Vec<u8>)> {
         let lines = self.in_order();
-        let mut columns = Columns::default();
+        let mut columns = Numbers::default();
         let mut numbers: HashMap<QueueId, u32> = HashMap::new();
         let mut before = Line::NONE;
         for line in &lines {
@@ -408,16 +620,21 @@ impl Written {
             columns.push(line, &before, message);
             before = *line;
         }
-        let texts: Vec<What<'_>> =
-            columns.by_message().iter().filter_map(|at| lines.get(*at)).map(|l| l.what).collect();
-        let bytes = postcard::to_stdvec(&(&columns, texts)).map_err(io::Error::other)?;
-        Ok((lines.len() as u64, zstd::encode_all(&*bytes, ZSTD_LEVEL)?))
+        let by_message = columns.by_message();
+        let whats = || by_message.iter().filter_map(|at| lines.get(*at)).map(|line| line.what);
+        let shorter: Vec<Option<Vec<u8>>> = whats().map(What::without_delays).collect();
+        let text = |(what, shorter)| match (what, shorter) {
+            (What::Postfix { instance, service, is_relay, .. }, Some(body)) => {
+                What::Postfix { instance, service, is_relay, body }
+            }
+            (what, _) => what,
+        };
+        let texts: Vec<What<'_>> = whats().zip(shorter.iter().map(Option::as_deref)).map(text).collect();
+        Ok((lines.len() as u64, columns::to_bytes(&(&columns, texts))?))
     }
 
-    fn unpacked(file: impl Read) -> io::Result<Self> {
-        let bytes = zstd::decode_all(file)?;
-        let (columns, texts): (Columns, Vec<What<'_>>) =
-            postcard::from_bytes(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    fn unpacked(packed: &Columns) -> io::Result<Self> {
+        let (columns, texts): (Numbers, Vec<What<'_>>) = packed.read()?;
         let mut whats: Vec<Option<What<'_>>> = vec![None; texts.len()];
         for (at, what) in columns.by_message().iter().zip(texts) {
             if let Some(slot) = whats.get_mut(*at) {
@@ -435,6 +652,27 @@ impl Written {
             before = line;
         }
         Ok(written)
+    }
+
+    /// The messages that its lines are about, by host and id.
+    pub fn messages(&self) -> Vec<CutMessage> {
+        let mut messages: BTreeMap<(u32, QueueId), CutMessage> = BTreeMap::new();
+        for line in self.in_order() {
+            let Some(queue_id) = line.what.queue_id() else { continue };
+            let new = || CutMessage {
+                host: line.host,
+                queue_id,
+                first: line.at,
+                last: line.at,
+                lines: 0,
+                has_beginning: line.what.begins(),
+            };
+            let known = messages.entry((line.host, queue_id)).or_insert_with(new);
+            known.first = known.first.min(line.at);
+            known.last = known.last.max(line.at);
+            known.lines += 1;
+        }
+        messages.into_values().collect()
     }
 
     /// In bytes.

@@ -120,13 +120,6 @@ impl Answers {
         answers.into_iter().map(|answer| answer.shown.clone()).collect()
     }
 
-    /// What this process was answered before is settled.
-    pub fn forget(&mut self, context: Context) {
-        if let Some(pid) = context.pid {
-            self.pending.remove(&Key::Process(pid));
-        }
-    }
-
     pub fn sweep(&mut self, now: Timestamp) {
         self.pending.retain(|_, pending| now.seconds_since(pending.at) <= FRESH_S);
     }

@@ -458,12 +458,6 @@ impl Correlator {
         }
     }
 
-    pub fn forget_answers(&mut self, context: Context) {
-        if let Some(host) = self.hosts.get_mut(context.host.0 as usize) {
-            host.answers.forget(context);
-        }
-    }
-
     /// The number of a host that was named before.
     pub fn known_host(&self, name: &[u8]) -> Option<HostId> {
         self.by_name.get(name).or_else(|| self.by_name.get(&*name.to_ascii_lowercase())).copied()

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::octets::Octets;
-use super::queue_id::QueueId;
-use super::time::Timestamp;
+use super::queue_id::{Parts, QueueId};
+use super::time::{MICROS_PER_SECOND, Timestamp};
 
 thread_local! {
     static OPEN: RefCell<Option<Dictionary>> = const { RefCell::new(None) };
@@ -34,6 +34,8 @@ fn open<T>(f: impl FnOnce(&mut Dictionary) -> T) -> Option<T> {
 struct Dictionary {
     /// Texts by their hashes, and hashes of texts that were never seen.
     words: Words<u64, Option<Octets>>,
+    /// Domains of addresses.
+    domains: Words<u64, Octets>,
     /// Ids with the moment that each was last seen with.
     ids: Words<QueueId, Timestamp>,
     times: Words<Timestamp, ()>,
@@ -95,11 +97,25 @@ pub fn write_text<S: Serializer>(text: &Octets, serializer: S) -> Result<S::Ok, 
         }
     });
     match known {
-        None => serializer.serialize_bytes(text),
-        Some(0) => (0_u32, Bytes(text)).serialize(serializer),
-        Some(distance) => distance.serialize(serializer),
+        None => return serializer.serialize_bytes(text),
+        Some(0) => {}
+        Some(distance) => return (distance,).serialize(serializer),
+    }
+    let Some((local, domain)) = memchr::memrchr(b'@', text).and_then(|at| text.split_at_checked(at)) else {
+        return (0_u32, Bytes(text), NO_DOMAIN).serialize(serializer);
+    };
+    let domain = domain.get(1..).unwrap_or_default();
+    match open(|dictionary| dictionary.domain(domain)).flatten() {
+        Some(number) => (0_u32, Bytes(local), number).serialize(serializer),
+        None => (0_u32, Bytes(local), NEW_DOMAIN, Bytes(domain)).serialize(serializer),
     }
 }
+
+/// What stands behind a text that has no `@`, and behind one whose domain follows; others are numbers of domains from
+/// [`DOMAINS`] on.
+const NO_DOMAIN: u32 = 0;
+const NEW_DOMAIN: u32 = 1;
+const DOMAINS: u32 = 2;
 
 /// Reads a text, only from a form that its bytes can be borrowed from.
 ///
@@ -117,7 +133,22 @@ pub fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Octets, D
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Octets, A::Error> {
             let distance: u32 = seq.next_element()?.unwrap_or(0);
             if distance == 0 {
-                let text = Octets::from(seq.next_element::<&[u8]>()?.unwrap_or_default());
+                let local = seq.next_element::<&[u8]>()?.unwrap_or_default();
+                let text = match seq.next_element::<u32>()?.unwrap_or(NO_DOMAIN) {
+                    NO_DOMAIN => Octets::from(local),
+                    NEW_DOMAIN => {
+                        let domain = seq.next_element::<&[u8]>()?.unwrap_or_default();
+                        open(|dictionary| dictionary.domains.put(0, domain.into()));
+                        Octets::from(&*[local, b"@", domain].concat())
+                    }
+                    number => {
+                        let at = (number - DOMAINS) as usize;
+                        let domain =
+                            open(|dictionary| dictionary.domains.list.get(at).map(|(_, domain)| domain.clone()));
+                        let domain = domain.flatten().ok_or_else(|| A::Error::custom("no domain there"))?;
+                        Octets::from(&*[local, b"@", &domain].concat())
+                    }
+                };
                 open(|dictionary| dictionary.read(&text));
                 return Ok(text);
             }
@@ -131,7 +162,7 @@ pub fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Octets, D
     if open(|_| ()).is_none() {
         return <&[u8]>::deserialize(deserializer).map(Octets::from);
     }
-    deserializer.deserialize_tuple(2, Text)
+    deserializer.deserialize_tuple(4, Text)
 }
 
 /// Writes an id; a moment that is written with [`Met`] next is the one that it is seen with.
@@ -148,14 +179,15 @@ pub fn write_id<S: Serializer>(id: &QueueId, serializer: S) -> Result<S::Ok, S::
             }
             None => {
                 dictionary.id = Some(ids.add(*id, Timestamp(i64::MIN)));
+                dictionary.learn_id(id);
                 0
             }
         }
     });
     match known {
         None => serializer.serialize_bytes(id.as_bytes()),
-        Some(0) => (0_u32, Bytes(id.as_bytes())).serialize(serializer),
-        Some(distance) => distance.serialize(serializer),
+        Some(0) => (0_u32, Parts::of(id, last_moment().seconds())).serialize(serializer),
+        Some(distance) => (distance,).serialize(serializer),
     }
 }
 
@@ -174,15 +206,18 @@ pub fn read_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<QueueId, D:
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<QueueId, A::Error> {
             let distance: u32 = seq.next_element()?.unwrap_or(0);
-            let text = if distance == 0 { seq.next_element::<&[u8]>()? } else { None };
+            let parts = if distance == 0 { seq.next_element::<Parts<'_>>()? } else { None };
             let known = open(|dictionary| {
-                let ids = &mut dictionary.ids;
-                let place = match text.map(QueueId::new) {
-                    Some(id) => ids.put(id?, Timestamp(i64::MIN)),
-                    None => ids.place(distance)?,
+                let near_s = dictionary.last.seconds();
+                let place = match parts.map(|parts| parts.id(near_s)) {
+                    Some(id) => {
+                        dictionary.learn_id(&id?);
+                        dictionary.ids.put(id?, Timestamp(i64::MIN))
+                    }
+                    None => dictionary.ids.place(distance)?,
                 };
                 dictionary.id = Some(place);
-                ids.list.get(place).map(|(id, _)| *id)
+                dictionary.ids.list.get(place).map(|(id, _)| *id)
             });
             known.flatten().ok_or_else(|| A::Error::custom("no queue id there"))
         }
@@ -204,18 +239,18 @@ pub fn write_time<S: Serializer>(at: Timestamp, serializer: S) -> Result<S::Ok, 
         match times.places.get(&at).copied() {
             Some(place) => {
                 dictionary.last = at;
-                (times.distance(place), 0)
+                (times.distance(place), (0, 0))
             }
             None => {
                 times.add(at, ());
-                (0, dictionary.moved_to(at))
+                (0, dictionary.moved_to(at, None))
             }
         }
     });
     match known {
         None => serializer.serialize_newtype_struct("Timestamp", &at.0),
-        Some((0, apart)) => (0_u32, apart).serialize(serializer),
-        Some((distance, _)) => distance.serialize(serializer),
+        Some((0, (apart_s, micros))) => (0_u32, apart_s, micros).serialize(serializer),
+        Some((distance, _)) => (distance,).serialize(serializer),
     }
 }
 
@@ -234,10 +269,10 @@ pub fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Timestamp, A::Error> {
             let distance: u32 = seq.next_element()?.unwrap_or(0);
-            let apart = if distance == 0 { seq.next_element::<i64>()? } else { None };
+            let apart = if distance == 0 { seq.next_element::<i64>()?.zip(seq.next_element::<i32>()?) } else { None };
             let known = open(|dictionary| match apart {
                 Some(apart) => {
-                    let at = dictionary.moved_by(apart);
+                    let at = dictionary.moved_by(apart, None);
                     dictionary.times.add(at, ());
                     Some(at)
                 }
@@ -254,7 +289,7 @@ pub fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp
     if open(|_| ()).is_none() {
         return i64::deserialize(deserializer).map(Timestamp);
     }
-    deserializer.deserialize_tuple(2, Time)
+    deserializer.deserialize_tuple(3, Time)
 }
 
 impl Dictionary {
@@ -290,14 +325,48 @@ impl Dictionary {
         }
     }
 
-    fn moved_to(&mut self, at: Timestamp) -> i64 {
-        let apart = at.0.wrapping_sub(self.last.0);
-        self.last = at;
-        apart
+    /// The number under which a domain is written; `None` for one that is new.
+    fn domain(&mut self, domain: &[u8]) -> Option<u32> {
+        let hash = xxh3_64(domain);
+        let place = self.domains.places.get(&hash).copied();
+        let place = place.filter(|at| self.domains.list.get(*at).is_some_and(|(_, known)| **known == *domain));
+        match place {
+            Some(place) => u32::try_from(place).ok()?.checked_add(DOMAINS),
+            None => {
+                self.domains.add(hash, domain.into());
+                None
+            }
+        }
     }
 
-    fn moved_by(&mut self, apart: i64) -> Timestamp {
-        self.last = Timestamp(self.last.0.wrapping_add(apart));
+    /// Hashes of an id's text may come.
+    fn learn_id(&mut self, id: &QueueId) {
+        self.words.add(xxh3_64(id.as_bytes()), None);
+    }
+
+    /// What the id that was met last says of its moment, or the last moment.
+    fn expected(&self, id: Option<usize>) -> (i64, i64) {
+        let last_s = self.last.seconds();
+        let id = id.and_then(|place| self.ids.list.get(place));
+        let (seconds, micros) = id.map_or((None, None), |(id, _)| Parts::of(id, 0).made(0));
+        (seconds.unwrap_or(last_s), micros.unwrap_or(0).into())
+    }
+
+    /// Seconds and microseconds between a moment and the one that is expected; of the latter the way round a second that is
+    /// shorter.
+    fn moved_to(&mut self, at: Timestamp, id: Option<usize>) -> (i64, i32) {
+        let (seconds, micros) = self.expected(id);
+        let apart = (at.0.rem_euclid(MICROS_PER_SECOND) - micros).rem_euclid(MICROS_PER_SECOND);
+        let apart = if apart > MICROS_PER_SECOND / 2 { apart - MICROS_PER_SECOND } else { apart };
+        self.last = at;
+        (at.seconds().wrapping_sub(seconds), apart as i32)
+    }
+
+    fn moved_by(&mut self, (apart_s, apart): (i64, i32), id: Option<usize>) -> Timestamp {
+        let (seconds, micros) = self.expected(id);
+        let micros = (micros + i64::from(apart)).rem_euclid(MICROS_PER_SECOND);
+        let seconds = seconds.wrapping_add(apart_s);
+        self.last = Timestamp(seconds.wrapping_mul(MICROS_PER_SECOND).wrapping_add(micros));
         self.last
     }
 }
@@ -322,14 +391,14 @@ impl Serialize for Met {
                         *known = at;
                     }
                     dictionary.met(at);
-                    Some(dictionary.moved_to(at))
+                    Some(dictionary.moved_to(at, dictionary.id))
                 }
             }
         });
         match known {
             None => at.0.serialize(serializer),
-            Some(None) => 0_u8.serialize(serializer),
-            Some(Some(apart)) => (1_u8, apart).serialize(serializer),
+            Some(None) => (0_u8,).serialize(serializer),
+            Some(Some((apart_s, micros))) => (1_u8, apart_s, micros).serialize(serializer),
         }
     }
 }
@@ -346,9 +415,9 @@ impl<'de> Deserialize<'de> for Met {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Met, A::Error> {
                 let is_told = seq.next_element::<u8>()?.unwrap_or(0) != 0;
-                let apart = if is_told { seq.next_element::<i64>()? } else { None };
+                let apart = if is_told { seq.next_element::<i64>()?.zip(seq.next_element::<i32>()?) } else { None };
                 let at = open(|dictionary| {
-                    let at = apart.map(|apart| dictionary.moved_by(apart));
+                    let at = apart.map(|apart| dictionary.moved_by(apart, dictionary.id));
                     if let Some(at) = at {
                         dictionary.met(at);
                     }
@@ -365,7 +434,7 @@ impl<'de> Deserialize<'de> for Met {
         if open(|_| ()).is_none() {
             return i64::deserialize(deserializer).map(|at| Self(Timestamp(at)));
         }
-        deserializer.deserialize_tuple(2, Moment)
+        deserializer.deserialize_tuple(3, Moment)
     }
 }
 

@@ -147,6 +147,10 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// That of a line whose moment is known otherwise.
+    pub const NONE: Self =
+        Self { year: None, month: 1, day: 1, hour: 0, minute: 0, second: 0, micros: 0, offset_s: None };
+
     /// Seconds since 1970 as if the stamp were in UTC in `year`; 29 February in a common year counts as 1 March.
     pub fn naive_seconds(&self, year: i16) -> i64 {
         days_from_civil(year, self.month, self.day) * SECONDS_PER_DAY

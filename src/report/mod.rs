@@ -7,6 +7,7 @@ pub mod html;
 pub mod letter;
 mod names;
 pub mod parted;
+pub mod partial;
 pub mod privacy;
 pub mod prom;
 pub mod publish;

@@ -249,7 +249,13 @@ impl Pseudonyms {
                 _ => {}
             },
             Cell::List(texts) => texts.iter_mut().for_each(|text| *text = self.text(text, known)),
-            Cell::None | Cell::Count(_) | Cell::Real(_) | Cell::Time(_) | Cell::Json(_) => {}
+            Cell::None
+            | Cell::Count(_)
+            | Cell::Real(_)
+            | Cell::Time(_)
+            | Cell::Json(_)
+            | Cell::Counts(_)
+            | Cell::Bytes(_) => {}
         }
     }
 

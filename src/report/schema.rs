@@ -13,6 +13,10 @@ pub enum Type {
     List,
     /// A JSON object as text; an object in JSON output.
     Json,
+    /// List of counts.
+    Counts,
+    /// Binary; base 64 (RFC 4648) in CSV and JSON.
+    Bytes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +97,58 @@ schema! {
         Time: day;
         Count: messages recipients distinct_recipients delivered deferred bounced rejected peak_hour_recipients;
         List: networks envelope_senders hours;
+    }
+}
+
+schema! {
+    /// What one identity of a partial did on one UTC day, as far as it is certain whatever stood before and behind the piece.
+    IDENTITIES, "identities" {
+        Count: shard;
+        Time: day;
+        Text: identity_kind identity host;
+        Time: first_seen last_seen;
+        Count: messages bytes recipients delivered deferred bounced expired discarded rejected tempfailed
+            distinct_recipients;
+        Bytes: recipients_hll;
+        Counts: minutes minute_recipients;
+    }
+}
+
+schema! {
+    /// How one identity used one client network.
+    SESSIONS, "sessions" {
+        Count: shard;
+        Text: identity_kind identity host network;
+        Time: first_seen last_seen;
+        Count: messages recipients invalid_recipients distrusted_recipients client_ips active_hours;
+    }
+}
+
+schema! {
+    /// One of the most frequent things of one identity: the count may be too high by the error at most.
+    TOP_ITEMS, "top_items" {
+        Count: shard;
+        Text: identity_kind identity host what item;
+        Count: count error;
+    }
+}
+
+schema! {
+    /// A message that began before the piece, or goes on behind it.
+    CUT_MESSAGES, "cut_messages" {
+        Text: host queue_id state;
+        Time: first_seen last_seen;
+        Count: lines;
+    }
+}
+
+schema! {
+    /// What was read, and how well.
+    INPUTS, "inputs" {
+        Text: source log year_from;
+        Count: lines framed mail_lines bytes left_out;
+        Time: first_seen last_seen;
+        Text: problem;
     }
 }
 

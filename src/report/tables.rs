@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use polars::prelude::{
-    Column, CsvWriter, DataFrame, DataType, IntoColumn, IntoSeries, KeyValueMetadata, ListBuilderTrait,
-    ListStringChunkedBuilder, NamedFrom, ParquetCompression, ParquetReader, ParquetWriter, PlSmallStr, PolarsResult,
-    QuoteStyle, SerReader, SerWriter, Series, TimeUnit, TimeZone,
+    Column, CsvWriter, DataFrame, DataType, Int64Type, IntoColumn, IntoSeries, KeyValueMetadata, ListBuilderTrait,
+    ListPrimitiveChunkedBuilder, ListStringChunkedBuilder, NamedFrom, ParquetCompression, ParquetReader, ParquetWriter,
+    PlSmallStr, PolarsResult, QuoteStyle, SerReader, SerWriter, Series, TimeUnit, TimeZone,
 };
 use serde_json::Value;
 
@@ -55,6 +56,8 @@ pub enum Cell {
     Time(Timestamp),
     List(Vec<String>),
     Json(Value),
+    Counts(Vec<u64>),
+    Bytes(Vec<u8>),
 }
 
 impl Cell {
@@ -95,6 +98,8 @@ enum Values {
     Real(Vec<Option<f64>>),
     Time(Vec<Option<i64>>),
     List(Vec<Vec<String>>),
+    Counts(Vec<Vec<u64>>),
+    Bytes(Vec<Option<Vec<u8>>>),
 }
 
 /// Rows of one table, kept by column.
@@ -115,6 +120,8 @@ impl Table {
                 Type::Real => Values::Real(Vec::new()),
                 Type::Time => Values::Time(Vec::new()),
                 Type::List => Values::List(Vec::new()),
+                Type::Counts => Values::Counts(Vec::new()),
+                Type::Bytes => Values::Bytes(Vec::new()),
             })
             .collect();
         Self { schema, columns, rows: 0 }
@@ -139,11 +146,15 @@ impl Table {
                 (Values::Real(values), Cell::Real(real)) => values.push(Some(rounded(real))),
                 (Values::Time(values), Cell::Time(at)) => values.push(Some(at.0)),
                 (Values::List(values), Cell::List(list)) => values.push(list),
+                (Values::Counts(values), Cell::Counts(list)) => values.push(list),
+                (Values::Bytes(values), Cell::Bytes(bytes)) => values.push(Some(bytes)),
                 (Values::Text(values), _) => values.push(None),
                 (Values::Count(values), _) => values.push(None),
                 (Values::Real(values), _) => values.push(None),
                 (Values::Time(values), _) => values.push(None),
                 (Values::List(values), _) => values.push(Vec::new()),
+                (Values::Counts(values), _) => values.push(Vec::new()),
+                (Values::Bytes(values), _) => values.push(None),
             }
         }
         self.rows += 1;
@@ -198,6 +209,17 @@ impl Table {
                 }
                 builder.finish().into_series().into_column()
             }
+            Values::Counts(lists) => {
+                let mut builder =
+                    ListPrimitiveChunkedBuilder::<Int64Type>::new(name, lists.len(), lists.len(), DataType::Int64);
+                for list in lists {
+                    builder.append_slice(&list.iter().copied().map(signed).collect::<Vec<_>>());
+                }
+                builder.finish().into_series().into_column()
+            }
+            Values::Bytes(values) => {
+                Series::new(name, values.iter().map(Option::as_deref).collect::<Vec<_>>()).into_column()
+            }
             other => plain(name, other),
         })
     }
@@ -211,6 +233,8 @@ impl Table {
                     lists.iter().map(|l| (!l.is_empty()).then(|| no_formula(&joined(l)).into_owned())).collect()
                 }
                 Values::Text(texts) => texts.iter().map(|t| t.as_deref().map(|t| no_formula(t).into_owned())).collect(),
+                Values::Counts(lists) => lists.iter().map(|l| (!l.is_empty()).then(|| joined_counts(l))).collect(),
+                Values::Bytes(values) => values.iter().map(|v| v.as_ref().map(|v| BASE64_STANDARD.encode(v))).collect(),
                 other => return plain(name, other),
             };
             Series::new(name, texts).into_column()
@@ -259,7 +283,13 @@ impl Table {
 }
 
 fn parquet<W: Write>(out: W) -> ParquetWriter<W> {
-    let metadata = vec![("mailsleuth.schema_version".to_string(), SCHEMA_VERSION.to_string())];
+    parquet_of(out, &[])
+}
+
+/// The same with more in the file's metadata.
+fn parquet_of<W: Write>(out: W, told: &[(&str, &str)]) -> ParquetWriter<W> {
+    let mut metadata = vec![("mailsleuth.schema_version".to_string(), SCHEMA_VERSION.to_string())];
+    metadata.extend(told.iter().map(|(key, value)| (format!("mailsleuth.{key}"), (*value).to_string())));
     ParquetWriter::new(out)
         .with_compression(ParquetCompression::Zstd(None))
         .with_row_group_size(Some(PIECE_ROWS))
@@ -274,6 +304,8 @@ fn plain(name: PlSmallStr, values: &Values) -> Column {
         Values::Real(values) => Series::new(name, values.as_slice()),
         Values::Time(values) => Series::new(name, values.as_slice()),
         Values::List(lists) => Series::new(name, lists.iter().map(|l| joined(l)).collect::<Vec<_>>()),
+        Values::Counts(lists) => Series::new(name, lists.iter().map(|l| joined_counts(l)).collect::<Vec<_>>()),
+        Values::Bytes(values) => Series::new(name, values.iter().map(Option::as_deref).collect::<Vec<_>>()),
     }
     .into_column()
 }
@@ -292,7 +324,13 @@ fn json_value(kind: Type, values: &Values, row: usize) -> Value {
         Values::Real(values) => values.get(row).copied().flatten().into(),
         Values::Time(values) => values.get(row).copied().flatten().map(|at| Timestamp(at).to_string()).into(),
         Values::List(values) => values.get(row).cloned().unwrap_or_default().into(),
+        Values::Counts(values) => values.get(row).cloned().unwrap_or_default().into(),
+        Values::Bytes(values) => values.get(row).and_then(Option::as_ref).map(|v| BASE64_STANDARD.encode(v)).into(),
     }
+}
+
+fn joined_counts(list: &[u64]) -> String {
+    list.iter().map(u64::to_string).collect::<Vec<_>>().join(";")
 }
 
 /// A list in one cell: a `;` inside of one of its texts comes as `\x3B`.
@@ -398,10 +436,27 @@ impl LongTable {
     /// # Errors
     /// What creating the file gives.
     pub fn create_parquet(schema: &'static Schema, path: &Path, without: Option<&'static str>) -> io::Result<Self> {
+        Self::begun(schema, path, without, parquet)
+    }
+
+    /// The same with all columns, and with more in the file's metadata, under `mailsleuth.`.
+    ///
+    /// # Errors
+    /// What creating the file gives.
+    pub fn create_told(schema: &'static Schema, path: &Path, told: &[(&str, &str)]) -> io::Result<Self> {
+        Self::begun(schema, path, None, |out| parquet_of(out, told))
+    }
+
+    fn begun(
+        schema: &'static Schema,
+        path: &Path,
+        without: Option<&'static str>,
+        writer: impl Fn(BufWriter<File>) -> ParquetWriter<BufWriter<File>>,
+    ) -> io::Result<Self> {
         let piece = Table::new(schema);
-        let out = BufWriter::new(File::create(path)?);
         let frame = dropped(piece.frame().map_err(io::Error::other)?, without);
-        let parquet = Some(parquet(out).batched(frame.schema()).map_err(io::Error::other)?);
+        let out = writer(BufWriter::new(File::create(path)?));
+        let parquet = Some(out.batched(frame.schema()).map_err(io::Error::other)?);
         Ok(Self { piece, csv: None, parquet, json: None, without, rows: 0, failed: None })
     }
 

@@ -1,6 +1,8 @@
 //! `mailsleuth map`: a piece of a log in, what it comes to out, for `mailsleuth merge`.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,8 @@ use crate::input::Problem;
 use crate::input::decompress::BytesRead;
 use crate::input::source;
 use crate::mail::time::Timestamp;
+use crate::report::HostNames;
+use crate::report::partial::Tables;
 use crate::report::publish::Aside;
 use crate::report::summary::InputSummary;
 
@@ -75,16 +79,45 @@ pub fn run(plan: &MapPlan) -> Result<Outcome> {
     memory.check()?;
     stages.front.refuse_nothing(plan.mta, &selection)?;
     stages.end_pieces();
-    let (state, seam) = state_of(stages, &selection, plan);
+    let (mut state, seam) = state_of(stages, &selection, plan);
     let manifest = manifest_of(&state, classifier.fingerprint(), plan);
-    pool.install(|| partial::write(aside.path(), manifest, &state, &seam))
-        .map_err(|error| aside.failed("partial", &error))?;
-    aside.publish(&[])?;
+    pool.install(|| put(aside, manifest, &mut state, &seam, plan.has_tables))?;
     let problems = state.problems.iter().map(|(source, what, _)| format!("{source}: {what}")).collect::<Vec<_>>();
     let status = if problems.is_empty() { 0 } else { 3 };
     // The program ends: to give back every text by itself would take a while.
     std::mem::forget(state);
     Ok(Outcome { status, warnings: problems, text: String::new() })
+}
+
+/// Writes a partial with its tables, and puts it in its place.
+pub(super) fn put(
+    aside: Aside,
+    manifest: Manifest,
+    state: &mut State<InputIn>,
+    seam: &Written,
+    has_tables: bool,
+) -> Result<()> {
+    let tables = if has_tables { tables(aside.path(), &manifest, state, seam) } else { Ok(Vec::new()) };
+    tables
+        .and_then(|tables| partial::write(aside.path(), manifest, state, seam, &tables))
+        .map_err(|error| aside.failed("partial", &error))?;
+    aside.publish(&[]).map(drop)
+}
+
+fn tables(directory: &Path, manifest: &Manifest, state: &State<InputIn>, seam: &Written) -> io::Result<Vec<String>> {
+    let tables = Tables {
+        profiles: state.profiles.in_order(),
+        hosts: HostNames(state.hosts.iter().map(|host| host.name.clone()).collect()),
+        cut: seam.messages(),
+        inputs: state.inputs.iter().map(|input| &input.summary).collect(),
+        problems: state.problems.iter().map(|(source, what, _)| (source.as_str(), what.as_str())).collect(),
+        told: vec![
+            ("partial_version", manifest.version.to_string()),
+            ("program", manifest.program.clone()),
+            ("rules", manifest.rules.clone()),
+        ],
+    };
+    tables.write(directory)
 }
 
 /// All of a partial but the seam, and that.
@@ -155,6 +188,9 @@ fn manifest_of(state: &State<InputIn>, rules: &str, plan: &MapPlan) -> Manifest 
         inputs: inputs.collect(),
         identities: state.profiles.len() as u64,
         seam_lines: 0,
+        shards: plan.shards,
+        shard: None,
+        of: None,
         files: Vec::new(),
     }
 }

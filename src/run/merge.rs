@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::analyze::{Judge, Report, our_files, outcome, silence};
-use super::map::InputIn;
+use super::map::{InputIn, put};
 use super::memory::MemoryLimit;
 use super::scan::{Item, LastLines, counted, repeated_item};
 use super::seam::{Use, use_of};
 use super::sources::{Arranged, Known, arrange};
 use super::{Outcome, pool};
-use crate::archive::partial::{self, FRESH_ANSWERS, FRESH_SESSION, Line, NO_SESSION, Partial, SETTLED, SYSLOG, What};
+use crate::aggregate::Profiles;
+use crate::archive::partial::{
+    self, FRESH_SESSION, HostIn, Line, Manifest, NO_SESSION, Partial, SETTLED, SYSLOG, Shard, State, What, Written,
+};
 use crate::classify::Classifier;
 use crate::cli::MergePlan;
 use crate::correlate::{Context, Correlator, HostId, Instance, Octets, Place};
@@ -38,8 +41,11 @@ pub fn run(plan: &MergePlan) -> Result<Outcome> {
     let places = Places::open(&plan.output.mmdb)?;
     let pool = pool(plan.output.threads)?;
     let memory = MemoryLimit::new(plan.output.memory_limit)?;
-    let (partials, warnings) = read(plan, &classifier)?;
+    let (partials, warnings) = pool.install(|| read(plan, &classifier))?;
     memory.check()?;
+    if plan.is_partial {
+        return pool.install(|| combine(plan, partials, &memory, warnings));
+    }
     pool.install(|| merge(plan, partials, &classifier, &places, &memory, warnings))
 }
 
@@ -58,12 +64,18 @@ fn read(plan: &MergePlan, classifier: &Classifier) -> Result<(Vec<Partial<InputI
                 manifest.program
             )));
         }
-        let files: Vec<String> = manifest.files.iter().map(|(_, _, hash)| hash.clone()).collect();
-        if let Some(first) = seen.insert(files, path) {
+        if plan.shard.is_some() && manifest.shard.is_some() {
+            return Err(Error::Usage(format!(
+                "{}: it holds one shard already; merge all of them first",
+                path.display()
+            )));
+        }
+        if let Some(first) = seen.insert((manifest.identity(), manifest.shard), path) {
             warnings.push(format!("{}: the same partial as {}; it counts once", path.display(), first.display()));
             continue;
         }
-        for input in &manifest.inputs {
+        let is_told = manifest.shard.is_some_and(|shard| !shard.is_first());
+        for input in manifest.inputs.iter().filter(|_| !is_told) {
             let key = (input.source.clone(), input.lines, input.first.clone());
             if let Some(other) = sources.insert(key, path).filter(|_| input.lines > 0) {
                 return Err(Error::Usage(format!(
@@ -74,9 +86,90 @@ fn read(plan: &MergePlan, classifier: &Classifier) -> Result<(Vec<Partial<InputI
                 )));
             }
         }
-        partials.push(partial::read(path, manifest).map_err(failed)?);
+        partials.push(partial::read(path, manifest, plan.shard).map_err(failed)?);
     }
-    Ok((partials, warnings))
+    Ok((whole(partials)?, warnings))
+}
+
+/// Puts together the shards of what was one partial; in an order that does not depend on the order in which they came.
+fn whole(partials: Vec<Partial<InputIn>>) -> Result<Vec<Partial<InputIn>>> {
+    let (mut parted, mut all): (Vec<_>, Vec<_>) = partials.into_iter().partition(|one| one.manifest.shard.is_some());
+    parted.sort_by(|a, b| (&a.manifest.of, a.manifest.shard).cmp(&(&b.manifest.of, b.manifest.shard)));
+    let mut expected: Option<Shard> = None;
+    let missing = |shard: Shard| {
+        Error::Usage(format!("shard {}/{} is not among the partials: merge all of them", shard.number, shard.of))
+    };
+    for one in parted {
+        let Some(shard) = one.manifest.shard else { continue };
+        let wanted = expected.unwrap_or(Shard { number: 0, of: shard.of });
+        if shard != wanted
+            || (!shard.is_first() && all.last().is_none_or(|before| before.manifest.of != one.manifest.of))
+        {
+            return Err(missing(wanted));
+        }
+        match all.last_mut().filter(|_| !shard.is_first()) {
+            Some(first) => first.state.profiles.put_pieces(vec![one.state.profiles]),
+            None => all.push(one),
+        }
+        expected = Some(Shard { number: shard.number + 1, of: shard.of }).filter(|next| next.number < next.of);
+    }
+    if let Some(wanted) = expected {
+        return Err(missing(wanted));
+    }
+    all.sort_by_cached_key(|one| one.manifest.identity());
+    Ok(all)
+}
+
+/// Makes one partial of several: what is certain is added, what is not is put side by side.
+fn combine(
+    plan: &MergePlan,
+    partials: Vec<Partial<InputIn>>,
+    memory: &MemoryLimit,
+    warnings: Vec<String>,
+) -> Result<Outcome> {
+    let aside = Aside::new(&plan.output.out)?;
+    let manifests: Vec<&Manifest> = partials.iter().map(|partial| &partial.manifest).collect();
+    let manifest = Manifest::of_all(&manifests, plan.shard);
+    let mut all: State<InputIn> = State { profiles: Profiles::new(false), ..State::default() };
+    let mut seam = Written::default();
+    let mut place = 0;
+    for partial in partials {
+        memory.check()?;
+        let state = partial.state;
+        let input_of = |input: u32| input.saturating_add(u32::try_from(all.inputs.len()).unwrap_or(u32::MAX));
+        let mut numbers = Vec::new();
+        for host in state.hosts {
+            let is_same = |known: &HostIn| known.own_of.is_none() && host.own_of.is_none() && known.name == host.name;
+            let known = all.hosts.iter().position(is_same);
+            numbers.push(HostId(u32::try_from(known.unwrap_or(all.hosts.len())).unwrap_or(u32::MAX)));
+            all.hosts.push(HostIn {
+                own_of: host.own_of.map(input_of),
+                first: host.first.map(|(input, at, line)| (input_of(input), at, line)),
+                name: host.name,
+            });
+        }
+        for line in partial.seam.in_order() {
+            place += 1;
+            let host = numbers.get(line.host as usize).map_or(line.host, |host| host.0);
+            seam.push(place, &Line { input: input_of(line.input), host, ..line });
+        }
+        all.profiles.merge_of(state.profiles, &numbers, &[]);
+        all.inputs.extend(state.inputs);
+        all.mail.merge(&state.mail);
+        all.unclassified.merge(state.unclassified);
+        all.lines.merge(state.lines);
+        all.has_zoneless |= state.has_zoneless;
+        all.problems.extend(state.problems);
+        all.passed_over.extend(state.passed_over);
+    }
+    all.problems.sort();
+    all.passed_over.sort();
+    let problems = all.problems.iter().map(|(source, what, _)| format!("{source}: {what}"));
+    let problems: Vec<String> = problems.chain(if plan.output.quiet { Vec::new() } else { warnings }).collect();
+    let status = if all.problems.is_empty() { 0 } else { 3 };
+    let manifest = Manifest { identities: all.profiles.len() as u64, ..manifest };
+    put(aside, manifest, &mut all, &seam, plan.shard.is_none())?;
+    Ok(Outcome { status, warnings: problems, text: String::new() })
 }
 
 /// The inputs of all partials in their order.
@@ -206,7 +299,7 @@ fn merge(
             is_unreadable,
         }));
         passed_over.extend(state.passed_over);
-        zones.insert(partial.manifest.timezone);
+        zones.extend(partial.manifest.timezone.split(", ").map(str::to_string));
     }
     problems.sort_by(|a, b| a.source.cmp(&b.source));
     passed_over.sort();
@@ -310,8 +403,14 @@ impl Seam {
     fn line(&mut self, partial: usize, line: &Line<'_>, judge: &mut Judge<'_>) {
         let host = self.hosts.get(partial).and_then(|hosts| hosts.get(line.host as usize)).copied();
         let place = self.inputs.place(partial, line.input);
-        let raw =
-            RawLine { stamp: NO_STAMP, host: b"", program: Program::Exim, pid: line.pid, body: b"", times: line.times };
+        let raw = RawLine {
+            stamp: Stamp::NONE,
+            host: b"",
+            program: Program::Exim,
+            pid: line.pid,
+            body: b"",
+            times: line.times,
+        };
         match line.what {
             What::End => {
                 if let (Some(host), Some(evidence)) = (host, line.evidence) {
@@ -344,7 +443,7 @@ impl Seam {
             What::Repeated { host } => {
                 let text = self.inputs.line_before(place, host).cloned().unwrap_or_default();
                 let mut tally = LineTally::default();
-                let repeated = Repeated { stamp: NO_STAMP, host, times: line.times };
+                let repeated = Repeated { stamp: Stamp::NONE, host, times: line.times };
                 let item = repeated_item(&text, repeated, None, &mut tally);
                 self.count(place, tally);
                 self.item(place, line, item, judge);
@@ -413,19 +512,12 @@ impl Seam {
         {
             self.correlator.forget_session(context, client, judge);
         }
-        if line.flags & FRESH_ANSWERS != 0 {
-            self.correlator.forget_answers(context);
-        }
         if let Some(evidence) = line.evidence {
             self.correlator.give_evidence(host, evidence);
         }
         self.correlator.take(context, entry, judge);
     }
 }
-
-/// Lines of the seam have their moments.
-const NO_STAMP: Stamp =
-    Stamp { year: None, month: 1, day: 1, hour: 0, minute: 0, second: 0, micros: 0, offset_s: None };
 
 fn mta_of(raw: &RawLine<'_>) -> Mta {
     raw.program.mta().unwrap_or(Mta::Postfix)

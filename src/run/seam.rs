@@ -11,13 +11,13 @@ use std::collections::BinaryHeap;
 use hashbrown::{HashMap, HashSet};
 
 use super::analyze::Given;
-use crate::archive::partial::{FRESH_ANSWERS, FRESH_SESSION, Line, NO_SESSION, SETTLED, SYSLOG, What, Written};
+use crate::archive::partial::{FRESH_SESSION, Line, NO_SESSION, SETTLED, SYSLOG, What, Written};
 use crate::correlate::{Context, Correlator, HostId, Instance, Octets, Place, Touched, is_of_site};
 use crate::framing::RawLine;
 use crate::mail::queue_id::{QueueId, is_exim_id};
 use crate::mail::status::Mta;
 use crate::mail::time::Timestamp;
-use crate::parse::{Client, Delivery, Entry, Outcome, Parent};
+use crate::parse::{Client, Entry, Parent};
 
 /// Lines of several processes swap places, clocks are set a little, and what a line says is of use to another one for some
 /// seconds: this close to a piece's beginning nothing is certain.
@@ -25,14 +25,11 @@ const START_S: i64 = 90;
 /// A line this much behind the latest one came out of order.
 const LATE_S: i64 = 60;
 /// The correlator's memories (its modules say why they are so long), with room for lines out of order.
-const ANSWERS_S: i64 = 1_200 + LATE_S;
 const SESSION_S: i64 = 3_600 + LATE_S;
 const LOGIN_S: i64 = 10 + LATE_S;
 const LISTING_S: i64 = 300 + LATE_S;
 const CALL_S: i64 = 600 + LATE_S;
 const ANNOUNCED_S: i64 = 60 + LATE_S;
-/// Further recipients of one delivery come within this time.
-const TOGETHER_S: i64 = 60;
 /// Who wrote an entry is told within this time of its first line.
 const TOLD_S: i64 = 5;
 /// How often what is over by its time is looked for.
@@ -111,7 +108,6 @@ struct Belongs {
 enum Key {
     Entry(QueueId),
     Session(Server),
-    Answers(u32),
     /// A hint that a line gave, or a refusal that waits.
     Line(Place),
 }
@@ -133,9 +129,6 @@ struct HostLines {
     sessions: HashMap<Server, SessionIn>,
     /// Sessions of which it is known that none is open from before.
     served: HashSet<Server>,
-    answers: HashMap<u32, AnswersIn>,
-    /// Deliveries of each process: the first message, and whether another one followed.
-    delivered: HashMap<u32, (QueueId, bool)>,
     kept_lines: HashMap<Place, usize>,
     over: BinaryHeap<Reverse<(Timestamp, Place, Option<QueueId>)>>,
     /// How far Exim's ids are ahead of the stamps of their first lines, seconds.
@@ -155,12 +148,6 @@ struct SessionIn {
     ip: Octets,
     port: Option<u16>,
     last: Timestamp,
-}
-
-struct AnswersIn {
-    group: usize,
-    last: Timestamp,
-    taken_by: Option<(QueueId, Timestamp)>,
 }
 
 /// What an entry has to do with a session.
@@ -212,6 +199,15 @@ impl Seams {
         for one in given.drain(..) {
             self.route(one, context.place, correlator, &mut own, out);
         }
+        if let Entry::Interim(_) = seen.entry {
+            // It is shown with a single event, and counted nowhere.
+            self.touched = touched;
+            self.sweep(at, now);
+            while let Some(number) = self.ended.pop() {
+                self.close(number, out);
+            }
+            return;
+        }
         // The host's time may depend on the last line before the piece.
         let is_settled = !is_late && self.hosts.get(at).is_some_and(|host| host.lines > 2);
         let mut line = Belongs { group: None, is_cut: since_s <= START_S || is_late, flags: 0 };
@@ -219,7 +215,6 @@ impl Seams {
         self.entry(&mut line, seen, start, correlator);
         self.links(&mut line, id, context.at, now, &touched);
         self.session(&mut line, seen, since_s, out);
-        self.answers(&mut line, seen, since_s);
         line.is_cut |= is_near_a_hint(seen, since_s) || may_be_of_two_hosts(seen, self.name(id));
         self.keep_hint(&mut line, seen, now);
         let mut evidence = None;
@@ -290,7 +285,6 @@ impl Seams {
             let host = std::mem::replace(host, HostLines { name: host.name.clone(), ..HostLines::default() });
             let groups = (host.entries.into_values().map(|one| one.group))
                 .chain(host.sessions.into_values().map(|one| one.group))
-                .chain(host.answers.into_values().map(|one| one.group))
                 .chain(host.kept_lines.into_values());
             for number in groups.collect::<Vec<_>>() {
                 self.cut(number);
@@ -336,7 +330,6 @@ impl Seams {
         match key {
             Key::Entry(queue_id) => host.entries.get(queue_id).map(|one| one.group),
             Key::Session(server) => host.sessions.get(server).map(|one| one.group),
-            Key::Answers(pid) => host.answers.get(pid).map(|one| one.group),
             Key::Line(place) => host.kept_lines.get(place).copied(),
         }
     }
@@ -347,7 +340,6 @@ impl Seams {
         let number = match key {
             Key::Entry(queue_id) => host.entries.remove(queue_id).map(|one| one.group),
             Key::Session(server) => host.sessions.remove(server).map(|one| one.group),
-            Key::Answers(pid) => host.answers.remove(pid).map(|one| one.group),
             Key::Line(place) => host.kept_lines.remove(place),
         };
         if let Some(number) = number {
@@ -407,7 +399,6 @@ impl Seams {
             let held = match key {
                 Key::Entry(queue_id) => host.entries.get_mut(queue_id).map(|one| &mut one.group),
                 Key::Session(server) => host.sessions.get_mut(server).map(|one| &mut one.group),
-                Key::Answers(pid) => host.answers.get_mut(pid).map(|one| &mut one.group),
                 Key::Line(place) => host.kept_lines.get_mut(place),
             };
             if let Some(held) = held.filter(|held| **held == few) {
@@ -478,10 +469,7 @@ impl Seams {
                 }
             }
             None => {
-                let is_of_process = matches!(seen.entry, Entry::Interim(_))
-                    && seen.context.mta == Mta::Postfix
-                    && seen.context.pid.is_some();
-                line.is_cut |= !begins && !may_begin && !is_of_process && !host.is_younger(queue_id, start);
+                line.is_cut |= !begins && !may_begin && !host.is_younger(queue_id, start);
                 if is_open {
                     self.hold_entry(line, id, queue_id, seen.context.instance, true);
                     if may_begin {
@@ -643,67 +631,6 @@ impl Seams {
         }
     }
 
-    /// What servers answered before an outcome.
-    fn answers(&mut self, line: &mut Belongs, seen: &Seen<'_, '_>, since_s: i64) {
-        let (Mta::Postfix, Some(pid)) = (seen.context.mta, seen.context.pid) else { return };
-        let (id, at) = (seen.context.host, seen.context.at);
-        let Some(host) = self.hosts.get_mut(id.0 as usize) else { return };
-        let known = host.answers.get(&pid).map(|one| (one.group, one.last, one.taken_by));
-        let is_stale = known.is_some_and(|(_, last, _)| at.seconds_since(last) > ANSWERS_S - LATE_S);
-        let is_sure = since_s > ANSWERS_S || host.delivered.get(&pid).is_some_and(|(_, is_second)| *is_second);
-        match seen.entry {
-            Entry::Interim(_) => match known {
-                Some((group, _, None)) if !is_stale => {
-                    self.join(line, group);
-                    let host = self.hosts.get_mut(id.0 as usize);
-                    if let Some(answers) = host.and_then(|host| host.answers.get_mut(&pid)) {
-                        answers.last = at;
-                    }
-                }
-                known => {
-                    line.is_cut |= known.is_none() && !is_sure;
-                    if known.is_some() || is_sure {
-                        line.flags |= FRESH_ANSWERS;
-                    }
-                    self.release(id, &Key::Answers(pid));
-                    self.hold(line, id, Key::Answers(pid));
-                    let group = self.group_of(line);
-                    if let Some(host) = self.hosts.get_mut(id.0 as usize) {
-                        host.answers.insert(pid, AnswersIn { group, last: at, taken_by: None });
-                    }
-                }
-            },
-            Entry::Delivery(delivery) if takes_answers(delivery) => {
-                if since_s <= ANSWERS_S {
-                    let first = host.delivered.entry(pid).or_insert((delivery.queue_id, false));
-                    first.1 |= first.0 != delivery.queue_id;
-                }
-                match known {
-                    Some((group, _, taken_by)) => {
-                        let is_others = taken_by.is_some_and(|(queue_id, taken)| {
-                            queue_id != delivery.queue_id || at.seconds_since(taken) > TOGETHER_S
-                        });
-                        if is_others || is_stale {
-                            // Of no use to it, nor to what follows it.
-                            self.release(id, &Key::Answers(pid));
-                            line.flags |= FRESH_ANSWERS;
-                            return;
-                        }
-                        self.join(line, group);
-                        if let Some(host) = self.hosts.get_mut(id.0 as usize)
-                            && let Some(answers) = host.answers.get_mut(&pid)
-                        {
-                            answers.taken_by.get_or_insert((delivery.queue_id, at));
-                        }
-                    }
-                    None if is_sure => line.flags |= FRESH_ANSWERS,
-                    None => line.is_cut = true,
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// A line that says what a later one leaves out.
     fn keep_hint(&mut self, line: &mut Belongs, seen: &Seen<'_, '_>, now: Timestamp) {
         let keep_s = match seen.entry {
@@ -743,11 +670,8 @@ impl Seams {
         host.swept = Some(now);
         let stale_sessions: Vec<_> =
             host.sessions.extract_if(|_, session| now.seconds_since(session.last) > SESSION_S).collect();
-        let stale_answers: Vec<_> =
-            host.answers.extract_if(|_, answers| now.seconds_since(answers.last) > ANSWERS_S).collect();
-        let groups = stale_sessions.into_iter().map(|(_, one)| one.group);
-        for group in groups.chain(stale_answers.into_iter().map(|(_, one)| one.group)) {
-            over(&mut self.groups, &mut self.ended, group);
+        for (_, session) in stale_sessions {
+            over(&mut self.groups, &mut self.ended, session.group);
         }
     }
 }
@@ -823,11 +747,6 @@ pub fn use_of<'a>(mta: Mta, entry: &Entry<'a>) -> Option<Use<'a>> {
         Entry::Handover { .. } => Use::Looks,
         _ => return None,
     })
-}
-
-/// True for an outcome that the answers before it are shown with.
-fn takes_answers(delivery: &Delivery<'_>) -> bool {
-    delivery.outcome != Outcome::Delivered || delivery.is_remote || matches!(delivery.service, b"smtp" | b"lmtp")
 }
 
 /// True for a line that a hint from before the piece may be about.
