@@ -241,6 +241,11 @@ impl Providers {
         None
     }
 
+    /// The provider that runs the mail host of this name, or all those of this domain.
+    pub fn running(&self, host: &[u8]) -> Option<&Provider> {
+        self.at(self.of_host(host)?)
+    }
+
     pub(super) fn at(&self, position: usize) -> Option<&Provider> {
         self.all.get(position)
     }

@@ -720,7 +720,7 @@ fn addresses_and_names_tell_nothing() {
         ("550 5.1.8 support@outlook.com: Sender address rejected", "mx.example.com", "sender-blocked", None, None),
         ("550 5.7.27 sender noc@gmail.com rejected", "", "sender-blocked", None, None),
         ("550 5.7.1 mail of abuse@web.de is refused by policy", "", "policy-refused", None, None),
-        ("554 blocked, write to postmaster@web.de", "", "ip-blocked", Some("webde"), None),
+        ("554 your IP address is blocked, write to postmaster@web.de", "", "ip-blocked", Some("webde"), None),
         ("550 5.2.2 zen.spamhaus.org@corp.example mailbox full", "", "mailbox-full", None, None),
         ("550 5.2.2 bob@zen.spamhaus.org.evil.example mailbox full", "", "mailbox-full", None, None),
         ("550 mail from x@spamcop.net rejected by policy", "", "policy-refused", None, None),

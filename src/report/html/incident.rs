@@ -171,7 +171,7 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
                         h4 { "By weekday and hour" }
                         (chart::week(&hours.iter().map(|(hour, outcomes)| (*hour, outcomes.total())).collect::<Vec<_>>(), "Recipients"))
                     }
-                    (receivers(profile))
+                    (receivers(page, profile))
                 }
                 @if let Some(visits) = &profile.visits { (at_the_door(visits, axis, marked)) }
                 @if profile.is_host { (seen_by_receivers(page, profile, axis, marked)) }
@@ -189,7 +189,7 @@ fn sum(hours: &[(i64, Outcomes)]) -> Outcomes {
 }
 
 /// Who runs the recipients' servers, and what became of the mail there.
-fn receivers(profile: &SenderProfile) -> Markup {
+fn receivers(page: &Page<'_>, profile: &SenderProfile) -> Markup {
     let all = profile.receivers.by_count();
     html! {
         @if !all.is_empty() {
@@ -202,7 +202,7 @@ fn receivers(profile: &SenderProfile) -> Markup {
                         tbody {
                             @for (name, outcomes) in all.iter().take(ROWS) {
                                 tr {
-                                    th scope="row" { @if name.is_empty() { "this host" } @else { (log(name, NAME)) } }
+                                    th scope="row" { @if name.is_empty() { "this host" } @else { (page.organisation(name, NAME)) } }
                                     td.n { (count(outcomes.total())) }
                                     td.bar { (bar_of(outcomes)) }
                                     td.n { (chart::percent(delivered(outcomes), outcomes.total())) }

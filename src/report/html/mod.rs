@@ -19,7 +19,7 @@ use super::privacy::Privacy;
 use super::summary::Summary;
 use super::{HostNames, Incident, Judged, incidents};
 use crate::aggregate::Around;
-use crate::classify::Classifier;
+use crate::classify::{Classifier, Provider};
 use crate::detect::Severity;
 use chart::Axis;
 use words::{count, dated, many, moment, plural};
@@ -146,6 +146,12 @@ fn hash(text: &str) -> String {
 }
 
 impl Page<'_> {
+    /// The domain of who runs mail servers, with the id of the provider where it is a known one: other tables have that.
+    fn organisation(&self, name: &[u8], most: usize) -> Markup {
+        let provider = self.classifier.providers().running(name).map(Provider::id);
+        html! { (words::log(name, most)) @if let Some(provider) = provider { span.on { " (" (provider) ")" } } }
+    }
+
     /// The time that all pictures show: that of the logs.
     fn axis(&self) -> Axis {
         let span = self.summary.span();

@@ -280,7 +280,7 @@ pub(super) fn receivers(page: &Page<'_>) -> Markup {
         );
         html! {
             tr {
-                th scope="row" { (log(name, NAME)) }
+                th scope="row" { (page.organisation(name, NAME)) }
                 (number(view.answers()))
                 td.bar data-v=(did.delivered * 10_000 / view.answers()) { (chart::shares(&parts(did), &words)) }
                 (number(did.delivered))
