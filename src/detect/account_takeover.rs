@@ -158,8 +158,12 @@ fn judged(
     let own_bad = if is_all { peers_bad } else { bad_share(own.iter().map(|used| used.total).sum()) };
     let bad = bad_share(total);
     let spread = foreign.iter().map(|one| wide(one.network)).collect::<BTreeSet<_>>().len();
-    let tried: Vec<(u64, Timestamp)> =
+    let mut tried: Vec<(u64, Timestamp)> =
         foreign.iter().filter_map(|one| case.tried_from(one.network).filter(|(_, at)| *at <= one.used.first)).collect();
+    // Once or twice its owner mistypes a password, at a new place before all.
+    if tried.iter().map(|(failures, _)| failures).sum::<u64>() < GUESSES {
+        tried.clear();
+    }
     let guessers = case.aimed_guesses();
     let guessers_before =
         guessers.iter().filter(|ip| case.tried_from(network(**ip)).is_some_and(|(_, at)| at <= first)).count();
@@ -414,6 +418,9 @@ fn are_large(profile: &SenderProfile, foreign: &[Foreign<'_>]) -> bool {
     }
     all > 0 && 2 * large >= all
 }
+
+/// So many failed logins are no slip.
+const GUESSES: u64 = 3;
 
 /// What honest mailings of a login without a past do not reach.
 const REFUSED_LEAST: f64 = 0.02;

@@ -35,7 +35,7 @@ signs! {
     REFUSED_MUCH = "refused-much", 0.21, "A fifth or more was refused as unknown or unwanted.";
     MORE_THAN_EVER = "more-than-ever", 0.28, "Four times the most that its owner wrote to in an hour.";
     LARGE_VOLUME = "large-volume", 0.14, "100 recipients a day or more.";
-    GUESSED_BEFORE = "guessed-before", 0.35, "Logins failed from a foreign network before it was used from there.";
+    GUESSED_BEFORE = "guessed-before", 0.35, "Three logins or more failed from foreign networks before it was used from there.";
     GUESSED_FROM_ELSEWHERE = "guessed-from-elsewhere", 0.21, "Logins failed from three addresses or more before the first foreign use.";
     NETWORK_OF_OTHER_VICTIMS = "network-of-other-victims", 0.28, "Other logins came from the same network whose mail is refused, or to which strangers were written to likewise, at one time or refused.";
     MANY_SENDERS = "many-senders", 0.21, "More than three envelope senders for each foreign network.";
