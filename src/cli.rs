@@ -336,6 +336,8 @@ impl ClassifyArgs {
 #[derive(Debug)]
 pub struct RulesPlan {
     pub action: RulesAction,
+    /// Limits that the config file sets are shown.
+    pub detection: detect::Settings,
     pub rules: Vec<PathBuf>,
     pub json: bool,
 }
@@ -348,7 +350,7 @@ pub enum RulesAction {
 }
 
 impl RulesArgs {
-    pub fn plan(self) -> RulesPlan {
+    pub fn plan(self, detection: detect::Settings) -> RulesPlan {
         let action = match self.action {
             RulesCommand::List => RulesAction::List,
             RulesCommand::Show { id } => RulesAction::Show(id),
@@ -356,7 +358,7 @@ impl RulesArgs {
             RulesCommand::Check { files } if files.is_empty() => RulesAction::Check(self.rules.clone()),
             RulesCommand::Check { files } => RulesAction::Check(files),
         };
-        RulesPlan { action, rules: self.rules, json: self.json }
+        RulesPlan { action, detection, rules: self.rules, json: self.json }
     }
 }
 

@@ -29,7 +29,9 @@ fn main() -> ExitCode {
         }
         Command::Completions { shell } => Ok(run::manual::completions(shell)),
         Command::Man { command } => run::manual::page(command.as_deref()),
-        Command::Rules(args) => run::rules::run(&args.plan(), &mut io::stdout().lock()).map(|()| Outcome::default()),
+        Command::Rules(args) => {
+            run::rules::run(&args.plan(cli.detection), &mut io::stdout().lock()).map(|()| Outcome::default())
+        }
     });
     ExitCode::from(close(outcome))
 }

@@ -102,7 +102,7 @@ impl<'a> Limits<'a> {
 
     /// The limit of this key. A key that the detector does not declare is infinite: nothing reaches it.
     fn get(&self, key: &str) -> f64 {
-        let set = |settings: &LimitSettings| settings.0.get(&(self.detector.kind, key.to_string())).copied();
+        let set = |settings: &LimitSettings| settings.get(self.detector.kind, key);
         let default = || self.detector.limits.iter().find(|l| l.key == key).map(|l| l.default);
         self.own.and_then(set).or_else(|| set(self.set)).or_else(default).unwrap_or(f64::INFINITY)
     }
@@ -113,6 +113,11 @@ impl<'a> Limits<'a> {
 pub struct LimitSettings(BTreeMap<(&'static str, String), f64>);
 
 impl LimitSettings {
+    /// What this limit is set to. `None` for its default.
+    pub fn get(&self, kind: &'static str, key: &str) -> Option<f64> {
+        self.0.get(&(kind, key.to_string())).copied()
+    }
+
     /// Sets one limit.
     ///
     /// # Errors

@@ -178,7 +178,7 @@ fn of_tries(case: &Case<'_>, limits: &Limits<'_>, tries: &Tries<'_>) -> Option<D
             many(logins.max(1), "login"),
             if won.is_empty() { String::new() } else { format!("; afterwards {} sent mail from its network", won.join(", ")) },
         ),
-        evidence: json!({ "failures": failures, "clients": tries.clients.len(), "logins": logins, "samples": names, "succeeded": won }),
+        evidence: json!({ "failures": failures, "clients": tries.clients.len(), "login_count": logins, "samples": names, "succeeded": won }),
         client_ips: Some(tries.clients.iter().take(CLIENTS).copied().collect()),
         next_step: if won.is_empty() {
             format!("Block {whom} (fail2ban on the failed logins); nothing shows that it got in.")
@@ -228,7 +228,7 @@ fn of_domain(case: &Case<'_>, limits: &Limits<'_>, domain: &[u8], run: &[&Guess<
         "clients": clients.len(),
         "client_samples": clients.iter().take(20).map(ToString::to_string).collect::<Vec<_>>(),
         "network_count": networks.len(),
-        "logins": logins.len(),
+        "login_count": logins.len(),
         "samples": logins.iter().take(10).map(|login| printable(login)).collect::<Vec<_>>(),
     });
     Some(Draft {

@@ -454,7 +454,7 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             "pattern": "campaign",
             "logins": names,
             "login_count": logins.len(),
-            "domains": domains.len(),
+            "domain_count": domains.len(),
             "groups_like_it_by_chance": by_chance,
             "refused_share": bad,
             "logins_from_new_networks": new_networks,

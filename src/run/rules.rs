@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::classify::{self, Category, Classifier, List, Provider, Rule};
 use crate::cli::{RulesAction, RulesPlan};
-use crate::detect::{self, Detector, Severity};
+use crate::detect::{self, Detector, Limit, LimitSettings, Severity};
 use crate::error::{Error, Result, did_you_mean};
 use crate::mail::address::printable;
 use crate::report::tables::SCHEMA_VERSION;
@@ -79,7 +79,7 @@ pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
         }
         RulesAction::Show(id) => {
             let classifier = classifier(&plan.rules)?;
-            let Some(shown) = shown(&classifier, id) else {
+            let Some(shown) = shown(&classifier, &plan.detection.limits, id) else {
                 let categories = classifier.taxonomy().categories().map(|category| category.id());
                 let rules = classifier.rules().map(|rule| rule.id());
                 let others = classifier.providers().iter().map(|provider| provider.id());
@@ -234,11 +234,11 @@ fn rule_json(rule: &Rule) -> Value {
 }
 
 /// What an id stands for, as JSON and as text.
-fn shown(classifier: &Classifier, id: &str) -> Option<(Value, String)> {
+fn shown(classifier: &Classifier, set: &LimitSettings, id: &str) -> Option<(Value, String)> {
     let id = &*id.to_ascii_lowercase();
     let rule = classifier.rules().find(|rule| rule.id() == id).map(|rule| (rule_json(rule), rule_text(rule)));
     if let Some(detector) = detect::detector(id) {
-        let (mut value, mut text) = detector_shown(detector);
+        let (mut value, mut text) = detector_shown(detector, set);
         // A kind of finding may have the name of a rule about answers.
         if let (Some((rule, rule_text)), Some(object)) = (rule, value.as_object_mut()) {
             object.insert("rule_of_this_name".into(), rule);
@@ -336,11 +336,17 @@ fn category_shown(classifier: &Classifier, category: Category) -> (Value, String
 }
 
 /// A kind of findings with its limits, as the config file sets them.
-fn detector_shown(detector: &Detector) -> (Value, String) {
-    let limits = detector
-        .limits
-        .iter()
-        .map(|limit| json!({ "key": limit.key, "default": limit.default, "unit": limit.unit, "source": limit.source }));
+fn detector_shown(detector: &Detector, set: &LimitSettings) -> (Value, String) {
+    let set = |limit: &Limit| set.get(detector.kind, limit.key);
+    let limits = detector.limits.iter().map(|limit| {
+        json!({
+            "key": limit.key,
+            "default": limit.default,
+            "set": set(limit),
+            "unit": limit.unit,
+            "source": limit.source,
+        })
+    });
     let signs =
         detector.signs.iter().map(|sign| json!({ "name": sign.name, "weight": sign.weight, "means": sign.means }));
     let value = json!({
@@ -352,7 +358,11 @@ fn detector_shown(detector: &Detector) -> (Value, String) {
     let mut text = lines(&[("finding", detector.kind), ("question", detector.question)]);
     text.push_str(&format!("\n[limits.{}]\n", detector.kind));
     for limit in detector.limits {
-        text.push_str(&format!("{} = {}\n  # {}\n  # {}\n", limit.key, limit.default, limit.unit, limit.source));
+        let value = set(limit).unwrap_or(limit.default);
+        text.push_str(&format!("{} = {value}\n  # {}\n  # {}\n", limit.key, limit.unit, limit.source));
+        if set(limit).is_some() {
+            text.push_str(&format!("  # set in the config file; the default is {}\n", limit.default));
+        }
     }
     text.push_str("\nsigns, whose sum is the score:\n");
     for sign in detector.signs {
