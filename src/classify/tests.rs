@@ -723,7 +723,7 @@ fn addresses_and_names_tell_nothing() {
         ("554 your IP address is blocked, write to postmaster@web.de", "", "ip-blocked", Some("webde"), None),
         ("550 5.2.2 zen.spamhaus.org@corp.example mailbox full", "", "mailbox-full", None, None),
         ("550 5.2.2 bob@zen.spamhaus.org.evil.example mailbox full", "", "mailbox-full", None, None),
-        ("550 mail from x@spamcop.net rejected by policy", "", "policy-refused", None, None),
+        ("550 mail from x@spamcop.net rejected by policy", "", "sender-blocked", None, None),
         (
             "554 5.7.1 Sender address [user+zen.spamhaus.org@b.example] blocked using dbl.spamhaus.org",
             "",
