@@ -7,6 +7,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use zstd::stream::{read::Decoder, write::Encoder};
 
 use super::manifest::{FileEntry, Part};
@@ -23,6 +24,9 @@ const OPEN: usize = 24;
 const FILE_BYTES: u64 = 32 << 20;
 /// No record is longer.
 const RECORD_BYTES: usize = 256 << 20;
+/// Longest value that stands whole in a directory's name, and what of a longer one does: file systems allow 255 bytes.
+const PARTITION_BYTES: usize = 80;
+const LONG_PARTITION_BYTES: usize = 64;
 /// Written once a night, read by every report.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -184,16 +188,20 @@ pub fn date_partition(day: i64) -> String {
 }
 
 /// A value as it stands in a directory's name, as Hive and Spark write it: what is no letter, digit, `.`, `_` or `-` as
-/// `%XX`; nothing at all is null.
+/// `%XX`; nothing at all is null. Of a longer one than [`PARTITION_BYTES`] the beginning stands there with a hash of all of it.
 fn partition_value(value: &str) -> String {
     if value.is_empty() {
         return "__HIVE_DEFAULT_PARTITION__".into();
     }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    // File systems allow 255 bytes.
-    let bytes = value.bytes().take(80);
-    let escaped: String =
+    let is_long = value.len() > PARTITION_BYTES;
+    let bytes = value.bytes().take(if is_long { LONG_PARTITION_BYTES } else { PARTITION_BYTES });
+    let mut escaped: String =
         bytes.map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+    if is_long {
+        escaped.push('-');
+        escaped.extend(Sha256::digest(value).iter().take(16).map(|byte| format!("{byte:02x}")));
+    }
     if escaped.starts_with('.') { format!("%2E{}", escaped.get(1..).unwrap_or_default()) } else { escaped }
 }
 
@@ -292,4 +300,21 @@ fn is_begin(bytes: &[u8]) -> bool {
 
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_has_a_directory_of_its_own() {
+        assert_eq!(partition_value("mx1.b.example"), "mx1.b.example");
+        assert_eq!(partition_value(".\u{e9}"), "%2E%C3%A9");
+        let long = "\u{e9}".repeat(45);
+        let (one, other) = (partition_value(&format!("{long}1")), partition_value(&format!("{long}2")));
+        assert_ne!(one, other);
+        assert!("host=".len() + one.len() <= 255, "{one}");
+        let whole = "a".repeat(PARTITION_BYTES);
+        assert_eq!(partition_value(&whole), whole);
+    }
 }

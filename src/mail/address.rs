@@ -110,13 +110,13 @@ fn escape(bytes: &[u8], into: &mut String) {
 }
 
 /// False for control characters, line and paragraph separators, the invisible characters that change what follows
-/// (zero-width ones, bidirectional marks, tags), and what looks like nothing at all: spaces but the usual one, and fillers.
+/// (zero-width ones, bidirectional marks, tags, controls of shorthand and hieroglyphs), and what looks like nothing at all: spaces but the usual one, and fillers.
 const fn is_harmless(character: char) -> bool {
     !matches!(character,
         '\0'..='\u{1F}' | '\u{7F}'..='\u{A0}' | '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{1680}'
         | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}' | '\u{2000}'..='\u{200F}' | '\u{2028}'..='\u{202F}'
-        | '\u{205F}'..='\u{206F}' | '\u{2800}' | '\u{3000}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}'
-        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+        | '\u{205F}'..='\u{206F}' | '\u{2800}' | '\u{3000}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFC}'
+        | '\u{13430}'..='\u{1345F}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// Labels under which countries register names (`co.uk`, `com.br`, `ne.jp`).
@@ -153,6 +153,10 @@ mod tests {
         assert_eq!(printable("\u{e9}\u{202e}x\u{1b}[m".as_bytes()), "\u{e9}\\xE2\\x80\\xAEx\\x1B[m");
         assert_eq!(printable(b"\xff\n"), "\\xFF\\x0A");
         assert_eq!(printable("\u{3164}\u{a0}".as_bytes()), "\\xE3\\x85\\xA4\\xC2\\xA0");
+        for invisible in ['\u{1BCA0}', '\u{13430}', '\u{FFF0}', '\u{FFFC}'] {
+            let text = invisible.to_string();
+            assert!(printable(text.as_bytes()).starts_with("\\x"), "{text:?}");
+        }
         let pile = format!("z{}", "\u{301}".repeat(6));
         assert_eq!(printable(pile.as_bytes()), format!("z{}{}", "\u{301}".repeat(4), "\\xCC\\x81".repeat(2)));
         assert_eq!(printable(b"a\\n b\\xFF \\"), "a\\n b\\x5CxFF \\");

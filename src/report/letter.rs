@@ -167,7 +167,7 @@ impl Facts {
         let since = Timestamp::from_seconds(told.first_seen.day() * SECONDS_PER_DAY);
         writeln!(out, "         More:")?;
         writeln!(out, "           mailsleuth report{} --since {since} --events \\", self.options)?;
-        writeln!(out, "             --identity {}", quoted(&told.identity))
+        writeln!(out, "             --identity {}", quoted_in_lines(&told.identity))
     }
 
     fn input(&self, out: &mut Out) -> std::fmt::Result {
@@ -226,6 +226,18 @@ pub fn quoted(word: &str) -> String {
     if is_safe { word.to_string() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
+/// The same, on more than one line where it is longer than a line of a mail may be (998 bytes, RFC 5322 section 2.1.1).
+fn quoted_in_lines(word: &str) -> String {
+    /// Each of four bytes at most, and in quotes.
+    const LETTERS: usize = 200;
+    let letters: Vec<char> = word.chars().collect();
+    if letters.len() <= LETTERS {
+        return quoted(word);
+    }
+    let pieces: Vec<_> = letters.chunks(LETTERS).map(|piece| quoted(&piece.iter().collect::<String>())).collect();
+    pieces.join("\\\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +247,17 @@ mod tests {
         assert_eq!(quoted("a+b@c.example"), "a+b@c.example");
         assert_eq!(quoted("$(rm -r /)'x"), r"'$(rm -r /)'\''x'");
         assert_eq!((quoted(""), quoted("-x")), ("''".into(), "'-x'".into()));
+    }
+
+    #[test]
+    fn a_long_name_takes_lines_of_a_mail() {
+        let name = "'\u{10348}".repeat(1_500);
+        let lines = quoted_in_lines(&name);
+        assert!(lines.lines().count() == 15 && lines.lines().all(|line| line.len() < 990));
+        let script = format!("printf %s {lines}");
+        let said = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(said.stdout).unwrap(), name);
+        assert_eq!(quoted_in_lines("a b"), "'a b'");
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //! names, also inside of larger words (`ip192.0.2.1`, `/home/bob/Maildir`, `bob_b.example`). Takes time in proportion to
 //! the text.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
+
+use crate::mail::address::ip;
 
 /// A name and where it stands, in bytes.
 #[derive(Debug)]
@@ -44,7 +47,17 @@ pub struct Known<'a> {
     kept: BTreeSet<String>,
     hidden: BTreeMap<String, String>,
     /// The hidden ones by their first run of letters and digits, the longest first.
-    by_word: BTreeMap<String, Vec<(String, String)>>,
+    by_word: BTreeMap<String, BTreeMap<(Reverse<usize>, String), Word>>,
+    /// One of them is taken for more than one word, or for a part of another name, where it is not looked for first.
+    has_odd: bool,
+}
+
+/// A hidden name, from its first letter or digit on.
+struct Word {
+    /// What stands before that.
+    lead: String,
+    pseudonym: String,
+    is_odd: bool,
 }
 
 /// Words of ordinary answers: `user unknown` tells of nobody, whoever is called so.
@@ -100,6 +113,27 @@ const PAGES: &[&str] = &[
     "txt", "xhtml", "xml",
 ];
 
+/// Names that stand for this host, for no host, or for a program to which Postfix's master.cf, as it is shipped, gives mail.
+const NOBODY: &[&str] = &[
+    "bsmtp",
+    "cyrus",
+    "discard",
+    "dovecot",
+    "error",
+    "ifmail",
+    "lmtp",
+    "local",
+    "localhost",
+    "maildrop",
+    "mailman",
+    "none",
+    "pipe",
+    "retry",
+    "unknown",
+    "uucp",
+    "virtual",
+];
+
 /// Longest network address as text, its zone left out (RFC 4291, RFC 6052).
 const LONGEST_IP: usize = 45;
 /// Longest local part, twice what RFC 5321 section 4.5.3.1.1 allows, its escapes counted.
@@ -122,16 +156,20 @@ impl<'a> Known<'a> {
         let name = name.to_lowercase();
         self.kept.remove(&name);
         let plain = name.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let lead = name.strip_suffix(plain).unwrap_or_default();
         let word = plain.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
         if word.is_empty() {
             return;
         }
-        if !ORDINARY.contains(&plain) {
+        // Addresses are known by their form.
+        if !ORDINARY.contains(&plain) && ip(name.as_bytes()).is_none() {
             let names = self.by_word.entry(word.to_string()).or_default();
-            let at = names.partition_point(|(other, _)| other.len() >= plain.len());
-            if !names.iter().any(|(other, _)| other == plain) {
-                names.insert(at, (plain.to_string(), pseudonym.clone()));
-            }
+            names.entry((Reverse(plain.len()), plain.to_string())).or_insert_with(|| {
+                let local = name.rsplit_once('@').map_or(name.as_str(), |(local, _)| local);
+                let is_odd = local.contains(ends_local);
+                self.has_odd |= is_odd;
+                Word { lead: lead.to_string(), pseudonym: pseudonym.clone(), is_odd }
+            });
         }
         self.hidden.insert(name, pseudonym);
     }
@@ -155,27 +193,77 @@ impl<'a> Known<'a> {
         std::iter::successors(Some(self), |known| known.beside)
     }
 
-    /// The longest hidden name that `rest` begins with; `before` is the character before it.
-    fn begins(&'a self, before: Option<char>, rest: &str, is_public: bool) -> Option<(usize, &'a str)> {
+    /// The longest hidden name that stands at `at`, where a word begins, and how long it is.
+    fn begins(
+        &'a self,
+        text: &str,
+        at: usize,
+        to: usize,
+        fits: impl Fn(&str, &Word) -> bool,
+    ) -> Option<(usize, &'a Word)> {
+        let (before, rest) = (text.get(..at)?, text.get(at..to)?);
         let word = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase();
-        let fits = |(name, pseudonym): &'a (String, String)| {
+        let is_here = |((_, name), one): (&(Reverse<usize>, String), &'a Word)| {
             let length = prefix(rest, name)?;
-            let after = rest.get(length..).and_then(|after| after.chars().next());
-            let is_of_public = is_public && !name.contains('.');
-            let is_inside = after.is_some_and(char::is_alphanumeric);
-            // `1` and `550` are more than names.
-            let is_slight = name.len() < 3 || name.bytes().all(|byte| byte.is_ascii_digit());
-            let is_joined = before.is_some_and(is_joint) || after.is_some_and(is_joint);
-            let is_more = is_of_public || is_inside || (is_slight && is_joined);
-            (!is_more).then_some((length, pseudonym.as_str()))
+            let after = rest.get(length..)?;
+            let is_inside = after.starts_with(char::is_alphanumeric);
+            (fits(name, one) && !is_inside && !is_part(name, before, after)).then_some((length, one))
         };
         self.all()
             .filter_map(|known| {
                 let names = known.by_word.get(&word)?;
-                names.iter().find_map(fits)
+                names.iter().find_map(is_here)
             })
             .max_by_key(|(length, _)| *length)
     }
+
+    /// The odd ones among the hidden names of a text.
+    fn odd_in(&'a self, text: &str) -> Vec<(Range<usize>, &'a str)> {
+        let mut found: Vec<(Range<usize>, &str)> = Vec::new();
+        if !self.all().any(|known| known.has_odd) {
+            return found;
+        }
+        let (mut done, mut is_in_word) = (0, false);
+        for (at, c) in text.char_indices() {
+            let begins = c.is_alphanumeric() && !is_in_word;
+            is_in_word = c.is_alphanumeric();
+            if !begins || at < done {
+                continue;
+            }
+            if let Some((length, word)) = self.begins(text, at, text.len(), |_, word| word.is_odd) {
+                let end = at + length;
+                // Somebody of that name elsewhere.
+                if text.get(end..).is_some_and(|after| after.starts_with('@')) && bracketed(text, done, end).is_some() {
+                    continue;
+                }
+                let before = text.get(done..at).unwrap_or_default();
+                let lead = if before.ends_with(&word.lead) { word.lead.len() } else { 0 };
+                done = end;
+                found.push((at - lead..end, &word.pseudonym));
+            }
+        }
+        found
+    }
+}
+
+/// True where a short word or number is part of something larger: `1` of `5.1.1`, `550` of `550-5.1.1`, `jo` of `jo.example`.
+fn is_part(name: &str, before: &str, after: &str) -> bool {
+    /// Longer numbers than codes, ports and years are names: telephones, customers.
+    const DIGITS: usize = 4;
+    let is_number = name.len() <= DIGITS && name.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number && name.len() > 2 {
+        return false;
+    }
+    let is_joint = |c: char| match c {
+        '.' | '-' | '_' | '+' => true,
+        ':' | '/' | '=' => is_number || name.len() == 1,
+        _ => false,
+    };
+    let joins = |joint: Option<char>, next: Option<char>| {
+        joint.is_some_and(is_joint) && next.is_some_and(char::is_alphanumeric)
+    };
+    let (mut back, mut on) = (before.chars().rev(), after.chars());
+    joins(back.next(), back.next()) || joins(on.next(), on.next()) || after.starts_with('=')
 }
 
 /// How many bytes of `text` are `name`, which is in lower case; `None` where it does not begin so.
@@ -191,27 +279,17 @@ fn prefix(text: &str, name: &str) -> Option<usize> {
     Some(text.len() - rest.as_str().len())
 }
 
-const fn is_joint(c: char) -> bool {
-    matches!(c, '.' | '-' | '_' | '+' | ':' | '/' | '=')
-}
-
 /// All names of a text, in its order. `is_public` tells the names of hosts that are nobody's secret.
 pub fn find<'a>(text: &'a str, known: &'a Known<'a>, scope: Scope, is_public: impl Fn(&str) -> bool) -> Vec<Found<'a>> {
     let has_colons = memchr::memchr_iter(b':', text.as_bytes()).nth(1).is_some();
     let mut search = Search { text, known, scope, is_public, has_colons, found: Vec::new() };
     let mut done = 0;
-    if scope >= Scope::Addresses {
-        let mut from = 0;
-        while let Some((sign, length)) = next_sign(text, from) {
-            from = sign + length;
-            if let Some((at, plain)) = address(text, done, sign, length) {
-                search.words(done, at.start);
-                (done, from) = (at.end, at.end);
-                search.found.push(Found { at, name: Name::Address(plain) });
-            }
-        }
+    for (at, pseudonym) in known.odd_in(text) {
+        search.part(done, at.start);
+        done = at.end;
+        search.found.push(Found { at, name: Name::Known(pseudonym) });
     }
-    search.words(done, text.len());
+    search.part(done, text.len());
     search.found
 }
 
@@ -227,8 +305,10 @@ fn next_sign(text: &str, from: usize) -> Option<(usize, usize)> {
 
 /// The address around a sign, from `from` on, and its plain form.
 fn address(text: &str, from: usize, sign: usize, length: usize) -> Option<(Range<usize>, String)> {
+    if let Some(whole) = bracketed(text, from, sign) {
+        return Some(whole);
+    }
     let after = text.get(sign + length..)?;
-    let is_domain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '\\');
     let end = match after.strip_prefix('[') {
         Some(literal) => literal.bytes().take(LONGEST_QUOTED).position(|byte| byte == b']').map_or(0, |end| end + 2),
         None => after.find(|c| !is_domain(c)).unwrap_or(after.len()),
@@ -243,11 +323,63 @@ fn address(text: &str, from: usize, sign: usize, length: usize) -> Option<(Range
     let before = text.get(from..sign)?;
     let before = before.strip_suffix('\\').unwrap_or(before);
     let start = match before.strip_suffix('"') {
-        Some(quoted) => quoted.rfind('"').unwrap_or(0),
+        Some(quoted) => opening_quote(quoted),
+        None if before.ends_with('/') => attributes(before)?,
         None => before.char_indices().rev().find(|(_, c)| ends_local(*c)).map_or(0, |(at, c)| at + c.len_utf8()),
     };
     let local = before.get(start..).filter(|local| !local.is_empty())?;
     Some((from + start..sign + length + domain.len(), format!("{local}@{domain}")))
+}
+
+/// The address that angle brackets hold, whatever stands in its local part, around a sign: `<jan de boer@b.example>`. Of a
+/// link it is what [`address`] finds.
+fn bracketed(text: &str, from: usize, sign: usize) -> Option<(Range<usize>, String)> {
+    const SCHEMES: [&str; 3] = ["mailto:", "smtp:", "rfc822;"];
+    const LINKS: [&str; 2] = ["http://", "https://"];
+    let bytes = text.as_bytes();
+    let longest = from.max(sign.saturating_sub(LONGEST_LOCAL));
+    let before = bytes.get(longest..sign)?;
+    let open = memchr::memrchr2(b'<', b'>', before).filter(|at| before.get(*at) == Some(&b'<'))?;
+    let after = bytes.get(sign..)?;
+    let after = after.get(..LONGEST_LOCAL).unwrap_or(after);
+    let close = sign + memchr::memchr2(b'<', b'>', after).filter(|at| after.get(*at) == Some(&b'>'))?;
+    let mut start = longest + open + 1;
+    let begins =
+        |word: &&str| text.get(start..start + word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
+    if LINKS.iter().any(begins) {
+        return None;
+    }
+    start += SCHEMES.iter().find(|scheme| begins(scheme)).map_or(0, |scheme| scheme.len());
+    let inner = text.get(start..close)?;
+    // A route before it (RFC 5321 appendix C): `@a.example:bob@b.example`.
+    let route = inner.find(':').filter(|_| inner.starts_with('@')).map_or(0, |colon| colon + 1);
+    let inner = inner.get(route..)?.trim_end_matches('.');
+    let (local, domain) = inner.rsplit_once('@')?;
+    let local = local.strip_suffix('\\').unwrap_or(local);
+    let literal = domain.strip_prefix('[').and_then(|domain| domain.strip_suffix(']'));
+    let is_whole = !domain.is_empty() && (literal.is_some() || domain.chars().all(is_domain));
+    let at = start + route..start + route + inner.len();
+    (is_whole && !local.is_empty() && at.start >= from).then(|| (at, format!("{local}@{domain}")))
+}
+
+fn is_domain(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '\\')
+}
+
+/// Where the quotes open that close behind `quoted`; those with a backslash before them are part of the name.
+fn opening_quote(quoted: &str) -> usize {
+    let is_escaped = |at: usize| {
+        let before = quoted.get(..at).unwrap_or_default();
+        before.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+    };
+    quoted.rmatch_indices('"').map(|(at, _)| at).find(|at| !is_escaped(*at)).unwrap_or(0)
+}
+
+/// Where the attributes of a name of X.400 begin, as gateways write it for a local part (RFC 2156): `/C=DE/S=Lee/`.
+fn attributes(before: &str) -> Option<usize> {
+    let is_end = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | '"' | '@');
+    let start = before.char_indices().rev().find(|(_, c)| is_end(*c)).map_or(0, |(at, c)| at + c.len_utf8());
+    before.get(start..).filter(|name| name.starts_with('/') && name.contains('=')).map(|_| start)
 }
 
 /// What is no part of a local part that is not quoted, or of one in a link.
@@ -266,6 +398,23 @@ struct Search<'a, F> {
 }
 
 impl<'a, F: Fn(&str) -> bool> Search<'a, F> {
+    /// Names in a part of the text.
+    fn part(&mut self, mut done: usize, to: usize) {
+        let Some(text) = self.text.get(..to).filter(|_| self.scope >= Scope::Addresses) else {
+            return self.words(done, to);
+        };
+        let mut from = done;
+        while let Some((sign, length)) = next_sign(text, from) {
+            from = sign + length;
+            if let Some((at, plain)) = address(text, done, sign, length) {
+                self.words(done, at.start);
+                (done, from) = (at.end, at.end);
+                self.found.push(Found { at, name: Name::Address(plain) });
+            }
+        }
+        self.words(done, to);
+    }
+
     /// Names in a part of the text without mail addresses.
     fn words(&mut self, from: usize, to: usize) {
         let mut at = from;
@@ -279,7 +428,7 @@ impl<'a, F: Fn(&str) -> bool> Search<'a, F> {
             if run.contains('.') && (self.is_public)(run) {
                 public_to = run_to;
             }
-            let found = self.name(before, rest, run, at < public_to);
+            let found = self.name(before, (at, to), run, at < public_to);
             let length = found.as_ref().map_or(first.len_utf8(), |(skipped, length, _)| skipped + length);
             if let Some((skipped, length, name)) = found {
                 self.found.push(Found { at: at + skipped..at + skipped + length, name });
@@ -289,15 +438,16 @@ impl<'a, F: Fn(&str) -> bool> Search<'a, F> {
         }
     }
 
-    /// The name that `rest` begins with, how long it is, and how much of `rest` stands before it. `run` is the run of labels
-    /// that begins there; `before`, the character before it.
+    /// The name that the text begins with at `at`, how long it is, and how much stands before it; the text is looked at up to
+    /// `to`. `run` is the run of labels that begins there; `before`, the character before it.
     fn name(
         &self,
         before: Option<char>,
-        rest: &'a str,
+        (at, to): (usize, usize),
         run: &'a str,
         in_public: bool,
     ) -> Option<(usize, usize, Name<'a>)> {
+        let rest = self.text.get(at..to)?;
         let first = rest.chars().next()?;
         let is_all = self.scope == Scope::All;
         let is_word = first.is_alphanumeric() && !before.is_some_and(char::is_alphanumeric);
@@ -307,8 +457,12 @@ impl<'a, F: Fn(&str) -> bool> Search<'a, F> {
         if is_all && let Some((name, is_host)) = self.host(run) {
             return Some((0, name.len(), if is_host { Name::Host(name) } else { self.known_or(name) }));
         }
-        if is_word && let Some((length, pseudonym)) = self.known.begins(before, rest, in_public) {
-            return Some((0, length, Name::Known(pseudonym)));
+        if is_all && is_before_ip(run, rest) {
+            return Some((0, run.len(), self.known_or(run)));
+        }
+        let fits = |name: &str, _: &Word| !in_public || name.contains('.');
+        if is_word && let Some((length, word)) = self.known.begins(self.text, at, to, fits) {
+            return Some((0, length, Name::Known(&word.pseudonym)));
         }
         if !is_all {
             return None;
@@ -343,6 +497,19 @@ fn is_dotted(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '.' | '-' | '_')
 }
 
+/// True for a name with its network address behind it: `WIN-1[192.0.2.1]`.
+fn is_before_ip(run: &str, rest: &str) -> bool {
+    let literal = rest.get(run.len()..).filter(|after| after.starts_with('[')).unwrap_or_default();
+    let end = literal.bytes().take(LONGEST_IP + 8).position(|byte| byte == b']').map_or(0, |end| end + 1);
+    let is_ip = literal.get(..end).is_some_and(|literal| ip(literal.as_bytes()).is_some());
+    !run.is_empty() && !is_nobody(run) && is_ip
+}
+
+/// True for a name that tells of no host.
+pub fn is_nobody(name: &str) -> bool {
+    NOBODY.contains(&name)
+}
+
 /// True for what reads as a host name: labels, the last one of letters.
 pub fn is_host(text: &str) -> bool {
     host_of(text).is_some_and(|host| host.len() == text.len())
@@ -369,12 +536,30 @@ fn host_of(run: &str) -> Option<&str> {
 /// What angle brackets hold, or round ones before an address: `<WIN-1>`, `(WIN-1) [192.0.2.1]`.
 fn quoted(rest: &str, opens: char) -> Option<&str> {
     let inner = rest.get(1..)?;
+    // Postfix quotes so what it was told, whatever that is: `<a name>: Helo command rejected`.
+    let longest = inner.as_bytes().get(..LONGEST_QUOTED).unwrap_or(inner.as_bytes());
+    let told = memchr::memchr2(b'<', b'>', longest).and_then(|end| inner.split_at_checked(end));
+    if let Some((told, after)) = told
+        && opens == '<'
+        && after.starts_with(">:")
+    {
+        return is_told(told).then_some(told);
+    }
     let end = inner.find(|c: char| !is_dotted(c) && !matches!(c, '+' | '=' | ':' | '[' | ']'))?;
     let name = inner.get(..end).filter(|name| name.len() <= LONGEST_QUOTED)?;
     let after = inner.get(end..)?;
     let is_closed = if opens == '<' { after.starts_with('>') } else { after.starts_with(") [") };
     // Numbers are codes, or addresses that are found by themselves.
-    (is_closed && name.chars().any(char::is_alphabetic) && !name.contains("::")).then_some(name)
+    (is_closed && is_told(name) && !name.contains("::")).then_some(name)
+}
+
+/// True for a name that is no address and has none behind it.
+fn is_told(told: &str) -> bool {
+    let (bare, literal) = told.find('[').and_then(|at| told.split_at_checked(at)).unwrap_or((told, ""));
+    !bare.is_empty()
+        && told.chars().any(char::is_alphabetic)
+        && ip(literal.as_bytes()).is_none()
+        && ip(told.as_bytes()).is_none()
 }
 
 /// An IPv4 address, its parts joined by dots, hyphens or underscores.
@@ -507,10 +692,79 @@ mod tests {
         known.hide("spamhaus", "K5".into());
         known.hide("/srv/Dora", "K6".into());
         let text = "User unknown: Dora (pandora) 5.1.1 \"1\" <1-BOB@B.example> in /srv/dora, zen.spamhaus.org";
-        let expected = "User unknown: [K1] (pandora) 5.1.1 \"[K3]\" <1-[K2]> in /[K6], zen.spamhaus.org";
+        let expected = "User unknown: [K1] (pandora) 5.1.1 \"[K3]\" <1-[K2]> in [K6], zen.spamhaus.org";
         assert_eq!(marked(text, &known, Scope::Known), expected);
         assert!(known.keeps("AL@b.example") && !known.keeps("dora"));
         assert_eq!((known.pseudonym("USER"), known.pseudonym("x")), (Some("K4"), None));
+    }
+
+    #[test]
+    fn an_address_in_angle_brackets_is_taken_whole() {
+        for (text, expected) in [
+            ("<ada&eve@b.example> <o'neil/x@b.example>", "<[A ada&eve@b.example]> <[A o'neil/x@b.example]>"),
+            ("<jan de boer@b.example.>: no", "<[A jan de boer@b.example].>: no"),
+            (
+                "</C=DE/S=Lee/G=Al/@b.example> /S=Lee/@b.example",
+                "<[A /C=DE/S=Lee/G=Al/@b.example]> [A /S=Lee/@b.example]",
+            ),
+            ("no \"a\\\"b\"@b.example x", "no [A \"a\\\"b\"@b.example] x"),
+            (
+                "<mailto:bob@b.example> <@c.example:bob@b.example>",
+                "<mailto:[A bob@b.example]> <@c.example:[A bob@b.example]>",
+            ),
+            (
+                "<https://c.example/?a=bob@b.example> http://c.example/@x",
+                "<https://c.example/?[A a=bob@b.example]> http://c.example/@x",
+            ),
+            ("<b> bob@b.example <x", "<b> [A bob@b.example] <x"),
+        ] {
+            assert_eq!(marked(text, &Known::default(), Scope::Addresses), expected);
+        }
+    }
+
+    #[test]
+    fn known_names_go_first() {
+        let mut known = Known::default();
+        known.hide("ada&eve@b.example", "K1".into());
+        known.hide("\"jan de boer\"@b.example", "K2".into());
+        known.hide("jan de boer", "K3".into());
+        for (text, expected) in [
+            ("Bounced to ada&eve@B.example at x", "Bounced to [K1] at x"),
+            ("Bounced to \"jan de boer\"@b.example (Jan de Boer: no)", "Bounced to [K2] ([K3]: no)"),
+            ("jan de boers", "jan de boers"),
+        ] {
+            assert_eq!(marked(text, &known, Scope::Addresses), expected);
+        }
+    }
+
+    #[test]
+    fn short_words_are_names_where_they_stand_alone() {
+        let mut known = Known::default();
+        for (name, pseudonym) in [("jo", "J"), ("4915155501234", "N"), ("2026", "Y"), ("550", "C"), ("::1", "I")] {
+            known.hide(name, pseudonym.into());
+        }
+        for (text, expected) in [
+            ("550-5.1.1 jo: no such user. jo", "550-5.1.1 [J]: no such user. [J]"),
+            ("4915155501234: no +4915155501234, sms/4915155501234", "[N]: no +[N], sms/[N]"),
+            ("jo.example x-jo /home/jo/x rcpt=jo", "jo.example x-jo /home/[J]/x rcpt=[J]"),
+            ("2026-11-19 5.1.2026 2026: no", "2026-11-19 5.1.2026 [Y]: no"),
+            ("1 message", "1 message"),
+        ] {
+            assert_eq!(marked(text, &known, Scope::Known), expected);
+        }
+    }
+
+    #[test]
+    fn what_the_syntax_says_is_a_name_is_one() {
+        for (text, expected) in [
+            ("to mailboxofacme[203.0.113.9]:25: refused", "to [Q mailboxofacme][[I 203.0.113.9]]:25: refused"),
+            ("unknown[203.0.113.9] pc_2[IPv6:2001:db8::1]", "unknown[[I 203.0.113.9]] [Q pc_2][[I 2001:db8::1]]"),
+            ("<a name of it>: Helo rejected <a b> x[1]", "<[Q a name of it]>: Helo rejected <a b> x[1]"),
+            ("<unknown[203.0.113.9]>: Client host", "<unknown[[I 203.0.113.9]]>: Client host"),
+            ("<[203.0.113.9]>: Helo <203.0.113.9>: x", "<[[I 203.0.113.9]]>: Helo <[I 203.0.113.9]>: x"),
+        ] {
+            assert_eq!(marked(text, &Known::default(), Scope::All), expected);
+        }
     }
 
     /// Texts that would take a quadratic search minutes.
@@ -519,7 +773,10 @@ mod tests {
         let mut known = Known::default();
         known.hide(&"a.".repeat(40), "K".into());
         let began = std::time::Instant::now();
-        for piece in ["a@", "@", "\"@", "a@[", "%", "1:", "1.", "a.", "<a", "1::", "=40", "a_b.cd"] {
+        for piece in [
+            "a@", "@", "\"@", "a@[", "%", "1:", "1.", "a.", "<a", "1::", "=40", "a_b.cd", "<a@", "< @", "/=@", "a[1",
+            "a\\\"@",
+        ] {
             find(&piece.repeat(200_000), &known, Scope::All, |_| false);
         }
         assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());

@@ -15,9 +15,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::names::{self, Found, Known, Name, Scope, is_host};
+use super::names::{self, Found, Known, Name, Scope, is_host, is_nobody};
 use super::summary::Summary;
 use super::tables::Cell;
+use super::text::Hide;
 use super::{HostNames, Judged};
 use crate::aggregate::{Around, SenderProfile};
 use crate::classify::Classifier;
@@ -113,19 +114,16 @@ impl Pseudonyms {
 
     /// A mail address, or a bare local name.
     fn address(&self, text: &str) -> String {
-        let (local, domain) = match text.rsplit_once('@') {
-            Some((local, domain)) => (local, domain.to_lowercase()),
-            None => (text, String::new()),
+        let Some((local, domain)) = text.rsplit_once('@') else {
+            return if text == "<>" { text.to_string() } else { self.name(text) };
         };
-        if text.is_empty() || text == "<>" || local.is_empty() {
+        if local.is_empty() {
             return text.to_string();
         }
-        let code = self.code("address", &format!("{}@{domain}", local.to_lowercase()));
-        match (domain.is_empty(), self.hides_all) {
-            (true, _) => format!("p-{code}"),
-            (false, false) => format!("p-{code}@{domain}"),
-            (false, true) => format!("p-{code}@{}", self.domain(&domain)),
-        }
+        let domain = domain.to_lowercase();
+        let plain = unquoted(local).map_or_else(|| local.to_lowercase(), |local| local.to_lowercase());
+        let code = self.code("address", &format!("{plain}@{domain}"));
+        if self.hides_all { format!("p-{code}@{}", self.domain(&domain)) } else { format!("p-{code}@{domain}") }
     }
 
     /// The part of a host's name that everybody knows: what stands before it may be the name of a customer.
@@ -161,9 +159,9 @@ impl Pseudonyms {
         IpAddr::V6(Ipv6Addr::from([0xFD, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o]))
     }
 
-    /// Any other name: a login without a domain, a host, a file.
-    fn name(&self, text: &str) -> String {
-        if text.is_empty() { String::new() } else { format!("n-{}", self.code("name", text)) }
+    /// Any other name, in any letter case: a login or recipient without a domain, a host, a file.
+    pub fn name(&self, text: &str) -> String {
+        if text.is_empty() { String::new() } else { format!("n-{}", self.code("name", &text.to_lowercase())) }
     }
 
     /// Who is responsible, whatever kind of name that is.
@@ -245,7 +243,7 @@ impl Pseudonyms {
                 "identity" | "sasl_username" | "uid" | "client_ip" | "relay_ip" if all => *text = self.identity(text),
                 "host" | "message_id" | "source" | "cwd" if all => *text = self.name(text),
                 "message_id" => *text = self.without(text, known, Scope::Known),
-                "client_name" | "helo" | "relay_host" if all && text != "unknown" => *text = self.host(text),
+                "client_name" | "helo" | "relay_host" if all && !is_nobody(text) => *text = self.host(text),
                 _ => {}
             },
             Cell::List(texts) => texts.iter_mut().for_each(|text| *text = self.text(text, known)),
@@ -265,15 +263,21 @@ impl Pseudonyms {
         match bare.strip_prefix("IPv6:").unwrap_or(bare).parse::<IpAddr>() {
             Ok(ip) => self.ip(ip).to_string(),
             Err(_) if text.contains('@') => self.address(text),
-            Err(_) if is_host(text) => self.domain(text),
+            Err(_) if is_host(text.strip_suffix('.').unwrap_or(text)) => self.domain(text),
             Err(_) => self.name(text),
         }
     }
 
     /// Hides what a row of the events table says of people; its cells are named by `columns`.
     pub fn event(&self, columns: &[super::schema::Column], row: &mut [Cell]) {
+        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        self.row(&names, row);
+    }
+
+    /// The same of cells that have the names of columns.
+    fn row(&self, columns: &[&str], row: &mut [Cell]) {
         let texts = |names: &[&str]| -> Vec<String> {
-            let cells = columns.iter().zip(row.iter()).filter(|(column, _)| names.contains(&column.name));
+            let cells = columns.iter().zip(row.iter()).filter(|(column, _)| names.contains(column));
             cells.filter_map(|(_, cell)| if let Cell::Text(text) = cell { Some(text.clone()) } else { None }).collect()
         };
         let recipients = texts(&["recipient", "orig_recipient"]);
@@ -283,7 +287,7 @@ impl Pseudonyms {
                 known.hide(&host, self.name(&host));
             }
             for host in texts(&["client_name", "helo", "relay_host"]) {
-                if host != "unknown" {
+                if !is_nobody(&host) {
                     known.hide(&host, self.host(&host));
                 }
             }
@@ -300,18 +304,13 @@ impl Pseudonyms {
             }
         }
         for (column, cell) in columns.iter().zip(row.iter_mut()) {
-            self.event_cell(column.name, cell, &known);
+            self.event_cell(column, cell, &known);
         }
     }
 
     /// Hides people in sentences. `recipients` and `others` (logins, local users, envelope senders) are those that the
     /// sentences may name, `names` what else is hidden with `all`: hosts, files.
-    pub fn sentences<'a>(
-        &'a self,
-        recipients: &'a [String],
-        others: &'a [String],
-        names: &'a [String],
-    ) -> impl Fn(&str) -> String + 'a {
+    pub fn sentences(&self, recipients: &[String], others: &[String], names: &[String]) -> Sentences<'_> {
         let mut known = Known::default();
         for recipient in recipients.iter().filter(|name| !has_form(name) && !name.is_empty()) {
             self.hide_recipient(recipient, &mut known);
@@ -326,7 +325,7 @@ impl Pseudonyms {
         if self.hides_all {
             names.iter().filter(|name| !name.is_empty()).for_each(|name| known.hide(name, self.name(name)));
         }
-        move |text| self.text(text, &known)
+        Sentences { pseudonyms: self, known }
     }
 
     /// True where everybody is hidden, not recipients alone.
@@ -344,8 +343,12 @@ impl Pseudonyms {
     }
 
     fn hide_as(&self, name: &str, pseudonym: String, known: &mut Known<'_>) {
-        if let (Some((local, _)), Some((code, _))) = (name.rsplit_once('@'), pseudonym.rsplit_once('@')) {
+        if let (Some((local, domain)), Some((code, _))) = (name.rsplit_once('@'), pseudonym.rsplit_once('@')) {
             known.hide(local, code.to_string());
+            if let Some(plain) = unquoted(local) {
+                known.hide(&plain, code.to_string());
+                known.hide(&format!("{plain}@{domain}"), pseudonym.clone());
+            }
         }
         known.hide(name, pseudonym);
     }
@@ -508,6 +511,33 @@ impl Pseudonyms {
     }
 }
 
+/// Hides people in what tells of a search.
+pub struct Sentences<'a> {
+    pseudonyms: &'a Pseudonyms,
+    known: Known<'a>,
+}
+
+impl Hide for Sentences<'_> {
+    fn sentence(&self, text: &str) -> String {
+        self.pseudonyms.text(text, &self.known)
+    }
+
+    fn row(&self, columns: &[&str], row: &mut [Cell]) {
+        self.pseudonyms.row(columns, row);
+    }
+}
+
+/// A local part without its quotes and the backslashes in them (RFC 5321 section 4.1.2); `None` where it has none.
+fn unquoted(local: &str) -> Option<String> {
+    let inner = local.strip_prefix('"')?.strip_suffix('"')?;
+    let mut plain = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        plain.push(if character == '\\' { characters.next().unwrap_or(character) } else { character });
+    }
+    Some(plain)
+}
+
 /// True for an address that is known by its form wherever it stands: no blank, quote or bracket parts it in a sentence.
 fn has_form(name: &str) -> bool {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '=');
@@ -625,6 +655,23 @@ mod tests {
         some.hide_recipient("dora", &mut known);
         let hidden = some.text("unknown user: \"Dora\" (pandora)", &known);
         assert_eq!(hidden, format!("unknown user: \"{}\" (pandora)", some.address("dora")));
+    }
+
+    #[test]
+    fn a_name_has_one_pseudonym() {
+        let all = pseudonyms(true);
+        assert_eq!(all.address("Alice"), all.identity("alice"));
+        assert_eq!(all.host("mx.b.example."), all.host("mx.b.example"));
+        let mut row = [Cell::text("local"), Cell::text("\"jan de boer\"@b.example"), Cell::text("")];
+        let said = "<jan de boer@b.example>: \"jan de boer\"@b.example, Jan de Boer; <JAN DE BOER@c.example>";
+        row[2] = Cell::text(said);
+        all.row(&["relay_host", "recipient", "response"], &mut row);
+        let texts: Vec<_> =
+            row.iter().map(|cell| if let Cell::Text(text) = cell { text.as_str() } else { "" }).collect();
+        let jan = all.address("jan de boer@b.example");
+        let code = jan.split('@').next().unwrap();
+        let other = all.address("jan de boer@c.example");
+        assert_eq!(texts, ["local", jan.as_str(), &format!("<{jan}>: {jan}, {code}; <{other}>")]);
     }
 
     #[test]

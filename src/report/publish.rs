@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+
+/// How directories aside are called, before the number of the process that writes there.
+const ASIDE: &str = ".writing-";
 
 /// A directory beside the reports in which they are written until all are whole. It is gone when it is dropped.
 pub struct Aside {
@@ -27,13 +31,14 @@ impl Aside {
         let aside = Self::path_in(out);
         // What a killed run of the same number left is no part of this one.
         _ = fs::remove_dir_all(&aside);
+        sweep(out);
         fs::create_dir_all(out).and_then(|()| fs::create_dir(&aside)).map_err(|error| failed(out, &error))?;
         Ok(Self { out: out.to_path_buf(), aside, made_out })
     }
 
     /// Where this process writes aside in a report directory.
     pub fn path_in(out: &Path) -> PathBuf {
-        out.join(format!(".writing-{}", std::process::id()))
+        out.join(format!("{ASIDE}{}", std::process::id()))
     }
 
     pub fn path(&self) -> &Path {
@@ -84,6 +89,39 @@ impl Drop for Aside {
     }
 }
 
+/// Takes away what killed runs left aside in a report directory: what is this user's, of processes that are gone.
+fn sweep(out: &Path) {
+    let (Ok(own), Ok(entries)) = (fs::metadata("/proc/self"), fs::read_dir(out)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(ASIDE)).and_then(|end| end.parse::<u32>().ok());
+        let is_gone = number.is_some_and(|number| !Path::new("/proc").join(number.to_string()).exists());
+        let is_own = || entry.metadata().is_ok_and(|entry| entry.is_dir() && entry.uid() == own.uid());
+        if is_gone && is_own() {
+            // What cannot be removed is no part of the reports.
+            _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 fn failed(path: &Path, error: &io::Error) -> Error {
     Error::Output { path: path.to_path_buf(), problem: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_is_taken_away() {
+        let out = std::env::temp_dir().join(format!("mailsleuth-aside-{}", std::process::id()));
+        // No process has so high a number (proc(5), pid_max); the first is always there.
+        let (gone, alive) = (out.join(".writing-4294967294"), out.join(".writing-1"));
+        for path in [&gone, &alive, &out.join(".writing-x")] {
+            fs::create_dir_all(path.join("part")).unwrap();
+        }
+        let aside = Aside::new(&out).unwrap();
+        assert!(!gone.exists() && alive.exists() && out.join(".writing-x").exists() && aside.path().exists());
+        fs::remove_dir_all(&out).unwrap();
+    }
 }

@@ -1,6 +1,7 @@
 //! The summary on stdout: as wide as the terminal, findings first.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::summary::Summary;
+use super::tables::Cell;
 use super::{HostNames, Incident, Judged, incidents, is_unnamed_host, kind_word};
 use crate::detect::Severity;
 use crate::mail::address::printable;
@@ -104,15 +106,21 @@ pub fn summary(summary: &Summary, judged: &[Judged], hosts: &HostNames, publishe
     out.text
 }
 
-/// Hides people in a sentence.
-pub type Hide<'a> = dyn Fn(&str) -> String + 'a;
+/// Hides people.
+pub trait Hide {
+    /// A sentence without them.
+    fn sentence(&self, text: &str) -> String;
+
+    /// Hides them in cells of a row, named by `columns` as those of the events table are, of whom alone a text in it tells.
+    fn row(&self, columns: &[&str], row: &mut [Cell]);
+}
 
 /// The text while it grows.
 pub(super) struct Out<'a> {
     pub text: String,
     look: Look,
     /// What every sentence goes through.
-    hide: Option<&'a Hide<'a>>,
+    hide: Option<&'a dyn Hide>,
 }
 
 impl<'a> Out<'a> {
@@ -121,13 +129,24 @@ impl<'a> Out<'a> {
     }
 
     /// The same with people hidden.
-    pub const fn hiding(look: Look, hide: Option<&'a Hide<'a>>) -> Self {
+    pub const fn hiding(look: Look, hide: Option<&'a dyn Hide>) -> Self {
         Self { text: String::new(), look, hide }
     }
 
     /// A sentence with people hidden where that is wanted.
     pub fn hidden<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.hide.map_or(Cow::Borrowed(text), |hide| hide(text).into())
+        self.hide.map_or(Cow::Borrowed(text), |hide| hide.sentence(text).into())
+    }
+
+    /// Texts of a row with people hidden where that is wanted, each under the name that its column has in the events table.
+    /// Of `beside`, further cells, a text may tell, too.
+    pub fn row<const N: usize>(&self, cells: [(&str, String); N], beside: Vec<(&str, String)>) -> [String; N] {
+        let Some(hide) = self.hide else { return cells.map(|(_, text)| text) };
+        let (columns, mut row): (Vec<&str>, Vec<Cell>) =
+            cells.into_iter().chain(beside).map(|(column, text)| (column, Cell::text(text))).unzip();
+        hide.row(&columns, &mut row);
+        let mut texts = row.into_iter().map(|cell| if let Cell::Text(text) = cell { text } else { String::new() });
+        std::array::from_fn(|_| texts.next().unwrap_or_default())
     }
 
     /// True where people are hidden.
@@ -178,9 +197,15 @@ fn write(
     senders(out, judged, hosts)?;
     reasons(out, judged)?;
     quality(out, summary)?;
-    let Some(directory) = published.first().and_then(|p| p.parent()) else { return Ok(()) };
-    let names: Vec<_> = published.iter().filter_map(|p| p.file_name()).map(|n| n.to_string_lossy()).collect();
-    wrapped(out, &format!("Written to {}: {}", directory.display(), names.join(", ")), 0, 2)
+    written(out, published)
+}
+
+/// Where the files lie. It is what the user said, and as it is.
+pub(super) fn written(out: &mut Out, published: &[PathBuf]) -> std::fmt::Result {
+    let Some(directory) = published.first().and_then(|path| path.parent()) else { return Ok(()) };
+    let shown = |path: &OsStr| printable(path.as_encoded_bytes()).into_owned();
+    let names: Vec<_> = published.iter().filter_map(|path| path.file_name()).map(shown).collect();
+    wrapped_as_is(out, &format!("Written to {}: {}", shown(directory.as_os_str()), names.join(", ")), 0, 2)
 }
 
 /// One identity, one story: what was found about it, worst first, and what to do.
@@ -440,12 +465,18 @@ fn padded(text: &str, columns: usize) -> String {
 /// Words of `text` in lines as wide as there is room for, the first indented by `first` columns and the others by `rest`. A
 /// word that is longer than a line is cut.
 pub(super) fn wrapped(out: &mut Out, text: &str, first: usize, rest: usize) -> std::fmt::Result {
+    let hidden = out.hidden(text).into_owned();
+    wrapped_as_is(out, &hidden, first, rest)
+}
+
+/// The same of a text in which nobody is to be hidden any more.
+pub(super) fn wrapped_as_is(out: &mut Out, text: &str, first: usize, rest: usize) -> std::fmt::Result {
     let columns = out.look.columns;
     let mut column = first;
     let mut is_start = true;
     write!(out, "{:first$}", "")?;
     // A number stays with its sign of percent.
-    let shown = out.look.shown(&out.hidden(text)).replace(" %", "\u{a0}%");
+    let shown = out.look.shown(text).replace(" %", "\u{a0}%");
     for word in shown.split(' ') {
         let word = word.replace('\u{a0}', " ");
         let word = shortened(&word, columns - rest);

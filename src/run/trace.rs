@@ -107,7 +107,7 @@ fn search(plan: &SearchPlan) -> Result<Outcome> {
         }
     }
     if let Some(pseudonyms) = pseudonyms.as_deref().filter(|pseudonyms| pseudonyms.hides_all()) {
-        read.facts.hidden_sources = hidden_names(pseudonyms, &read.facts.sources);
+        read.facts.hidden_sources = read.facts.sources.iter().map(|name| pseudonyms.name(name)).collect();
     }
     pool.install(|| tell(plan, read, aside, pseudonyms.as_ref(), &memory))
 }
@@ -148,6 +148,9 @@ impl<'a> Search<'a> {
         source::refuse_terminal(paths)?;
         let read = BytesRead::default();
         let mut selection = select(source::find(paths), &plan.zone, plan.year, now_s(), &read);
+        let mut files = names(&selection.inputs);
+        files.extend(selection.passed_over.iter().map(|(name, _)| name.clone()));
+        files.extend(selection.problems.iter().map(|problem| problem.source.clone()));
         let skipped = outside(&mut selection, plan.period);
         let mut unseen: Vec<String> = skipped
             .iter()
@@ -155,13 +158,17 @@ impl<'a> Search<'a> {
             .collect();
         let sifted = self.pool.install(|| sift(&selection.inputs, &plan.target.what));
         if selection.inputs.is_empty() && !skipped.is_empty() {
-            let facts =
-                Facts { searched: "no file: all lie outside --since and --until".into(), unseen, ..self.facts() };
+            let searched = "no file: all lie outside --since and --until".into();
+            let facts = Facts { searched, unseen, files, ..self.facts() };
             let inputs = self.inputs_of(&[], &skipped, |_| (None, None));
             return Ok(Read { found: self.found(), facts, problems: selection.problems, warnings: Vec::new(), inputs });
         }
         match sifted.filter(|sifted| sifted.inputs.iter().any(|input| input.is_mail)) {
-            Some(sifted) => self.sifted(selection, skipped, unseen, sifted, &read),
+            Some(sifted) => {
+                let mut read = self.sifted(selection, skipped, unseen, sifted, &read)?;
+                read.facts.files = files;
+                Ok(read)
+            }
             None => {
                 let (found, marks) = (self.found(), None);
                 let (front, tracer) = self.scanned(&selection, found, marks, &read)?;
@@ -176,7 +183,7 @@ impl<'a> Search<'a> {
                 let summary = self.summary(front, tracer.judge.tally, selection.passed_over);
                 coverage(plan, &summary, &mut unseen);
                 unseen.extend(hints);
-                let mut facts = self.facts();
+                let mut facts = Facts { files, ..self.facts() };
                 facts.sources = names(&selection.inputs);
                 facts.searched = searched(&facts.sources, summary.lines.lines);
                 facts.span = summary.span();
@@ -363,6 +370,7 @@ impl<'a> Search<'a> {
         let summary = Summary { mail: MailTally::default(), ..read_notes(archive, &filter, &noted)? };
         let mut facts = self.facts();
         facts.searched = format!("the archive in {}", plan_state(archive));
+        facts.files = vec![plan_state(archive)];
         facts.hosts = hosts;
         facts.sources.clone_from(&archive.manifest.sources);
         facts.span = summary.span();
@@ -765,9 +773,10 @@ fn tell(
     let limits = limits(&story);
     story.facts.unseen.extend(limits);
     memory.check()?;
-    let names = pseudonyms.map(|_| Names::of(&story));
-    let sentences = pseudonyms.zip(names.as_ref()).map(|(pseudonyms, names)| names.hidden_by(pseudonyms));
-    let hide = sentences.as_deref();
+    let names = pseudonyms.map(|pseudonyms| Names::of(&story, pseudonyms.hides_all()));
+    let sentences =
+        pseudonyms.zip(names.as_ref()).map(|(by, names)| by.sentences(&names.recipients, &names.others, &names.names));
+    let hide = sentences.as_ref().map(|sentences| sentences as &dyn Hide);
     let json = json::story(&story, hide);
     let published = match aside {
         Some(aside) => write(plan, &story, inputs, &json, aside, pseudonyms)?,
@@ -781,7 +790,7 @@ fn tell(
             let (text, words) = lists::list(&story, list);
             said.extend(words);
             match hide {
-                Some(hide) => text.lines().map(|line| format!("{}\n", hide(line))).collect(),
+                Some(hide) => text.lines().map(|line| format!("{}\n", hide.sentence(line))).collect(),
                 None => text,
             }
         }
@@ -794,7 +803,7 @@ fn tell(
 }
 
 /// That nothing was found, where it was looked for, and what may have been meant.
-fn nothing(plan: &SearchPlan, story: &Story<'_, '_>, hide: Option<&Hide<'_>>) -> String {
+fn nothing(plan: &SearchPlan, story: &Story<'_, '_>, hide: Option<&dyn Hide>) -> String {
     let names: Vec<String> = story.found.uses.names().map(|(_, name)| printable(name).into_owned()).collect();
     let said = plan.target.said.rsplit(':').next().unwrap_or_default();
     let others = names.iter().map(String::as_str).filter(|name| !name.eq_ignore_ascii_case(said));
@@ -818,7 +827,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(story: &Story<'_, '_>) -> Self {
+    fn of(story: &Story<'_, '_>, hides_all: bool) -> Self {
         let mut names = Self { recipients: Vec::new(), others: Vec::new(), names: Vec::new() };
         let text = |bytes: &Octets| printable(bytes).into_owned();
         for sent in &story.found.messages {
@@ -838,24 +847,20 @@ impl Names {
         names.others.extend(story.found.failures.iter().filter_map(|one| one.failure.sasl_username.as_ref()).map(text));
         names.others.extend(story.found.uses.names().map(|(_, name)| text(name)));
         names.names.extend(story.facts.hosts.iter().map(text));
-        names.names.extend(story.facts.sources.iter().cloned());
+        names.names.extend(story.facts.sources.iter().chain(&story.facts.files).cloned());
+        match &story.found.target.what {
+            // A name with a dot is known by its form, and may be a domain's.
+            What::Name(name) if name.contains('.') => {}
+            What::Sasl(name) | What::Uid(name) | What::Name(name) if hides_all => names.others.push(name.clone()),
+            What::Address(name) | What::From(name) | What::To(name) if hides_all => names.others.push(name.clone()),
+            _ => {}
+        }
         for list in [&mut names.recipients, &mut names.others, &mut names.names] {
             list.sort_unstable();
             list.dedup();
         }
-        // Who is traced by a name of a recipient's may be told.
         names
     }
-
-    fn hidden_by<'a>(&'a self, pseudonyms: &'a Pseudonyms) -> Box<Hide<'a>> {
-        Box::new(pseudonyms.sentences(&self.recipients, &self.others, &self.names))
-    }
-}
-
-fn hidden_names(pseudonyms: &Pseudonyms, names: &[String]) -> Vec<String> {
-    let none: [String; 0] = [];
-    let hide = pseudonyms.sentences(&none, &none, names);
-    names.iter().map(|name| hide(name)).collect()
 }
 
 /// Writes the exports and the manifest.
@@ -884,9 +889,8 @@ fn write(
     }
     std::fs::write(path("story.json"), json).map_err(|e| aside.failed("story.json", &e))?;
     if let Some(pseudonyms) = pseudonyms.filter(|pseudonyms| pseudonyms.hides_all()) {
-        let sources: Vec<String> = inputs.iter().map(|input| input.source.clone()).collect();
-        for (input, hidden) in inputs.iter_mut().zip(hidden_names(pseudonyms, &sources)) {
-            (input.source, input.path) = (hidden, None);
+        for input in &mut inputs {
+            (input.source, input.path) = (pseudonyms.name(&input.source), None);
         }
     }
     let mut outputs = Vec::new();
@@ -931,12 +935,13 @@ fn verify(path: &Path) -> Result<Outcome> {
         serde_json::from_slice(&text).map_err(|error| wrong(format!("no manifest of `mailsleuth trace`: {error}")))?;
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
     let checked = check(&manifest, directory);
-    let shown = |line: &String| printable(line.as_bytes()).into_owned();
+    let shown = |line: &str| printable(line.as_bytes()).into_owned();
     let unknown = checked.unknown.iter().map(|line| format!("cannot be checked: {}\n", shown(line)));
     let status = u8::from(!checked.wrong.is_empty());
     let text: String = if checked.wrong.is_empty() {
         let files = times(checked.files as u64, "file");
-        std::iter::once(format!("{files} as {} says.\n", path.display())).chain(unknown).collect()
+        let manifest = shown(&path.display().to_string());
+        std::iter::once(format!("{files} as {manifest} says.\n")).chain(unknown).collect()
     } else {
         checked.wrong.iter().map(|line| format!("differs: {}\n", shown(line))).chain(unknown).collect()
     };

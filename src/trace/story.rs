@@ -34,6 +34,8 @@ pub struct Facts {
     pub sources: Vec<String>,
     /// The same as texts name them; empty where they are the same.
     pub hidden_sources: Vec<String>,
+    /// Names of all files that were found, those that hold nothing of it or were not read among them.
+    pub files: Vec<String>,
     pub hosts: Vec<Octets>,
     /// What else whoever handed a message in did, where it is looked for by its id.
     pub around: Option<String>,

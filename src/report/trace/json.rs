@@ -16,8 +16,8 @@ use crate::trace::{Roles, Story, Use};
 const NAMES: usize = 100;
 
 /// The object's text, ending with a line end.
-pub fn story(story: &Story<'_, '_>, hide: Option<&Hide<'_>>) -> String {
-    let shown = |text: &str| hide.map_or_else(|| text.to_string(), |hide| hide(text));
+pub fn story(story: &Story<'_, '_>, hide: Option<&dyn Hide>) -> String {
+    let shown = |text: &str| hide.map_or_else(|| text.to_string(), |hide| hide.sentence(text));
     let who = |who: &Who| json!({ "identity_kind": who.0.word(), "identity": shown(&printable(&who.1)) });
     let at = |at: Timestamp| at.to_string();
     let ip = |ip: &IpAddr| shown(&ip.to_string());

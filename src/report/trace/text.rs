@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 pub use super::super::text::Hide;
-use super::super::text::{Look, Out, many, shortened, wrapped};
+use super::super::text::{Look, Out, many, shortened, wrapped, wrapped_as_is, written};
 use crate::correlate::{Octets, Place};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
@@ -22,7 +22,7 @@ const MESSAGES: usize = 8;
 const LIFE: usize = 40;
 
 /// The text, ending with a line end.
-pub fn story(story: &Story<'_, '_>, published: &[PathBuf], look: Look, hide: Option<&Hide<'_>>) -> String {
+pub fn story(story: &Story<'_, '_>, published: &[PathBuf], look: Look, hide: Option<&dyn Hide>) -> String {
     let mut out = Out::hiding(look, hide);
     // Writing into a String cannot fail.
     _ = write(&mut out, story, published);
@@ -30,7 +30,7 @@ pub fn story(story: &Story<'_, '_>, published: &[PathBuf], look: Look, hide: Opt
 }
 
 /// That nothing was found, and where it was looked for.
-pub fn nothing(story: &Story<'_, '_>, meant: &str, look: Look, hide: Option<&Hide<'_>>) -> String {
+pub fn nothing(story: &Story<'_, '_>, meant: &str, look: Look, hide: Option<&dyn Hide>) -> String {
     let mut out = Out::hiding(look, hide);
     let facts = &story.facts;
     let name = story.found.target.name();
@@ -57,9 +57,7 @@ fn write(out: &mut Out, story: &Story<'_, '_>, published: &[PathBuf]) -> std::fm
     owner(out, story)?;
     pivots(out, story)?;
     unseen(out, story)?;
-    let Some(directory) = published.first().and_then(|path| path.parent()) else { return Ok(()) };
-    let names: Vec<_> = published.iter().filter_map(|p| p.file_name()).map(|name| name.to_string_lossy()).collect();
-    wrapped(out, &format!("Written to {}: {}", directory.display(), names.join(", ")), 0, 2)
+    written(out, published)
 }
 
 fn section(out: &mut Out, name: &str) -> std::fmt::Result {
@@ -153,47 +151,87 @@ fn life(out: &mut Out, story: &Story<'_, '_>, sent: &Sent<'_>, left: &mut usize)
         _ => String::new(),
     };
     section(out, &format!("MESSAGE {}{what}", message.queue_id))?;
-    let sender = message.sender.as_ref().map_or("not logged".into(), |sender| {
-        if sender.is_empty() { "<>".to_string() } else { printable(sender).into_owned() }
-    });
+    let text = |bytes: Option<&Octets>| bytes.map_or(String::new(), |bytes| printable(bytes).into_owned());
+    let origin = &message.origin;
+    let client = origin.client.as_ref();
+    let who = || {
+        [
+            ("host", text(story.facts.hosts.get(message.host.0 as usize))),
+            ("identity", text(Some(&message.identity.name))),
+            ("sasl_username", text(origin.sasl_username.as_ref())),
+            ("uid", text(origin.local_user.as_ref())),
+            ("client_name", text(client.map(|client| &client.name))),
+            ("envelope_sender", text(message.sender.as_ref())),
+        ]
+    };
+    let recipients = message.recipients.iter().take(LIFE);
+    let recipients =
+        recipients.flat_map(|one| [&one.address, &one.orig_address].map(|to| ("recipient", text(Some(to)))));
+    let [_, _, login, user, name, sender] = out.row(who(), Vec::new());
+    let [ip, cwd, id] = out.row(
+        [
+            ("client_ip", text(client.map(|client| &client.ip))),
+            ("cwd", text(origin.directory.as_ref())),
+            ("message_id", text(message.message_id.as_ref())),
+        ],
+        recipients.chain(who()).collect(),
+    );
+    let from = submitted(sent, &login, &user, &cwd, &client_text(sent, &ip, &name));
+    let sender = match &message.sender {
+        None => "not logged",
+        Some(sender) if sender.is_empty() => "<>",
+        Some(_) => &sender,
+    };
     let size = message.size.map_or(String::new(), |size| format!(", {size} bytes"));
-    let id = message.message_id.as_ref().map_or(String::new(), |id| format!(", message-id {}", printable(id)));
+    let id = message.message_id.as_ref().map_or(String::new(), |_| format!(", message-id {id}"));
     // The sender's own words may name anybody.
     let subject = message.subject.as_ref().filter(|_| !out.is_hiding());
     let subject = subject.map_or(String::new(), |text| format!(", subject \"{}\"", printable(text)));
-    let from = submitted(sent);
     let line = format!(
         "{}  {from}: from {sender}{size}{id}{subject}{}",
         second(message.first_seen),
         place(story, message.place)
     );
-    wrapped(out, &line, 2, 6)?;
+    wrapped_as_is(out, &line, 2, 6)?;
     for hold in &message.holds {
-        let line =
-            format!("{}  put on hold: {}{}", second(hold.at), printable(&hold.response), place(story, hold.place));
-        wrapped(out, &line, 2, 6)?;
+        let [said, _] = out.row(
+            [("response", printable(&hold.response).into_owned()), ("recipient", text(hold.recipient.as_ref()))],
+            who().into(),
+        );
+        let line = format!("{}  put on hold: {said}{}", second(hold.at), place(story, hold.place));
+        wrapped_as_is(out, &line, 2, 6)?;
     }
     for (attempt, verdict) in message.attempts.iter().zip(&sent.verdicts) {
         let Some(rest) = left.checked_sub(1) else { break };
         *left = rest;
         let recipient = message.recipients.get(attempt.recipient);
-        let to = recipient.map_or(String::new(), |one| printable(&one.address).into_owned());
-        let orig = recipient.filter(|one| !one.orig_address.is_empty());
-        let orig = orig.map_or(String::new(), |one| format!(" (for {})", printable(&one.orig_address)));
-        let relay = match (attempt.relay_host.is_empty(), attempt.relay_ip.is_empty()) {
+        let list = verdict.as_ref().and_then(|verdict| verdict.dnsbl.as_ref());
+        let [to, orig, relay, ip, said, _] = out.row(
+            [
+                ("recipient", text(recipient.map(|one| &one.address))),
+                ("orig_recipient", text(recipient.map(|one| &one.orig_address))),
+                ("relay_host", text(Some(&attempt.relay_host))),
+                ("relay_ip", text(Some(&attempt.relay_ip))),
+                ("response", printable(&attempt.response).into_owned()),
+                ("dnsbl", list.map_or(String::new(), |list| printable(list.as_bytes()).into_owned())),
+            ],
+            who().into(),
+        );
+        let orig = if orig.is_empty() { orig } else { format!(" (for {orig})") };
+        let relay = match (relay.is_empty(), ip.is_empty()) {
             (true, true) => String::new(),
-            (false, true) => format!(" at {}", printable(&attempt.relay_host)),
-            _ => format!(" at {}[{}]", printable(&attempt.relay_host), printable(&attempt.relay_ip)),
+            (false, true) => format!(" at {relay}"),
+            _ => format!(" at {relay}[{ip}]"),
         };
         let action = if attempt.is_handover { "handed on" } else { attempt.action.word() };
         let category = verdict.as_ref().map_or(String::new(), |verdict| format!(" ({})", verdict.category.id()));
-        let response = shortened(&out.hidden(&printable(&attempt.response)), 160);
+        let response = shortened(&said, 160);
         let line = format!(
             "{}  {action}: {to}{orig}{relay}{category}: {response}{}",
             second(attempt.at),
             place(story, attempt.place)
         );
-        wrapped(out, &line, 2, 6)?;
+        wrapped_as_is(out, &line, 2, 6)?;
     }
     let end = match (message.is_open, is_waiting(sent)) {
         (false, _) => format!("{}  out of the queue", second(message.last_seen)),
@@ -203,23 +241,21 @@ fn life(out: &mut Out, story: &Story<'_, '_>, sent: &Sent<'_>, left: &mut usize)
     wrapped(out, &end, 2, 6)
 }
 
-/// Who handed a message in, from where.
-fn submitted(sent: &Sent<'_>) -> String {
+/// ` from 192.0.2.1 (mx.b.example)`, of a client whose address and name are shown so.
+fn client_text(sent: &Sent<'_>, ip: &str, name: &str) -> String {
+    let Some(client) = &sent.message.origin.client else { return String::new() };
+    let has_name = !client.name.is_empty() && client.name != client.ip;
+    if has_name { format!(" from {ip} ({name})") } else { format!(" from {ip}") }
+}
+
+/// Who handed a message in, from where; login, local user and directory as they are shown.
+fn submitted(sent: &Sent<'_>, login: &str, user: &str, directory: &str, from: &str) -> String {
     let message = &sent.message;
     let origin = &message.origin;
-    let ip = origin.client.as_ref().map(|client| {
-        let name = if client.name.is_empty() || client.name == client.ip {
-            String::new()
-        } else {
-            format!(" ({})", printable(&client.name))
-        };
-        format!(" from {}{name}", printable(&client.ip))
-    });
-    let from = ip.unwrap_or_default();
-    let directory = origin.directory.as_ref().map_or(String::new(), |path| format!(" in {}", printable(path)));
+    let directory = if origin.directory.is_some() { format!(" in {directory}") } else { String::new() };
     match (&origin.sasl_username, &origin.local_user, message.is_orphan) {
-        (Some(login), ..) => format!("submitted by login {}{from}", printable(login)),
-        (None, Some(user), _) => format!("handed in by local user {}{directory}", printable(user)),
+        (Some(_), ..) => format!("submitted by login {login}{from}"),
+        (None, Some(_), _) => format!("handed in by local user {user}{directory}"),
         (None, None, true) => format!("no line tells where it came from{from}"),
         (None, None, false) if from.is_empty() => "made on this host".to_string(),
         _ => format!("taken{from}, without a login"),
