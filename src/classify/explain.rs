@@ -1,7 +1,7 @@
 //! How a verdict came about, for `mailsleuth classify -v` and those who write rules.
 
 use super::rule::Context;
-use super::{By, Classifier, List, Refusal, Rule, Scratch, Speaker, Verdict, context, zone};
+use super::{By, Classifier, List, Refusal, Rule, Scratch, Speaker, Verdict, context, ones, zone};
 use crate::parse::reply::{ReplyKind, reply};
 
 /// How a verdict came about.
@@ -128,10 +128,7 @@ impl Classifier {
         let asked = zone.as_deref().map(|zone| self.lists.of_zone(zone).map_or(zone, List::id));
         let list_by = verdict.dnsbl.as_deref().map(|id| if asked == Some(id) { ListBy::Zone } else { ListBy::Name });
         context.provider = verdict.provider.filter(|_| !decision.is_of_mailbox);
-        let may_match = |scratch: &Scratch<'_>, at: &usize| {
-            scratch.candidates.get(at / 64).is_some_and(|bits| bits >> (at % 64) & 1 == 1)
-        };
-        let candidates: Vec<usize> = (0..self.rules.len()).filter(|at| may_match(scratch, at)).collect();
+        let candidates: Vec<usize> = ones(&scratch.candidates, 0..self.rules.len()).collect();
         let lost = candidates.into_iter().filter_map(|at| self.lost(scratch, at, &context, rule)).collect();
         let (words, template) = (scratch.words.clone(), scratch.template.clone());
         let (reply, kind) = (reply.text.into_owned(), reply.kind);

@@ -122,7 +122,9 @@ pub(super) fn lower(pattern: &str) -> String {
 /// An error if a pattern of the rule cannot be read.
 fn well_formed(rule: &Rule) -> Result<()> {
     for (key, pattern) in [("text", Some(&rule.pattern)), ("unless", rule.unless.as_ref())] {
-        let Some((pattern, error)) = pattern.and_then(|p| Some((p, matcher::check(p).err()?))) else { continue };
+        let Some((pattern, error)) = pattern.and_then(|p| Some((p, matcher::check(&lower(p)).err()?))) else {
+            continue;
+        };
         let reason = match in_class(pattern) {
             Some(letter) => format!(
                 "bad pattern: [ ] takes ASCII letters only: write (?:a|{letter}) instead of [a{letter}] to correct '{key}'"
@@ -243,8 +245,8 @@ struct RuleEntry {
     loses: SampleEntries,
 }
 
-/// True if the pattern matches answers that have nothing in common.
-fn matches_all(pattern: &str) -> bool {
+/// True if the pattern, in lower case, matches answers that have nothing in common.
+fn matches_all(pattern: String) -> bool {
     const UNLIKE: &[&[u8]] = &[b"user unknown", b"greylisted, try again", b"mail box full", b"spam"];
     matcher::matches_each(pattern, UNLIKE)
 }
@@ -285,8 +287,9 @@ impl RuleEntry {
             loses.push((to, sample));
         }
         let pattern = joined(&self.text);
-        let required = literal::required(&lower(&pattern));
-        if required.all_of.is_empty() && when.is_empty() && matches_all(&pattern) {
+        let lowered = lower(&pattern);
+        let required = literal::required(&lowered);
+        if required.all_of.is_empty() && when.is_empty() && matches_all(lowered) {
             return Err(wrong(
                 "its 'text' matches answers of every kind: name words, or say under which circumstances with 'when'"
                     .into(),

@@ -11,7 +11,7 @@ use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::syntax::parse_with;
 use regex_automata::{Anchored, Input, MatchKind};
 
-use super::{load, syntax};
+use super::syntax;
 
 /// Longer patterns are never built whole: their automata would be large, and slow to build.
 const MOST_PATTERN_BYTES: usize = 200;
@@ -51,8 +51,8 @@ pub(super) struct Cache {
 }
 
 impl Matcher {
-    /// A matcher for `patterns`, as rules write them. One that cannot be read matches nothing: see [`check`].
-    pub(super) fn new(patterns: &[&str]) -> Self {
+    /// A matcher for `patterns` in lower case. One that cannot be read matches nothing: see [`check`].
+    pub(super) fn new(patterns: &[String]) -> Self {
         Self(patterns.iter().map(|pattern| Pattern::new(pattern)).collect())
     }
 
@@ -93,14 +93,14 @@ impl Cache {
     }
 }
 
-/// What is wrong with a pattern, as a rule writes it.
+/// What is wrong with a pattern in lower case.
 pub(super) fn check(pattern: &str) -> Result<(), String> {
-    parse_with(&load::lower(pattern), &syntax()).map_err(|error| error.to_string())?;
+    parse_with(pattern, &syntax()).map_err(|error| error.to_string())?;
     Pattern::new(pattern).build_lazy().map(drop)
 }
 
-/// True if a pattern, as a rule writes it, matches each of these texts.
-pub(super) fn matches_each(pattern: &str, texts: &[&[u8]]) -> bool {
+/// True if a pattern in lower case matches each of these texts.
+pub(super) fn matches_each(pattern: String, texts: &[&[u8]]) -> bool {
     let (matcher, mut cache) = (Matcher::new(&[pattern]), Cache::default());
     texts.iter().all(|text| matcher.matches(&mut cache, text, 0))
 }
@@ -157,8 +157,7 @@ fn thompson_config() -> thompson::Config {
 
 /// A pattern that may match anywhere, for searches that start at the first byte.
 fn anywhere(pattern: &str) -> String {
-    let pattern = load::lower(pattern);
     let is_repeated = pattern.get(1..).is_some_and(|rest| rest.starts_with(['?', '*', '+', '{']));
     let anchored = pattern.starts_with('^') && !is_repeated && !pattern.contains('|');
-    if anchored { pattern } else { format!("(?s:.)*?(?:{pattern})") }
+    if anchored { pattern.to_owned() } else { format!("(?s:.)*?(?:{pattern})") }
 }

@@ -304,21 +304,17 @@ struct Found {
     provider: Option<(usize, usize)>,
     /// The provider whose host is named first.
     host: Option<usize>,
-    /// Where the text speaks of blocking: the first few places, as start and end.
-    blocking: Vec<(usize, usize)>,
+    /// Where the first word that speaks of blocking starts, and where the last one ends.
+    blocking: Option<(usize, usize)>,
 }
 
 impl Found {
     /// True if the text speaks of blocking, elsewhere than in the name of the list.
     fn speaks_of_blocking(&self) -> bool {
-        let is_in_name =
-            |(start, end): (usize, usize)| self.list.is_some_and(|named| named.start <= start && end <= named.end);
-        self.blocking.iter().any(|place| !is_in_name(*place))
+        let is_outside = |named: Named, start, end| start < named.start || named.end < end;
+        self.blocking.is_some_and(|(start, end)| self.list.is_none_or(|named| is_outside(named, start, end)))
     }
 }
-
-/// So many places are kept: a name holds fewer.
-const MOST_BLOCKING: usize = 8;
 
 /// What an enhanced code of security and policy means that nothing else explains (RFC 3463, section 3.8).
 const POLICY_REFUSED: &str = "policy-refused";
@@ -361,8 +357,8 @@ impl Classifier {
             unless.push(rule.unless.as_ref().map(|_| patterns.len()));
             patterns.extend(rule.unless());
         }
-        let matcher = Matcher::new(&patterns);
         let lowered: Vec<String> = patterns.iter().map(|pattern| load::lower(pattern)).collect();
+        let matcher = Matcher::new(&lowered);
         let zones = lists.iter().flat_map(List::spellings);
         let hosts = providers.iter().flat_map(|provider| provider.hosts().iter().chain(provider.signatures()));
         let tables = zones.chain(hosts.map(String::as_str));
@@ -604,13 +600,9 @@ impl Classifier {
                         }
                     }
                     Meaning::Blocking(len) => {
-                        let place = (end.saturating_sub(len), end);
-                        // A place behind the name that was found tells, however many there were before.
-                        if found.blocking.len() < MOST_BLOCKING || found.list.is_some_and(|named| named.end <= place.0)
-                        {
-                            found.blocking.truncate(MOST_BLOCKING);
-                            found.blocking.push(place);
-                        }
+                        let start = end.saturating_sub(len);
+                        let (first, last) = found.blocking.unwrap_or((start, end));
+                        found.blocking = Some((first.min(start), last.max(end)));
                     }
                 }
             }
@@ -779,25 +771,31 @@ impl Classifier {
     /// The rule of lowest rank in `range` that matches.
     fn first(&self, scratch: &mut Scratch<'_>, context: &Context<'_>, range: Range<usize>) -> Option<usize> {
         let Scratch { matcher, template, candidates, .. } = scratch;
-        let mut at = range.start;
+        let mut matches = |number| self.matcher.matches(matcher, template, number);
+        ones(candidates, range).find(|&at| {
+            self.rules.get(at).is_some_and(|rule| rule.when.applies(context))
+                && matches(at)
+                && !self.unless.get(at).copied().flatten().is_some_and(&mut matches)
+        })
+    }
+}
+
+/// The positions in `range` whose bit is set.
+fn ones(bits: &[u64], range: Range<usize>) -> impl Iterator<Item = usize> {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
         while at < range.end {
-            let bits = candidates.get(at / 64)? >> (at % 64);
-            if bits == 0 {
+            let rest = bits.get(at / 64)? >> (at % 64);
+            if rest == 0 {
                 at = (at / 64 + 1) * 64;
                 continue;
             }
-            at += bits.trailing_zeros() as usize;
-            if at >= range.end {
-                break;
-            }
-            let mut matches = |number| self.matcher.matches(matcher, template, number);
-            if self.rules.get(at)?.when.applies(context) && matches(at) && !self.unless.get(at)?.is_some_and(matches) {
-                return Some(at);
-            }
-            at += 1;
+            let found = at + rest.trailing_zeros() as usize;
+            at = found + 1;
+            return (found < range.end).then_some(found);
         }
         None
-    }
+    })
 }
 
 impl Scratch<'_> {

@@ -1,5 +1,6 @@
 //! `mailsleuth rules`: the taxonomy and the rules, with the answers that prove them.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -62,8 +63,12 @@ fn own_problems(classifier: &Classifier, texts: &[Text]) -> Vec<(String, String)
     if texts.is_empty() {
         return Vec::new();
     }
-    let is_own = |file: &str| texts.iter().any(|(name, _)| name == file);
-    classifier.problems().into_iter().filter(|(file, _)| is_own(file)).collect()
+    classifier.problems().into_iter().filter(|(file, _)| is_among(texts, file)).collect()
+}
+
+/// True for the name of one of these files.
+fn is_among(texts: &[Text], file: &str) -> bool {
+    texts.iter().any(|(name, _)| name == file)
 }
 
 /// Lists, shows or checks rules. A reader that has seen enough and closes the pipe is no error.
@@ -102,16 +107,20 @@ pub fn run(plan: &RulesPlan, out: &mut impl Write) -> Result<()> {
 fn check(files: &[PathBuf], as_json: bool, out: &mut impl Write) -> Result<()> {
     let (classifier, texts) = loaded(files).map_err(|error| all_broken(files).unwrap_or(error))?;
     let problems = if files.is_empty() { classifier.problems() } else { own_problems(&classifier, &texts) };
-    let is_checked = |rule: &&Rule| files.is_empty() || texts.iter().any(|(name, _)| name == rule.file());
+    let is_own = |rule: &Rule| is_among(&texts, rule.file());
+    let is_checked = |rule: &&Rule| files.is_empty() || is_own(rule);
     let (rules, samples) = classifier.rules().filter(is_checked).fold((0_usize, 0_usize), |(rules, samples), rule| {
         (rules + 1, samples + rule.wins().count() + rule.loses().count())
     });
     let file = texts.first().map_or_else(|| "built-in rules".to_string(), |(name, _)| name.clone());
-    let is_own = |rule: &Rule| texts.iter().any(|(name, _)| name == rule.file());
-    let built_in = Classifier::built_in()?;
-    let replaced = |rule: &Rule| built_in.rules().find(|known| known.id() == rule.id()).map(Rule::file);
-    let replaced: Vec<_> =
-        classifier.rules().filter(|rule| is_own(rule)).filter_map(|rule| Some((rule.id(), replaced(rule)?))).collect();
+    let built_in = if files.is_empty() { None } else { Some(Classifier::built_in()?) };
+    let known: HashMap<&str, &str> =
+        built_in.iter().flat_map(Classifier::rules).map(|rule| (rule.id(), rule.file())).collect();
+    let replaced: Vec<(&str, &str)> = classifier
+        .rules()
+        .filter(|rule| is_own(rule))
+        .filter_map(|rule| Some((rule.id(), *known.get(rule.id())?)))
+        .collect();
     let taken = classifier.taken(is_own);
     if as_json {
         let problems: Vec<_> = problems.iter().map(|(file, text)| json!({ "file": file, "problem": text })).collect();
