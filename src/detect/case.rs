@@ -148,6 +148,8 @@ impl Guessing<'_> {
     }
 }
 
+/// Clients that are named of those that did something together; their network is named whole.
+pub(super) const CLIENTS: usize = 256;
 /// Where one client of a network did less than this share of something, the network did it.
 const ALONE: f64 = 0.8;
 
@@ -165,7 +167,7 @@ pub(super) struct Failing<'a> {
     pub first: Timestamp,
     pub last: Timestamp,
     /// The client that failed first.
-    lead: Option<&'a SenderProfile>,
+    lead: &'a SenderProfile,
 }
 
 impl<'a> Failing<'a> {
@@ -189,31 +191,28 @@ impl<'a> Failing<'a> {
         self.last = self.last.max(tries.last);
     }
 
-    fn new(at: Timestamp) -> Self {
+    fn new(lead: &'a SenderProfile, at: Timestamp) -> Self {
         let (logins, clients) = (BTreeSet::new(), BTreeSet::new());
-        Self { failures: 0, logins, clients, most: 0, first: at, last: at, lead: None }
+        Self { failures: 0, logins, clients, most: 0, first: at, last: at, lead }
     }
 }
 
 /// Vain logins by network. Of a client with more logins than are kept by name the rest counts, too.
 fn failing<'a>(profiles: &'a [SenderProfile], around: &'a Around) -> BTreeMap<IpAddr, Failing<'a>> {
     let mut all: BTreeMap<IpAddr, Failing<'_>> = BTreeMap::new();
-    let mut leads: BTreeMap<IpAddr, Timestamp> = BTreeMap::new();
     for profile in profiles {
         let (Some(visits), Some(client)) = (&profile.visits, ip(&profile.name)) else { continue };
         let Some(tries) = &visits.tries else { continue };
-        let of = network(client);
-        let known = all.entry(of).or_insert_with(|| Failing::new(tries.first));
+        let known = all.entry(network(client)).or_insert_with(|| Failing::new(profile, tries.first));
+        if tries.first < known.first {
+            (known.lead, known.first) = (profile, tries.first);
+        }
         let named: u64 = visits.logins.values().map(|tries| tries.failures).sum();
         visits.logins.iter().for_each(|(login, tries)| known.tried(client, login, tries));
         known.failures += tries.failures.saturating_sub(named);
         known.clients.insert(client);
         known.last = known.last.max(tries.last);
         known.most = known.most.max(tries.failures);
-        let lead = leads.entry(of).or_insert(tries.first);
-        if known.lead.is_none() || tries.first < *lead {
-            (known.lead, *lead) = (Some(profile), tries.first);
-        }
     }
     for (client, login, tries) in &around.few_tries {
         if let Some(known) = all.get_mut(&network(*client)) {
@@ -533,7 +532,7 @@ impl<'a> Case<'a> {
     /// What the network of this client failed to log in as, and whether this client was the first.
     pub(super) fn failing(&self) -> Option<(&'a Failing<'a>, bool)> {
         let found = self.surroundings.failing.get(&network(ip(&self.profile.name)?))?;
-        Some((found, found.lead.is_some_and(|lead| std::ptr::eq(lead, self.profile))))
+        Some((found, std::ptr::eq(found.lead, self.profile)))
     }
 
     /// Vain tries at any login from a network.

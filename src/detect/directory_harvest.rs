@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::case::{Pattern, count_between, patterns, percent, queue_ids};
+use super::case::{CLIENTS, Pattern, count_between, patterns, percent, queue_ids};
 use super::signs::{TRIED_BY_THE_DOZEN, TRIED_BY_THE_HUNDRED, TRIED_HARDLY_ONE, TRIED_UNKNOWN};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, network_text};
 use crate::aggregate::distinct::FirstTimes;
@@ -79,9 +79,6 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     }
     found.iter().map(|one| of_pattern(case, limits, one, &times, taken, &clients)).collect()
 }
-
-/// Clients that are named; the network is named whole.
-const CLIENTS: usize = 256;
 
 fn of_pattern(
     case: &Case<'_>,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::case::{Guess, countries, patterns, places_json, with};
+use super::case::{CLIENTS, Guess, countries, patterns, places_json, with};
 use super::signs::{GOT_IN, HUNDREDS_OF_FAILURES, MAIL_AFTERWARDS, MANY_FAILURES, MANY_LOGINS_TRIED};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named, network_text};
 use crate::aggregate::{QueueIds, share};
@@ -66,8 +66,6 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
 
 /// Logins of one network that are looked at: where there are more, it is a carrier's.
 const USERS: usize = 1_000;
-/// Clients that are named; their network is named whole.
-const CLIENTS: usize = 256;
 
 enum Answer {
     Found(Box<Draft>),
