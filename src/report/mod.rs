@@ -111,6 +111,17 @@ impl Incident<'_> {
         }
         ids
     }
+
+    /// What is to be done, the worst finding's first: each step once, at most so many.
+    pub fn steps(&self, most: usize) -> Vec<&str> {
+        let mut steps: Vec<&str> = Vec::new();
+        for finding in &self.findings {
+            if !steps.contains(&finding.next_step.as_str()) && steps.len() < most {
+                steps.push(&finding.next_step);
+            }
+        }
+        steps
+    }
 }
 
 fn has(story: &Story<'_>, finding: &Finding) -> bool {

@@ -236,13 +236,7 @@ fn findings(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Re
             wrapped(out, &format!("{}: {}", finding.kind, finding.explanation), 9, 11)?;
             wrapped(out, &format!("Signs: {} ({}).", finding.signs.text(), finding.severity), 11, 13)?;
         }
-        let mut steps: Vec<&str> = Vec::new();
-        for finding in findings {
-            if !steps.contains(&finding.next_step.as_str()) && steps.len() < STEPS {
-                steps.push(&finding.next_step);
-            }
-        }
-        for step in steps {
+        for step in incident.steps(STEPS) {
             wrapped(out, &format!("Do: {step}"), 9, 9)?;
         }
     }

@@ -40,25 +40,21 @@ fn name(incident: &Incident<'_>) -> Markup {
     html! { @if !is_unnamed_host(profile) { span.kind { (kind_word(profile)) } " " } span.name { (log(&profile.name, NAME)) } }
 }
 
-/// The parts of the page that tell of an incident, by its ids: the same in every run over the same data.
-fn anchors(page: &Page<'_>, incident: &Incident<'_>) -> Vec<String> {
-    incident.ids(page.hosts).into_iter().map(|id| format!("i-{id}")).collect()
-}
-
-/// The first of these.
-fn anchor(page: &Page<'_>, incident: &Incident<'_>) -> String {
-    anchors(page, incident).into_iter().next().unwrap_or_default()
+/// The part of the page that tells of the incident of this id: the same in every run over the same data.
+fn anchor(id: &str) -> String {
+    format!("i-{id}")
 }
 
 /// One line for each incident, the worst first; `told` of them are told of in full further down.
 pub(super) fn stories(page: &Page<'_>, incidents: &[Incident<'_>], told: usize) -> Markup {
     let items = incidents.iter().enumerate().filter_map(|(at, incident)| {
         let worst = incident.findings.first()?;
+        let anchor = if at < told { incident.ids(page.hosts).first().map(|id| anchor(id)) } else { None };
         Some(html! {
             li.story {
                 (badge(worst))
                 div {
-                    h3 { @if at < told { a href=(format!("#{}", anchor(page, incident))) { (name(incident)) } } @else { (name(incident)) } (on_host(page, incident)) }
+                    h3 { @if let Some(anchor) = anchor { a href=(format!("#{anchor}")) { (name(incident)) } } @else { (name(incident)) } (on_host(page, incident)) }
                     p { strong { (kind_title(worst.kind)) ". " } (story(worst)) }
                     @if incident.findings.len() > 1 { p.also { "Also: " (others(incident)) "." } }
                 }
@@ -117,35 +113,30 @@ pub(super) fn details(page: &Page<'_>, incidents: &[Incident<'_>], axis: Axis) -
 fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
     let profile = &incident.one.profile;
     let Some(worst) = incident.findings.first() else { return html! {} };
-    let anchors = anchors(page, incident);
-    let anchor = anchors.first().cloned().unwrap_or_default();
-    let heading = format!("h-{anchor}");
+    let ids = incident.ids(page.hosts);
+    let id = anchor(ids.first().map_or("", String::as_str));
+    let heading = format!("h-{id}");
     let hours = profile.hours.in_order();
     let marked = Some((worst.first_seen.hour(), worst.last_seen.hour()));
     let first = incident.findings.iter().map(|finding| finding.first_seen).min().unwrap_or(worst.first_seen);
     let last = incident.findings.iter().map(|finding| finding.last_seen).max().unwrap_or(worst.last_seen);
-    let mut steps: Vec<&str> = Vec::new();
-    for finding in &incident.findings {
-        if !steps.contains(&finding.next_step.as_str()) && steps.len() < ROWS {
-            steps.push(&finding.next_step);
-        }
-    }
+    let told_ids = ids.join(", ");
     html! {
-        article.incident id=(anchor) aria-labelledby=(heading) {
-            @for other in anchors.iter().skip(1) { span id=(other) {} }
+        article.incident id=(id) aria-labelledby=(heading) {
+            @for other in ids.iter().skip(1) { span id=(anchor(other)) {} }
             header {
                 (badge(worst))
-                h3 id=(heading) { a href=(format!("#{anchor}")) { (name(incident)) } (on_host(page, incident)) }
+                h3 id=(heading) { a href=(format!("#{id}")) { (name(incident)) } (on_host(page, incident)) }
                 p.meta {
                     (moment(first)) " to " (moment(last)) " UTC"
                     // What several findings count overlaps.
                     @if incident.findings.len() == 1 && worst.messages > 0 { " · " (many(worst.messages, "message")) }
                     @if incident.findings.len() == 1 && worst.recipients > 0 { " · " (many(worst.recipients, "recipient")) }
-                    " · incident " (incident.ids(page.hosts).join(", "))
+                    " · incident " (told_ids)
                 }
             }
             div.told data-copy="story and next steps" {
-                span.unseen data-line { (kind_word(profile)) " " (log(&profile.name, NAME)) (on_host(page, incident)) ", " (moment(first)) " to " (moment(last)) " UTC, incident " (incident.ids(page.hosts).join(", ")) }
+                span.unseen data-line { (kind_word(profile)) " " (log(&profile.name, NAME)) (on_host(page, incident)) ", " (moment(first)) " to " (moment(last)) " UTC, incident " (told_ids) }
                 ul.findings {
                     @for finding in incident.findings.iter().take(ROWS) {
                         li data-line { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (finding.score) } br; (sentence(finding)) br; span.score { "Signs: " (finding.signs.text()) } }
@@ -154,7 +145,7 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
                 }
                 div.do {
                     h4 { "Next steps" }
-                    ul { @for step in steps { li data-line { (with_code(step)) } } }
+                    ul { @for step in incident.steps(ROWS) { li data-line { (with_code(step)) } } }
                 }
             }
             div.pictures {
