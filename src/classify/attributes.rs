@@ -43,6 +43,8 @@ pub(super) struct Attributes {
     /// One for each shape, and one of all.
     codes: Vec<Regex>,
     retries: Regex,
+    /// The time in what a phrase matches.
+    time: Regex,
     never: Vec<String>,
     /// Seconds of each unit, by its spelling.
     units: HashMap<String, u64>,
@@ -53,7 +55,8 @@ pub(super) struct Attributes {
 pub(super) struct Cache {
     hints: Option<meta::Cache>,
     codes: Vec<Option<(meta::Cache, Captures)>>,
-    retries: Option<(meta::Cache, Captures)>,
+    retries: Option<meta::Cache>,
+    time: Option<meta::Cache>,
 }
 
 static BUILT_IN: LazyLock<std::result::Result<Attributes, String>> = LazyLock::new(|| Attributes::read(TEXT));
@@ -83,6 +86,8 @@ impl Attributes {
                 .chain([regex(&shapes, false)])
                 .collect::<std::result::Result<_, _>>()?,
             retries: regex(&phrases, false)?,
+            // A phrase may take a number without a unit for one.
+            time: regex(&[time.as_str(), "[0-9]{1,9}"], false)?,
             never: file.never.words,
             units,
         })
@@ -96,7 +101,7 @@ impl Attributes {
         if !template.iter().any(u8::is_ascii_digit) {
             return Possible { code, retry: false };
         }
-        let (retries, _) = cache.retries.get_or_insert_with(|| memory(&self.retries));
+        let retries = cache.retries.get_or_insert_with(|| self.retries.create_cache());
         Possible { code, retry: self.retries.search_half_with(retries, &Input::new(template).earliest(true)).is_some() }
     }
 
@@ -146,9 +151,13 @@ impl Attributes {
         if !possible.retry {
             return None;
         }
-        let (cache, captures) = cache.retries.get_or_insert_with(|| memory(&self.retries));
-        self.retries.search_captures_with(cache, &Input::new(words), captures);
-        let time = std::str::from_utf8(words.get(captures.get_group_by_name("time")?.range())?).ok()?;
+        let Cache { retries, time, .. } = cache;
+        let retries = retries.get_or_insert_with(|| self.retries.create_cache());
+        let phrase = words.get(self.retries.search_with(retries, &Input::new(words))?.range())?;
+        // A phrase has no other digits.
+        let time = time.get_or_insert_with(|| self.time.create_cache());
+        let found = self.time.search_with(time, &Input::new(phrase))?;
+        let time = std::str::from_utf8(phrase.get(found.range())?).ok()?;
         Some(u32::try_from(self.seconds(time)?).unwrap_or(u32::MAX))
     }
 
@@ -184,7 +193,7 @@ fn regex<P: AsRef<str>>(patterns: &[P], any_case: bool) -> std::result::Result<R
     let syntax = syntax::Config::new().unicode(false).utf8(false).case_insensitive(any_case);
     Regex::builder()
         .syntax(syntax)
-        .configure(super::capture_limits().onepass(true).hybrid_cache_capacity(4 * 1024 * 1024))
+        .configure(super::capture_limits().hybrid_cache_capacity(4 * 1024 * 1024))
         .build_many(patterns)
         .map_err(|error| {
             let pattern = error.pattern().and_then(|id| patterns.get(id.as_usize())).map_or("", AsRef::as_ref);
@@ -199,7 +208,7 @@ fn time_pattern(units: &HashMap<String, u64>) -> String {
     let ends = |spelling: &&str| format!("{spelling}{}", if spelling.is_ascii() { r"\b" } else { "" });
     let unit = spellings.iter().map(ends).collect::<Vec<_>>().join("|");
     let one = format!("[0-9]{{1,9}} ?(?:{unit})");
-    format!(r"(?<time>[0-9]{{1,3}}(?::[0-9]{{2}}){{1,2}}\b|{one}(?:,? (?:and )?{one}){{0,2}})")
+    format!(r"(?:[0-9]{{1,3}}(?::[0-9]{{2}}){{1,2}}\b|{one}(?:,? (?:and )?{one}){{0,2}})")
 }
 
 #[derive(Deserialize)]

@@ -238,6 +238,8 @@ struct Decision<'c> {
     by: By<'c>,
     /// The list that is named, if that counts.
     list: Option<&'c List>,
+    /// The list that the rule takes out of the template: one that is known is the same in every answer of the template.
+    asked: Option<&'c List>,
     /// That list stands in a link only: a zone that the answer says was asked goes before it.
     is_hint: bool,
     provider: Option<&'c Provider>,
@@ -329,7 +331,7 @@ fn syntax() -> syntax::Config {
 
 /// Settings of the few regexes that take a list's name out of the text.
 fn capture_limits() -> meta::Config {
-    meta::Config::new().utf8_empty(false).onepass(false).hybrid_cache_capacity(256 * 1024)
+    meta::Config::new().utf8_empty(false).hybrid_cache_capacity(256 * 1024)
 }
 
 impl Classifier {
@@ -650,10 +652,16 @@ impl Classifier {
         let list = found.list.and_then(|named| self.lists.at(named.list));
         let is_hint = found.list.is_some_and(|named| named.told == Told::Hint);
         let (by, list) = self.precedence(scratch, &context, provider, list, found.speaks_of_blocking());
+        let asked = match by {
+            By::Rule(rule) if names_lists(rule.category) => {
+                rule.dnsbl(&scratch.template).and_then(zone).and_then(|zone| self.lists.of_zone(&zone))
+            }
+            _ => None,
+        };
         let is_of_mailbox =
             provider.is_none() && matches!(speaker, Speaker::Unknown) && by.category().family() == "recipient";
         let possible = self.attributes.possible(&mut scratch.attributes, &scratch.template);
-        Decision { by, list, is_hint, provider, is_of_mailbox, possible }
+        Decision { by, list, asked, is_hint, provider, is_of_mailbox, possible }
     }
 
     fn precedence<'c>(
@@ -702,7 +710,7 @@ impl Classifier {
     ) -> Verdict<'c> {
         let Scratch { words, attributes: cache, .. } = scratch;
         let (category, rule, dnsbl) = match decision.by {
-            By::Rule(rule) => self.by_rule(words, rule, decision.list, decision.is_hint),
+            By::Rule(rule) => self.by_rule(words, rule, decision),
             By::Other(category, rule) => (category, rule, decision.list.map(|list| Cow::Borrowed(list.id()))),
         };
         let of_mailbox = || self.providers.at(self.providers.of_host(mailbox_domain(&reply.text)?)?);
@@ -737,15 +745,15 @@ impl Classifier {
         &'c self,
         words: &[u8],
         rule: &'c Rule,
-        named: Option<&'c List>,
-        is_hint: bool,
+        decision: &Decision<'c>,
     ) -> (Category, &'c str, Option<Cow<'c, str>>) {
         let mut category = rule.category;
-        if category.family() != "reputation" && category.id() != "greylisted" {
+        if !names_lists(category) {
             return (category, &rule.id, None);
         }
-        let zone = rule.dnsbl(words).and_then(zone);
-        let asked = zone.as_deref().and_then(|zone| self.lists.of_zone(zone));
+        let Decision { list: named, asked, is_hint, .. } = *decision;
+        let zone = if asked.is_none() { rule.dnsbl(words).and_then(zone) } else { None };
+        let asked = asked.or_else(|| self.lists.of_zone(zone.as_deref()?));
         let part = named.filter(|part| asked.is_some_and(|whole| part.part_of() == Some(whole.id())));
         // A greylisting product may be called like a list; nothing is listed.
         let named = named.filter(|list| category.id() != "greylisted" || list.category() == category);
@@ -778,6 +786,11 @@ impl Classifier {
                 && !self.unless.get(at).copied().flatten().is_some_and(&mut matches)
         })
     }
+}
+
+/// True for a category whose refusals may be a list's doing.
+fn names_lists(category: Category) -> bool {
+    category.family() == "reputation" || category.id() == "greylisted"
 }
 
 /// The positions in `range` whose bit is set.

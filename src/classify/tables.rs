@@ -1,5 +1,6 @@
 //! The tables beside the rules: DNS lists by zone and spelling, and providers by host name, signature and code.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -207,7 +208,18 @@ pub struct Providers {
     all: Vec<Provider>,
     by_id: HashMap<String, usize>,
     by_host: hashbrown::HashMap<Vec<u8>, usize>,
+    /// The last two labels of each host.
+    ends: hashbrown::HashSet<Vec<u8>>,
 }
+
+/// The last two labels of a host's name.
+fn last_labels(host: &[u8]) -> &[u8] {
+    let dot = memchr::memrchr_iter(b'.', host).nth(1);
+    dot.and_then(|dot| host.get(dot + 1..)).unwrap_or(host)
+}
+
+/// RFC 1035, section 2.3.4: no name is longer.
+const MOST_HOST_BYTES: usize = 255;
 
 impl Providers {
     /// The providers that come with the program.
@@ -227,11 +239,15 @@ impl Providers {
 
     /// Position of the provider that runs the mail host of this name.
     pub(super) fn of_host(&self, host: &[u8]) -> Option<usize> {
-        let mut lower = [0; 255];
-        let lower = lower.get_mut(..host.len())?;
-        lower.copy_from_slice(host);
-        lower.make_ascii_lowercase();
-        let mut rest = lower.strip_suffix(b".").unwrap_or(lower);
+        let lower = (host.len() <= MOST_HOST_BYTES).then_some(host)?;
+        let lower = match lower.iter().any(u8::is_ascii_uppercase) {
+            true => Cow::Owned(lower.to_ascii_lowercase()),
+            false => Cow::Borrowed(lower),
+        };
+        let mut rest = lower.strip_suffix(b".").unwrap_or(&lower);
+        if !self.ends.contains(last_labels(rest)) {
+            return None;
+        }
         while !rest.is_empty() {
             if let Some(at) = self.by_host.get(rest) {
                 return Some(*at);
@@ -283,7 +299,8 @@ impl Providers {
                 weak_codes,
             });
         }
-        Ok(Self { all: providers, by_id, by_host })
+        let ends = by_host.keys().map(|host: &Vec<u8>| last_labels(host).to_vec()).collect();
+        Ok(Self { all: providers, by_id, by_host, ends })
     }
 }
 

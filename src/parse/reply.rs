@@ -356,11 +356,14 @@ fn introduced(head: &[u8]) -> bool {
     ends_in(head, INTRODUCTIONS) || ends_in(head, &[b"]:", b"):"])
 }
 
-/// True if `head` ends in one of `words`, in any case.
+/// True if `head` ends in one of `words`, which are in lower case, in any case.
 fn ends_in(head: &[u8], words: &[&[u8]]) -> bool {
-    words.iter().any(|words| {
+    let Some(last) = head.last().map(u8::to_ascii_lowercase) else { return false };
+    let is_end = |words: &[u8]| {
         head.len().checked_sub(words.len()).and_then(|i| head.get(i..)).is_some_and(|t| t.eq_ignore_ascii_case(words))
-    })
+    };
+    // Most differ in the last byte.
+    words.iter().any(|words| words.last() == Some(&last) && is_end(words))
 }
 
 /// Cuts the reply that starts at `start` out of its quotation marks.
@@ -392,12 +395,16 @@ fn last_host(head: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
         return (said_by(head), None);
     };
     let ip = head.get(open + 1..close).filter(|ip| !ip.is_empty() && !ip.contains(&b' '));
-    let name = head.get(..open).unwrap_or_default().trim_ascii_end();
-    let start = name.iter().rposition(|b| b" =(\"'<".contains(b)).map_or(0, |i| i + 1);
-    let name = name
-        .get(start..)
-        .filter(|n| !n.is_empty() && n.iter().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(b)));
+    let words = head.get(..open).unwrap_or_default().trim_ascii_end();
+    let start = words.iter().rposition(|b| !is_of_host_name(*b)).map_or(0, |i| i + 1);
+    let (before, name) = words.split_at_checked(start).unwrap_or_default();
+    let is_apart = matches!(before.last(), None | Some(b' ' | b'=' | b'(' | b'"' | b'\'' | b'<'));
+    let name = Some(name).filter(|name| is_apart && !name.is_empty());
     (name, ip)
+}
+
+fn is_of_host_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
 }
 
 /// The name in `host mx.example said:`. `None` if the words end otherwise.
@@ -406,7 +413,7 @@ fn said_by(head: &[u8]) -> Option<&[u8]> {
     let head = [&b" said:"[..], b" refused to talk to me:"].iter().find_map(|words| head.strip_suffix(*words))?;
     let (before, name) = head.split_at_checked(memrchr(b' ', head)?)?;
     let name = name.trim_ascii_start();
-    let is_name = name.contains(&b'.') && name.iter().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(b));
+    let is_name = name.contains(&b'.') && name.iter().all(|b| is_of_host_name(*b));
     (is_name && (before == b"host" || before.ends_with(b" host"))).then_some(name)
 }
 
