@@ -16,7 +16,7 @@ use super::syntax;
 /// Longer patterns are never built whole: their automata would be large, and slow to build.
 const MOST_PATTERN_BYTES: usize = 200;
 /// A pattern is built whole when it was asked for so many times; most never are.
-const OFTEN: u32 = 32;
+const OFTEN: u32 = 256;
 /// Memory of one whole automaton, and of making it: beyond it, it is not built whole.
 const MOST_BYTES: usize = 64 * 1024;
 const MOST_WORKING_BYTES: usize = 256 * 1024;
