@@ -11,6 +11,7 @@ pub mod network;
 mod profile;
 mod reason;
 mod trouble;
+pub mod uses;
 pub mod window;
 
 use std::collections::BTreeMap;

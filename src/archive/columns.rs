@@ -10,6 +10,8 @@ use rayon::prelude::*;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::ser::{self, Serialize};
 
+use super::invalid;
+
 /// Written once, read once: the smaller the better. Numbers hardly repeat one another.
 const TEXT_LEVEL: i32 = 9;
 const NUMBER_LEVEL: i32 = 3;
@@ -249,10 +251,6 @@ impl Read {
         let below = self.below.iter().map(Self::cursor).collect();
         Cursor { column: self, at: 0, last: 0, text: &self.text, below }
     }
-}
-
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 
 /// Where reading a column has come to.

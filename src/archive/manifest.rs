@@ -9,8 +9,8 @@ use crate::mail::time::Timestamp;
 use crate::tally::LineTally;
 
 /// Version of the archive. Types that its files hold change only with it.
-pub const VERSION: u32 = 3;
-/// The oldest that is read: it has no states yet.
+pub const VERSION: u32 = 4;
+/// The oldest that is read: it has no states yet. Records have an index since version 4.
 pub const OLDEST: u32 = 2;
 
 #[derive(Deserialize)]

@@ -15,6 +15,7 @@
 //! part of the archive, and the next run takes them away.
 
 pub mod columns;
+pub mod index;
 pub mod lock;
 pub mod manifest;
 pub mod partial;
@@ -306,6 +307,10 @@ pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     path.parent().filter(|p| !p.as_os_str().is_empty()).map_or(Ok(()), sync_directory)
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {

@@ -1,29 +1,32 @@
 //! Messages, refusals and failed logins as they lie in the archive: a file for each day and run, from which the tables are
-//! made again.
+//! made again. Records are packed in blocks, and an index of these stands behind them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use zstd::stream::{read::Decoder, write::Encoder};
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::stream::read::Decoder;
 
+use super::index::{self, Index, Key};
+use super::invalid;
 use super::manifest::{FileEntry, Part};
-use super::packer;
 use crate::correlate::{AuthFailure, Message, Rejection};
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
 
-const MAGIC: [u8; 4] = *b"MSRC";
-/// Types that records hold change only with it.
-const VERSION: u32 = 2;
+/// How a file of version 2 begins, unpacked: it is one frame, without an index.
+const WHOLE_HEAD: [u8; 8] = *b"MSRC\x02\0\0\0";
 /// Days whose files are open at one time.
 const OPEN: usize = 24;
 /// Bytes of a file's records from which on another file is begun: several are read at a time.
 const FILE_BYTES: u64 = 32 << 20;
 /// No record is longer.
-const RECORD_BYTES: usize = 256 << 20;
+pub(super) const RECORD_BYTES: usize = 256 << 20;
+/// Bytes of a block of records from which on another is begun: what a search unpacks at the least.
+const BLOCK_BYTES: usize = 256 << 10;
 /// Longest value that stands whole in a directory's name, and what of a longer one does: file systems allow 255 bytes.
 const PARTITION_BYTES: usize = 80;
 const LONG_PARTITION_BYTES: usize = 64;
@@ -67,13 +70,17 @@ pub struct Records {
     finished: Vec<FileEntry>,
     written: u64,
     scratch: Vec<u8>,
+    packer: Option<Compressor<'static>>,
     /// The first error; what comes later is dropped, the end reports it.
     failed: Option<io::Error>,
 }
 
 struct OpenDay {
-    file: Encoder<'static, BufWriter<File>>,
+    file: File,
     path: String,
+    index: index::Builder,
+    /// Records that are not written yet.
+    block: Vec<u8>,
     /// Number of the last record.
     used: u64,
     /// Of its records.
@@ -90,6 +97,7 @@ impl Records {
             finished: Vec::new(),
             written: 0,
             scratch: Vec::new(),
+            packer: None,
             failed: None,
         }
     }
@@ -124,7 +132,11 @@ impl Records {
         if let Some(open) = self.open.get_mut(&day) {
             open.used = self.written;
             open.bytes += bytes.len() as u64;
-            open.file.write_all(&bytes)?;
+            open.block.extend_from_slice(&bytes);
+            open.index.note(record);
+            if open.block.len() >= BLOCK_BYTES {
+                open.write_block(packer_of(&mut self.packer)?)?;
+            }
         }
         self.scratch = bytes;
         if self.open.get(&day).is_some_and(|open| open.bytes >= FILE_BYTES) {
@@ -139,15 +151,16 @@ impl Records {
         *part += 1;
         let full = self.aside.join(&path);
         full.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let mut file = packer(BufWriter::new(File::create(full)?), ZSTD_LEVEL)?;
-        file.write_all(&MAGIC)?;
-        file.write_all(&VERSION.to_le_bytes())?;
-        Ok(OpenDay { file, path, used: self.written, bytes: 0 })
+        let mut file = File::create(full)?;
+        file.write_all(&index::head())?;
+        Ok(OpenDay { file, path, index: index::Builder::default(), block: Vec::new(), used: self.written, bytes: 0 })
     }
 
     fn close(&mut self, day: i64) -> io::Result<()> {
-        let Some(open) = self.open.remove(&day) else { return Ok(()) };
-        let file = open.file.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let Some(mut open) = self.open.remove(&day) else { return Ok(()) };
+        open.write_block(packer_of(&mut self.packer)?)?;
+        let OpenDay { mut file, index, .. } = open;
+        file.write_all(&index.finish()?)?;
         file.sync_all()?;
         self.finished.push(FileEntry {
             part: Part::Records,
@@ -171,6 +184,32 @@ impl Records {
         days.into_iter().try_for_each(|day| self.close(day))?;
         Ok(self.finished)
     }
+}
+
+impl OpenDay {
+    fn write_block(&mut self, packer: &mut Compressor<'_>) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let packed = packer.compress(&self.block)?;
+        self.file.write_all(&packed)?;
+        self.index.end_block(packed.len(), self.block.len())?;
+        self.block.clear();
+        Ok(())
+    }
+}
+
+/// What packs blocks, each with a checksum.
+fn packer_of<'p>(packer: &'p mut Option<Compressor<'static>>) -> io::Result<&'p mut Compressor<'static>> {
+    let made = match packer.take() {
+        Some(made) => made,
+        None => {
+            let mut made = Compressor::new(ZSTD_LEVEL)?;
+            made.include_checksum(true)?;
+            made
+        }
+    };
+    Ok(packer.insert(made))
 }
 
 /// A file's name in the archive: `events/date=2026-11-21/host=mx1/g000012-1.parquet`.
@@ -210,12 +249,26 @@ fn partition_value(value: &str) -> String {
 /// # Errors
 /// What reading gives; `InvalidData` for a file of another form.
 pub fn read(path: &Path, mut take: impl FnMut(Record)) -> io::Result<()> {
-    let mut file = BufReader::with_capacity(256 << 10, Decoder::new(File::open(path)?)?);
-    let mut begin = [0; 8];
-    file.read_exact(&mut begin)?;
-    if !is_begin(&begin) {
-        return Err(invalid("no records of this version"));
+    let Some(index) = Index::open(path)? else { return read_whole(path, take) };
+    index.check()?;
+    let mut unpacker = Decompressor::new()?;
+    for block in &index.blocks {
+        let records = index.unpack(block, &mut unpacker)?;
+        let mut rest = &records[..];
+        while let Some((record, after)) = split_record(rest)? {
+            take(understood(record)?);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(invalid("a record that was cut short"));
+        }
     }
+    Ok(())
+}
+
+/// The same of a file without an index.
+fn read_whole(path: &Path, mut take: impl FnMut(Record)) -> io::Result<()> {
+    let mut file = BufReader::with_capacity(256 << 10, unpacked_whole(path)?);
     let mut bytes = Vec::new();
     loop {
         let mut len = [0; 4];
@@ -223,30 +276,48 @@ pub fn read(path: &Path, mut take: impl FnMut(Record)) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             read => read?,
         }
-        let len = u32::from_le_bytes(len) as usize;
-        if len > RECORD_BYTES {
-            return Err(invalid("a record of impossible length"));
-        }
-        bytes.resize(len, 0);
+        bytes.resize(record_len(len)?, 0);
         file.read_exact(&mut bytes)?;
-        take(postcard::from_bytes(&bytes).map_err(|error| invalid(&error.to_string()))?);
+        take(understood(&bytes)?);
     }
 }
 
-/// Gives to `take` the records in whose bytes `find` finds something: texts stand in them as they are. `find` gives where
-/// the first of what it looks for begins.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_where(path: &Path, find: impl Fn(&[u8]) -> Option<usize>, mut take: impl FnMut(Record)) -> io::Result<()> {
-    /// What is unpacked at a time.
-    const PIECE_BYTES: usize = 1 << 20;
+/// The records of a file without an index, behind its head.
+fn unpacked_whole(path: &Path) -> io::Result<Decoder<'static, BufReader<File>>> {
     let mut file = Decoder::new(File::open(path)?)?;
     let mut begin = [0; 8];
     file.read_exact(&mut begin)?;
-    if !is_begin(&begin) {
-        return Err(invalid("no records of this version"));
+    if begin == WHOLE_HEAD { Ok(file) } else { Err(invalid("no records of this version")) }
+}
+
+/// Gives to `take` the records in whose bytes `find` finds something: texts stand in them as they are. `find` gives where
+/// the first of what it looks for begins. Blocks that surely hold none of `keys` are passed over.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_where(
+    path: &Path,
+    keys: Option<&[Key]>,
+    find: impl Fn(&[u8]) -> Option<usize>,
+    mut take: impl FnMut(Record),
+) -> io::Result<()> {
+    let Some(index) = Index::open(path)? else { return read_whole_where(path, find, take) };
+    let mut unpacker = Decompressor::new()?;
+    for block in index.blocks.iter().filter(|block| keys.is_none_or(|keys| block.may_hold(keys))) {
+        pick(&index.unpack(block, &mut unpacker)?, &find, &mut take)?;
     }
+    Ok(())
+}
+
+/// The same of a file without an index.
+fn read_whole_where(
+    path: &Path,
+    find: impl Fn(&[u8]) -> Option<usize>,
+    mut take: impl FnMut(Record),
+) -> io::Result<()> {
+    /// What is unpacked at a time.
+    const PIECE_BYTES: usize = 1 << 20;
+    let mut file = unpacked_whole(path)?;
     let mut text = Vec::with_capacity(2 * PIECE_BYTES);
     loop {
         let read = file.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut text)?;
@@ -261,50 +332,134 @@ pub fn read_where(path: &Path, find: impl Fn(&[u8]) -> Option<usize>, mut take: 
     }
 }
 
+/// The first record of some, and what comes behind it; `None` where it is not there to its end.
+fn split_record(records: &[u8]) -> io::Result<Option<(&[u8], &[u8])>> {
+    let Some((len, rest)) = records.split_first_chunk() else { return Ok(None) };
+    Ok(rest.split_at_checked(record_len(*len)?))
+}
+
+fn record_len(len: [u8; 4]) -> io::Result<usize> {
+    let len = u32::from_le_bytes(len) as usize;
+    if len > RECORD_BYTES { Err(invalid("a record of impossible length")) } else { Ok(len) }
+}
+
+fn understood(record: &[u8]) -> io::Result<Record> {
+    postcard::from_bytes(record).map_err(|error| invalid(&error.to_string()))
+}
+
 /// Bytes of the records that are whole.
 fn whole_records(text: &[u8]) -> io::Result<usize> {
-    let mut at = 0;
-    while let Some((len, after)) = text.get(at..).and_then(|rest| rest.split_first_chunk()) {
-        let len = u32::from_le_bytes(*len) as usize;
-        if len > RECORD_BYTES {
-            return Err(invalid("a record of impossible length"));
-        }
-        if after.len() < len {
-            break;
-        }
-        at += len + 4;
+    let mut rest = text;
+    while let Some((_, after)) = split_record(rest)? {
+        rest = after;
     }
-    Ok(at)
+    Ok(text.len() - rest.len())
 }
 
 /// Takes those of some whole records in which something is found.
 fn pick(mut records: &[u8], find: impl Fn(&[u8]) -> Option<usize>, take: &mut impl FnMut(Record)) -> io::Result<()> {
     while let Some(mut found) = find(records) {
-        while let Some((len, after)) = records.split_first_chunk() {
-            let len = u32::from_le_bytes(*len) as usize;
-            let (record, after) = after.split_at_checked(len).unwrap_or((after, &[]));
+        while let Some((record, after)) = split_record(records)? {
             records = after;
-            if found < len + 4 {
-                take(postcard::from_bytes(record).map_err(|error| invalid(&error.to_string()))?);
+            if found < record.len() + 4 {
+                take(understood(record)?);
                 break;
             }
-            found -= len + 4;
+            found -= record.len() + 4;
         }
     }
     Ok(())
 }
 
-fn is_begin(bytes: &[u8]) -> bool {
-    bytes.get(..4) == Some(&MAGIC) && bytes.get(4..) == Some(&VERSION.to_le_bytes())
-}
-
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aggregate::uses::Uses;
+    use crate::correlate::{ClientFacts, HostId, Octets};
+    use crate::mail::address;
+
+    fn failure(number: i64) -> AuthFailure {
+        let ip = format!("192.0.{}.{}", number / 200 % 200, number % 200);
+        AuthFailure {
+            at: Timestamp::from_seconds(number),
+            mta: crate::mail::status::Mta::Postfix,
+            host: HostId(0),
+            client: ClientFacts { ip: ip.as_bytes().into(), ..ClientFacts::default() },
+            sasl_username: Some(format!("user{number}@b.example").as_bytes().into()),
+            is_permanent: true,
+            service: Octets::default(),
+            smtp_code: None,
+            response: b"authentication failed: wrong, as it was the time before".as_slice().into(),
+            place: crate::correlate::Place { source: 0, line: number.unsigned_abs() },
+            times: 1,
+        }
+    }
+
+    /// A file of some thousand records, and the same as an archive of version 3 has it.
+    fn files(directory: &Path) -> [PathBuf; 2] {
+        const RECORDS: i64 = 8_000;
+        let mut records = Records::new(directory, 1);
+        let mut whole = super::super::packer(Vec::new(), ZSTD_LEVEL).unwrap();
+        whole.write_all(&WHOLE_HEAD).unwrap();
+        for number in 0..RECORDS {
+            let failure = failure(number);
+            records.push(&RecordRef::AuthFailure(&failure));
+            let bytes = postcard::to_stdvec(&RecordRef::AuthFailure(&failure)).unwrap();
+            whole.write_all(&u32::try_from(bytes.len()).unwrap().to_le_bytes()).unwrap();
+            whole.write_all(&bytes).unwrap();
+        }
+        let entries = records.finish().unwrap();
+        let before = directory.join("before.records");
+        fs::write(&before, whole.finish().unwrap()).unwrap();
+        assert_eq!(entries.len(), 1);
+        [directory.join(&entries[0].path), before]
+    }
+
+    fn lines(read: impl FnOnce(&mut dyn FnMut(Record)) -> io::Result<()>) -> Vec<u64> {
+        let mut lines = Vec::new();
+        read(&mut |record| match record {
+            Record::AuthFailure(failure) => lines.push(failure.place.line),
+            other => panic!("{other:?}"),
+        })
+        .unwrap();
+        lines
+    }
+
+    #[test]
+    fn records_are_found_by_the_index_and_without_one() {
+        let place = std::env::temp_dir().join(format!("mailsleuth-records-{}", std::process::id()));
+        fs::create_dir_all(&place).unwrap();
+        let paths = files(&place);
+        let index = Index::open(&paths[0]).unwrap().unwrap();
+        assert!(index.blocks.len() > 2 && Index::open(&paths[1]).unwrap().is_none());
+        for path in &paths {
+            assert_eq!(lines(|take| read(path, take)), (0..8_000).collect::<Vec<_>>());
+            for number in [0_u64, 1, 3_999, 7_999] {
+                let login = format!("user{number}@b.example");
+                let find = |bytes: &[u8]| bytes.windows(login.len()).position(|window| window == login.as_bytes());
+                let keys = [Key::name(login.to_uppercase().as_bytes())];
+                assert_eq!(lines(|take| read_where(path, Some(&keys), find, take)), [number]);
+            }
+        }
+        let holding = |key: Key| index.blocks.iter().filter(|block| block.may_hold(&[key])).count();
+        assert_eq!(holding(Key::name(b"b.example")), index.blocks.len());
+        let strangers =
+            (0..1_000).map(|n| holding(Key::name(format!("nobody{n}@b.example").as_bytes()))).sum::<usize>();
+        assert!(strangers < 40 * index.blocks.len(), "{strangers} of {} seem to be there", 1_000 * index.blocks.len());
+        let known = address::ip(b"192.0.3.7").unwrap();
+        assert!(holding(Key::ip(known)) > 0 && holding(Key::network(known)) > 0);
+        let mut uses = Uses::default();
+        uses.add_clients(&index.clients().unwrap(), |ip| ip == known);
+        let tried: Vec<_> = uses.tried_from(known).map(|(login, tries)| (login.to_vec(), tries.failures)).collect();
+        assert_eq!(tried, [(b"user607@b.example".to_vec(), 1)]);
+        // What was cut off at the end of a block is missed.
+        let whole = fs::read(&paths[0]).unwrap();
+        for at in [whole.len() - 1, whole.len() / 2, 20] {
+            fs::write(&paths[0], &whole[..at]).unwrap();
+            assert!(read(&paths[0], |_| {}).is_err(), "cut at {at} of {}", whole.len());
+        }
+        fs::remove_dir_all(&place).unwrap();
+    }
 
     #[test]
     fn every_host_has_a_directory_of_its_own() {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use hashbrown::HashSet;
 use rayon::prelude::*;
 
 use super::analyze::{Begin, Front, Given, Judge, count, interrupted, progress, watch};
@@ -17,7 +19,9 @@ use super::scan::{Consumer, ParsedBlock, scan_marked};
 use super::sift::{Marks, PASSES, Sifted, ends, has_double_hour, sift, surroundings};
 use super::sources::{Ordered, ROTATION_SEAM_S, Selection, select};
 use super::{Outcome, now_s, pool};
+use crate::aggregate::uses::{Uses, Wanted};
 use crate::archive::Archive;
+use crate::archive::index::{Index, Key};
 use crate::archive::manifest::FileEntry;
 use crate::archive::record::{self, Record};
 use crate::classify::Classifier;
@@ -44,7 +48,8 @@ use crate::report::trace::text::Hide;
 use crate::report::trace::{ecs, json, lists, text};
 use crate::tally::{MailTally, Shapes};
 use crate::trace::owner::times;
-use crate::trace::{Facts, Found, Roles, Story, Uses, What};
+use crate::trace::reuse;
+use crate::trace::{Facts, Found, Roles, Story, What};
 
 /// A message may stay in the queue for so long (`maximal_queue_lifetime`): files that end so much before the time that is
 /// looked at, or begin so much behind it, hold nothing of it.
@@ -95,17 +100,6 @@ fn search(plan: &SearchPlan) -> Result<Outcome> {
         return Err(Error::Interrupted { signal });
     }
     memory.check()?;
-    if let Some(wanted) = &plan.host {
-        let hosts: Vec<String> = read.facts.hosts.iter().map(|name| printable(name).to_lowercase()).collect();
-        if !hosts.contains(wanted) {
-            let meant = did_you_mean(wanted, hosts.iter().map(String::as_str));
-            read.warnings.push(format!("--host {wanted}: no such host in what was read{meant}"));
-        }
-        read.found.keep_hosts(|host| hosts.get(host.0 as usize) == Some(wanted));
-        if read.found.messages.is_empty() {
-            read.facts.around = None;
-        }
-    }
     if let Some(pseudonyms) = pseudonyms.as_deref().filter(|pseudonyms| pseudonyms.hides_all()) {
         read.facts.hidden_sources = read.facts.sources.iter().map(|name| pseudonyms.name(name)).collect();
     }
@@ -124,6 +118,29 @@ struct Read<'c> {
     problems: Vec<Problem>,
     warnings: Vec<String>,
     inputs: Vec<Input>,
+}
+
+impl Read<'_> {
+    /// Lets go of what other hosts logged, and of other messages with the id that is looked for.
+    fn narrow(&mut self, host: Option<&String>) {
+        if let Some(wanted) = host {
+            let hosts: Vec<String> = self.facts.hosts.iter().map(|name| printable(name).to_lowercase()).collect();
+            if !hosts.contains(wanted) {
+                let meant = did_you_mean(wanted, hosts.iter().map(String::as_str));
+                self.warnings.push(format!("--host {wanted}: no such host in what was read{meant}"));
+            }
+            self.found.keep_hosts(|host| hosts.get(host.0 as usize) == Some(wanted));
+        }
+        reuse::keep_one(&mut self.found);
+    }
+}
+
+/// By what records are found.
+struct Look {
+    /// Blocks with none of these are not unpacked.
+    keys: Option<Vec<Key>>,
+    /// Records with none of these are not looked at.
+    marks: Option<Marks>,
 }
 
 struct Search<'a> {
@@ -190,7 +207,9 @@ impl<'a> Search<'a> {
                 facts.hosts = tracer.hosts;
                 facts.unseen = unseen;
                 let warnings = if plan.quiet { Vec::new() } else { summary.warnings() };
-                Ok(Read { found: tracer.found, facts, problems: summary.problems, warnings, inputs })
+                let mut read = Read { found: tracer.found, facts, problems: summary.problems, warnings, inputs };
+                read.narrow(plan.host.as_ref());
+                Ok(read)
             }
         }
     }
@@ -245,13 +264,15 @@ impl<'a> Search<'a> {
             unseen.push(format!("Damaged or not read: {}: {}.", printable(problem.source.as_bytes()), problem.what));
         }
         let mut facts = self.facts();
-        facts.around = self.pool.install(|| around(&tracer.found, &selection.inputs));
         facts.sources = names(&selection.inputs);
         facts.searched = searched(&all, lines);
         facts.span = span;
         facts.hosts = tracer.hosts;
         facts.unseen = unseen;
-        Ok(Read { found: tracer.found, facts, problems: summary.problems, warnings: Vec::new(), inputs })
+        let mut read = Read { found: tracer.found, facts, problems: summary.problems, warnings: Vec::new(), inputs };
+        read.narrow(plan.host.as_ref());
+        read.facts.around = self.pool.install(|| around(&read.found, &selection.inputs));
+        Ok(read)
     }
 
     /// Reads inputs from front to back.
@@ -357,7 +378,8 @@ impl<'a> Search<'a> {
         let is_id = matches!(plan.target.what, What::Queue(_) | What::MessageId(_));
         let marks =
             plan.target.marks().and_then(|marks| if is_id { Marks::exact(marks) } else { Marks::in_any_case(marks) });
-        let found = self.pool.install(|| self.records(archive, &files, marks.as_ref()))?;
+        let look = Look { keys: plan.target.keys(), marks };
+        let found = self.pool.install(|| self.records(archive, &files, &look))?;
         let mut tracer = Tracer::new(self.classifier, found);
         let mut correlator = open.correlator;
         correlator.finish(&mut tracer);
@@ -380,13 +402,19 @@ impl<'a> Search<'a> {
             let day = Timestamp::from_seconds(from * SECONDS_PER_DAY);
             facts.unseen.push(format!("The archive does not keep what is older than {day} (--keep, --max-size)."));
         }
-        let inputs = files.iter().map(|file| input_of_archive(archive, file)).collect();
-        Ok(Read { found: tracer.found, facts, problems: Vec::new(), warnings: Vec::new(), inputs })
+        let inputs = if plan.out.is_none() {
+            Vec::new()
+        } else {
+            self.pool.install(|| files.par_iter().map(|file| input_of_archive(archive, file)).collect())
+        };
+        let mut read = Read { found: tracer.found, facts, problems: Vec::new(), warnings: Vec::new(), inputs };
+        read.narrow(plan.host.as_ref());
+        Ok(read)
     }
 
-    /// What the records of some files hold of the story. Only those with a mark are looked at.
-    fn records(&self, archive: &Archive, files: &[&FileEntry], marks: Option<&Marks>) -> Result<Found<'a>> {
-        let parts = self.each(archive, files, marks, |found| Tracer::new(self.classifier, found));
+    /// What the records of some files hold of the story.
+    fn records(&self, archive: &Archive, files: &[&FileEntry], look: &Look) -> Result<Found<'a>> {
+        let parts = self.each(archive, files, look, |found| Tracer::new(self.classifier, found));
         let mut found = self.found();
         for part in parts {
             found.merge(part?.found);
@@ -394,12 +422,12 @@ impl<'a> Search<'a> {
         Ok(found)
     }
 
-    /// Gives the records with a mark to a tracer for each file.
+    /// Gives the records that are looked for to a tracer for each file.
     fn each(
         &self,
         archive: &Archive,
         files: &[&FileEntry],
-        marks: Option<&Marks>,
+        look: &Look,
         tracer: impl Fn(Found<'a>) -> Tracer<'a> + Sync,
     ) -> Vec<Result<Tracer<'a>>> {
         files
@@ -413,8 +441,10 @@ impl<'a> Search<'a> {
                     Record::Rejection(rejection) => tracer.rejection(rejection),
                     Record::AuthFailure(failure) => tracer.auth_failure(failure),
                 };
-                let read = match marks {
-                    Some(marks) => record::read_where(&path, |bytes| marks.first_in(bytes), &mut take),
+                let read = match &look.marks {
+                    Some(marks) => {
+                        record::read_where(&path, look.keys.as_deref(), |bytes| marks.first_in(bytes), &mut take)
+                    }
                     None => record::read(&path, &mut take),
                 };
                 read.map_err(|error| archive.damaged(&path, &error)).map(|()| tracer)
@@ -439,6 +469,8 @@ impl<'a> Search<'a> {
             else {
                 return Ok(());
             };
+            let keys = new.iter().map(|id| Key::id(id.as_bytes())).collect();
+            let look = Look { keys: Some(keys), marks: Some(marks) };
             let known: BTreeSet<_> = messages().map(|message| (message.host, message.place)).collect();
             let near: Vec<&FileEntry> = files
                 .iter()
@@ -446,7 +478,7 @@ impl<'a> Search<'a> {
                 .filter(|file| (first - REACH_DAYS..=last + REACH_DAYS).contains(&file.day))
                 .collect();
             let kin = |found| Tracer { takes_kin: true, ..Tracer::new(self.classifier, found) };
-            for part in self.each(archive, &near, Some(&marks), kin) {
+            for part in self.each(archive, &near, &look, kin) {
                 found.messages.extend(part?.found.messages.into_iter().filter(|sent| {
                     let message = &sent.message;
                     let ids = [Some(message.queue_id), message.hop_of, message.parent_queue_id];
@@ -462,55 +494,71 @@ impl<'a> Search<'a> {
 
     /// Who else used the addresses of what was found, and wrote to the same recipients.
     fn uses(&self, archive: &Archive, files: &[&FileEntry], found: &Found<'a>) -> Result<Uses> {
-        /// More are not told of by anybody.
-        const MARKS: usize = 5_000;
-        // Whom a single message went to says nothing of who else wrote there.
-        let takes_recipients = !matches!(self.plan.target.what, What::Queue(_) | What::MessageId(_));
-        let mut marks: BTreeSet<Vec<u8>> = BTreeSet::new();
-        let messages =
-            || found.messages.iter().filter(|sent| !sent.roles.has(Roles::RECIPIENT)).map(|sent| &sent.message);
-        // Colleagues may be at other addresses of the same network.
+        let mut uses = Uses::default();
+        let role = found.main_role();
+        // Of a recipient's story they say nothing.
+        if role.is_empty() || role == Roles::RECIPIENT || role == Roles::RELATED {
+            return Ok(uses);
+        }
+        let messages = || found.messages.iter().filter(|sent| sent.is_own(role)).map(|sent| &sent.message);
         let clients = messages().filter_map(|message| message.origin.client.as_ref());
         let failures = found.failures.iter().map(|failed| &failed.failure.client);
         let refused = found.rejections.iter().map(|one| &one.rejection.client);
-        for client in clients.chain(failures).chain(refused) {
-            if marks.len() < MARKS {
-                marks.extend(network_mark(&client.ip));
-            }
-        }
-        for recipient in messages().filter(|_| takes_recipients).flat_map(|message| &message.recipients) {
-            if marks.len() < 2 * MARKS {
-                marks.insert(recipient.asked_for().to_vec());
-            }
-        }
-        let mut uses = Uses::default();
-        let Some(marks) = Marks::in_any_case(marks.into_iter().collect::<Vec<_>>()).filter(|_| !found.is_empty())
-        else {
-            return Ok(uses);
+        let ips = clients.chain(failures).chain(refused).filter_map(|client| address::ip(&client.ip));
+        // Colleagues may be at other addresses of the same network.
+        let networks: HashSet<IpAddr> = ips.map(address::network).collect();
+        // Whom a single message went to says nothing of who else wrote there.
+        let takes_recipients = role == Roles::IDENTITY || role == Roles::CLIENT;
+        let recipients: Wanted = messages().filter(|_| takes_recipients).flat_map(|one| &one.recipients).collect();
+        let keys: Vec<Key> = networks.iter().map(|network| Key::network(*network)).collect();
+        // Who stands behind those who shared an address may be anywhere.
+        let takes_all = self.plan.hops > 1;
+        let is_wanted = |ip: IpAddr| takes_all || networks.contains(&address::network(ip));
+        let of_file = |file: &&FileEntry| {
+            self.memory.check()?;
+            let path = archive.path(file);
+            let kept = match Index::open(&path) {
+                Ok(Some(index)) => kept_uses(&index, &keys, takes_all, is_wanted, &recipients),
+                Ok(None) => counted_uses(&path).map(|uses| uses.only(is_wanted, &recipients)),
+                Err(error) => Err(error),
+            };
+            kept.map_err(|error| archive.damaged(&path, &error))
         };
-        for part in self.each(archive, files, Some(&marks), |found| Tracer {
-            only_counts: true,
-            ..Tracer::new(self.classifier, found)
-        }) {
-            uses.merge(part?.found.uses);
+        for part in files.par_iter().map(of_file).collect::<Vec<Result<Uses>>>() {
+            uses.merge(part?);
         }
         Ok(uses)
     }
 }
 
-/// What all addresses of a client's /24 or /48 have in their texts.
-fn network_mark(ip: &[u8]) -> Option<Vec<u8>> {
-    match address::network(address::ip(ip)?) {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            Some(format!("{a}.{b}.{c}.").into_bytes())
+/// What the index of a file has of some addresses and recipients.
+fn kept_uses(
+    index: &Index,
+    networks: &[Key],
+    takes_all: bool,
+    is_wanted: impl Fn(IpAddr) -> bool,
+    recipients: &Wanted,
+) -> io::Result<Uses> {
+    let mut uses = Uses::default();
+    if takes_all || !recipients.is_empty() || index.may_hold(networks) {
+        let clients = index.clients()?;
+        uses.add_clients(&clients, is_wanted);
+        if !recipients.is_empty() {
+            uses.add_writers(&clients, &index.writers()?, recipients);
         }
-        IpAddr::V6(v6) => match v6.segments() {
-            [0, ..] => Some(ip.to_vec()),
-            [a, 0, ..] => Some(format!("{a:x}:").into_bytes()),
-            [a, b, ..] => Some(format!("{a:x}:{b:x}:").into_bytes()),
-        },
     }
+    Ok(uses)
+}
+
+/// The same out of all records of a file that has no index.
+fn counted_uses(path: &Path) -> io::Result<Uses> {
+    let mut uses = Uses::default();
+    record::read(path, |record| match record {
+        Record::Message(message) => uses.message(&message),
+        Record::Rejection(_) => {}
+        Record::AuthFailure(failure) => uses.tried(&failure),
+    })?;
+    Ok(uses)
 }
 
 fn plan_state(archive: &Archive) -> String {
@@ -668,19 +716,11 @@ struct Tracer<'c> {
     hosts: Vec<Octets>,
     /// Takes whatever has no part in the story itself as a relative of it.
     takes_kin: bool,
-    /// Takes nothing, and counts everybody.
-    only_counts: bool,
 }
 
 impl<'c> Tracer<'c> {
     fn new(classifier: &'c Classifier, found: Found<'c>) -> Self {
-        Self {
-            judge: Judge::new(classifier, false, None),
-            found,
-            hosts: Vec::new(),
-            takes_kin: false,
-            only_counts: false,
-        }
+        Self { judge: Judge::new(classifier, false, None), found, hosts: Vec::new(), takes_kin: false }
     }
 
     fn take(&mut self, given: Vec<Given>) {
@@ -699,9 +739,6 @@ impl<'c> Tracer<'c> {
 impl Sink for Tracer<'_> {
     fn message(&mut self, message: Message) {
         count(&mut self.judge.tally, &message);
-        if self.only_counts {
-            return self.found.count(&message);
-        }
         let roles = self.found.look_at(&message);
         let roles = if self.takes_kin && roles.is_empty() { Roles::RELATED } else { roles };
         if !roles.is_empty() {
@@ -711,7 +748,7 @@ impl Sink for Tracer<'_> {
     }
 
     fn rejection(&mut self, rejection: Rejection) {
-        if self.only_counts || self.takes_kin {
+        if self.takes_kin {
             return;
         }
         let roles = self.found.look_at_rejection(&rejection);
@@ -722,9 +759,7 @@ impl Sink for Tracer<'_> {
     }
 
     fn auth_failure(&mut self, failure: AuthFailure) {
-        if self.only_counts {
-            self.found.count_failure(&failure);
-        } else if !self.takes_kin {
+        if !self.takes_kin {
             self.found.auth_failure(&failure);
         }
     }
@@ -843,6 +878,10 @@ impl Names {
         for one in &story.found.rejections {
             names.others.extend(one.rejection.sasl_username.iter().chain(&one.rejection.sender).map(text));
             names.recipients.extend(one.rejection.recipient.iter().map(text));
+        }
+        for other in &story.found.other_uses {
+            names.others.extend(other.sender.iter().map(text));
+            names.recipients.extend(other.recipient.iter().map(text));
         }
         names.others.extend(story.found.failures.iter().filter_map(|one| one.failure.sasl_username.as_ref()).map(text));
         names.others.extend(story.found.uses.names().map(|(_, name)| text(name)));

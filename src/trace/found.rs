@@ -1,24 +1,18 @@
 //! What belongs to a story, kept whole, and what everybody else did, in a few numbers.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 
-use hashbrown::{HashMap, HashSet};
-use xxhash_rust::xxh3::xxh3_64;
-
+use super::reuse::OtherUse;
 use super::target::{Roles, Target};
+use crate::aggregate::uses::Uses;
 use crate::classify::Verdict;
-use crate::correlate::{AuthFailure, HostId, Identity, Message, Octets, Recipient, RecipientState, Rejection};
-use crate::mail::address;
-use crate::mail::identity::IdentityKind;
+use crate::correlate::{AuthFailure, HostId, Message, Octets, Recipient, RecipientState, Rejection};
 use crate::mail::queue_id::QueueId;
 use crate::mail::status::Mta;
-use crate::mail::time::{Period, Timestamp};
+use crate::mail::time::Period;
 
 /// Messages, refusals and failed logins that are kept, of each. A story with more is told by its first ones, and says so.
 const KEPT: usize = 500_000;
-/// Pairs of who and from where, and of who and to whom, that are counted.
-const PAIRS: usize = 4_000_000;
 
 /// One message of the story.
 pub struct Sent<'c> {
@@ -26,6 +20,13 @@ pub struct Sent<'c> {
     pub roles: Roles,
     /// Of each attempt.
     pub verdicts: Vec<Option<Verdict<'c>>>,
+}
+
+impl Sent<'_> {
+    /// True for what a story of this role is about: all that carries a mail on is the mail, a notice about it is another.
+    pub fn is_own(&self, role: Roles) -> bool {
+        self.roles.has(role) || (role == Roles::MESSAGE && self.message.parent_queue_id.is_none())
+    }
 }
 
 /// One refusal of the story.
@@ -41,170 +42,6 @@ pub struct Failed {
     pub roles: Roles,
 }
 
-/// How one identity used one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Use {
-    pub messages: u64,
-    pub recipients: u64,
-    /// Recipients that were refused for good.
-    pub bounced: u64,
-    pub first: Timestamp,
-    pub last: Timestamp,
-}
-
-impl Use {
-    fn add(&mut self, other: Self) {
-        self.messages += other.messages;
-        self.recipients += other.recipients;
-        self.bounced += other.bounced;
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-    }
-}
-
-/// Vain tries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tries {
-    pub failures: u64,
-    pub first: Timestamp,
-    pub last: Timestamp,
-}
-
-/// An identity, by kind and name in lower case; of several hosts together.
-pub type Who = (IdentityKind, Octets);
-
-/// Mail servers take a login in any letter case for the same.
-pub fn who_of(identity: &Identity) -> Who {
-    (identity.kind, Octets::lowered(&identity.name))
-}
-
-/// Who used which client addresses, who tried which logins from where, who wrote to whom.
-#[derive(Default)]
-pub struct Uses {
-    numbers: HashMap<Who, u32>,
-    who: Vec<Who>,
-    by_ip: BTreeMap<(IpAddr, u32), Use>,
-    tried: BTreeMap<(IpAddr, Octets), Tries>,
-    /// Identity and hash of a recipient.
-    wrote: HashSet<(u32, u64)>,
-    /// Too many to count them all.
-    pub is_cut: bool,
-}
-
-impl Uses {
-    fn number(&mut self, who: &Who) -> u32 {
-        if let Some(number) = self.numbers.get(who) {
-            return *number;
-        }
-        let number = u32::try_from(self.who.len()).unwrap_or(u32::MAX);
-        self.who.push(who.clone());
-        self.numbers.insert(who.clone(), number);
-        number
-    }
-
-    fn message(&mut self, message: &Message) {
-        let identity = &message.identity;
-        if !identity.kind.is_our_user() {
-            return;
-        }
-        if self.by_ip.len() + self.wrote.len() >= PAIRS {
-            self.is_cut = true;
-            return;
-        }
-        let number = self.number(&who_of(identity));
-        let is_lost = |one: &&Recipient| matches!(one.state, RecipientState::Bounced | RecipientState::Expired);
-        let bounced = message.recipients.iter().filter(is_lost).count() as u64;
-        let ip = message.origin.client.as_ref().and_then(|client| address::ip(&client.ip));
-        for recipient in &message.recipients {
-            self.wrote.insert((number, xxh3_64(&recipient.asked_for().to_ascii_lowercase())));
-        }
-        let Some(ip) = ip else { return };
-        // A later hop is counted at its first one; what became of it is known here.
-        let is_first = !message.is_continuation;
-        let used = Use {
-            messages: u64::from(is_first),
-            recipients: if is_first { message.recipients.len() as u64 + message.unnamed_recipients } else { 0 },
-            bounced,
-            first: message.first_seen,
-            last: message.first_seen,
-        };
-        self.by_ip.entry((ip, number)).and_modify(|known| known.add(used)).or_insert(used);
-    }
-
-    fn tried(&mut self, failure: &AuthFailure) {
-        let Some(ip) = address::ip(&failure.client.ip) else { return };
-        let login = failure.sasl_username.as_deref().map(Octets::lowered).unwrap_or_default();
-        if self.tried.len() >= PAIRS {
-            self.is_cut = true;
-            return;
-        }
-        let known = self.tried.entry((ip, login)).or_insert(Tries { failures: 0, first: failure.at, last: failure.at });
-        known.failures += u64::from(failure.times);
-        known.first = known.first.min(failure.at);
-        known.last = known.last.max(failure.at);
-    }
-
-    /// Identities that sent mail from an address.
-    pub fn from_ip(&self, ip: IpAddr) -> impl Iterator<Item = (&Who, &Use)> {
-        self.from_ips(ip, ip).map(|(_, who, used)| (who, used))
-    }
-
-    /// The same for all addresses between two, both among them.
-    pub fn from_ips(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = (IpAddr, &Who, &Use)> {
-        let range = self.by_ip.range((first, 0)..=(last, u32::MAX));
-        range.filter_map(|((ip, number), used)| Some((*ip, self.who.get(*number as usize)?, used)))
-    }
-
-    /// Addresses that an identity sent from.
-    pub fn ips_of(&self, who: &Who) -> Vec<(IpAddr, &Use)> {
-        let Some(number) = self.numbers.get(who) else { return Vec::new() };
-        self.by_ip.iter().filter(|((_, one), _)| one == number).map(|((ip, _), used)| (*ip, used)).collect()
-    }
-
-    /// Logins that were tried from an address in vain; an empty name where the log has none.
-    pub fn tried_from(&self, ip: IpAddr) -> impl Iterator<Item = (&Octets, &Tries)> {
-        self.tried
-            .range((ip, Octets::new())..)
-            .take_while(move |((one, _), _)| *one == ip)
-            .map(|((_, login), tries)| (login, tries))
-    }
-
-    /// How many of these recipients each other identity wrote to, too; the most first.
-    pub fn also_wrote_to(&self, recipients: &HashSet<u64>, but: impl Fn(&Who) -> bool) -> Vec<(&Who, u64)> {
-        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
-        let shared = self.wrote.iter().filter(|(_, recipient)| recipients.contains(recipient));
-        for number in shared.map(|(number, _)| *number) {
-            *counts.entry(number).or_default() += 1;
-        }
-        let named = counts.into_iter().filter_map(|(number, count)| Some((self.who.get(number as usize)?, count)));
-        let mut named: Vec<_> = named.filter(|(who, _)| !but(who)).collect();
-        named.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        named
-    }
-
-    /// Adds what another part of the logs tells.
-    pub fn merge(&mut self, other: Self) {
-        let numbers: Vec<u32> = other.who.iter().map(|who| self.number(who)).collect();
-        let number = |at: u32| numbers.get(at as usize).copied().unwrap_or(u32::MAX);
-        for ((ip, at), used) in other.by_ip {
-            self.by_ip.entry((ip, number(at))).and_modify(|known| known.add(used)).or_insert(used);
-        }
-        for (key, tries) in other.tried {
-            let known = self.tried.entry(key).or_insert(Tries { failures: 0, ..tries });
-            known.failures += tries.failures;
-            known.first = known.first.min(tries.first);
-            known.last = known.last.max(tries.last);
-        }
-        self.wrote.extend(other.wrote.into_iter().map(|(at, recipient)| (number(at), recipient)));
-        self.is_cut |= other.is_cut;
-    }
-
-    /// All names of identities, for a suggestion.
-    pub fn names(&self) -> impl Iterator<Item = &Who> {
-        self.who.iter()
-    }
-}
-
 /// True for a message that something is still to become of.
 pub fn is_waiting(sent: &Sent<'_>) -> bool {
     let message = &sent.message;
@@ -212,11 +49,6 @@ pub fn is_waiting(sent: &Sent<'_>) -> bool {
     message.is_open
         && (message.recipients.iter().any(is_open)
             || (message.unnamed_recipients > 0 && message.unnamed_state == RecipientState::Open))
-}
-
-/// The hash by which recipients are compared.
-pub fn recipient_hash(recipient: &Recipient) -> u64 {
-    xxh3_64(&recipient.asked_for().to_ascii_lowercase())
 }
 
 /// Takes what belongs to one target, in the time that is looked at.
@@ -231,6 +63,8 @@ pub struct Found<'c> {
     pub uses: Uses,
     /// Entries that lines of the message name, where it is looked for by its id.
     pub kin: BTreeSet<QueueId>,
+    /// Other messages of the id that is looked for.
+    pub other_uses: Vec<OtherUse>,
 }
 
 impl<'c> Found<'c> {
@@ -244,6 +78,7 @@ impl<'c> Found<'c> {
             beyond: 0,
             uses: Uses::default(),
             kin: BTreeSet::new(),
+            other_uses: Vec::new(),
         }
     }
 
@@ -252,16 +87,6 @@ impl<'c> Found<'c> {
         self.uses.message(message);
         let roles = self.target.of_message(message);
         if roles.is_empty() && self.kin.contains(&message.queue_id) { Roles::RELATED } else { roles }
-    }
-
-    /// Counts a message that is not of the story.
-    pub fn count(&mut self, message: &Message) {
-        self.uses.message(message);
-    }
-
-    /// Counts a failed login that is not of the story.
-    pub fn count_failure(&mut self, failure: &AuthFailure) {
-        self.uses.tried(failure);
     }
 
     /// Lets go of entries that only looked as if they belonged to the message: an id may be used again, and a message id be
@@ -353,6 +178,16 @@ impl<'c> Found<'c> {
         other.rejections.into_iter().for_each(|refused| self.keep_refused(refused));
         other.failures.into_iter().for_each(|failed| self.keep_failed(failed));
         self.beyond += other.beyond;
+    }
+
+    /// What most of what was found has to do with the target: the weightiest of its roles.
+    pub fn main_role(&self) -> Roles {
+        let has = |role: Roles| self.messages.iter().any(|sent| sent.roles.has(role));
+        let of_rest = |role: Roles| {
+            self.rejections.iter().any(|one| one.roles.has(role)) || self.failures.iter().any(|one| one.roles.has(role))
+        };
+        let by_messages = Roles::BY_WEIGHT.iter().copied().find(|role| has(*role));
+        by_messages.or_else(|| Roles::BY_WEIGHT.iter().copied().find(|role| of_rest(*role))).unwrap_or(Roles::NONE)
     }
 
     /// The mail servers that wrote what was found.

@@ -4,10 +4,11 @@
 
 pub mod found;
 pub mod owner;
+pub mod reuse;
 pub mod story;
 pub mod target;
 
-pub use self::found::{Found, Sent, Use, Uses};
+pub use self::found::{Found, Sent};
 pub use self::owner::{Fit, Group, Judgement};
 pub use self::story::{Facts, Story};
 pub use self::target::{Roles, Target, What};

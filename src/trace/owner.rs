@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 use ipnetwork::IpNetwork;
 
-use super::found::{Failed, Sent, Use, Uses, Who, recipient_hash};
+use super::found::{Failed, Sent};
+use crate::aggregate::uses::{Use, Uses, Who, recipient_hash};
 use crate::aggregate::{Answer, share};
 use crate::correlate::Octets;
 use crate::mail::address::{self, is_own_network, network, printable, split};
@@ -363,11 +364,13 @@ fn ordinary(group: &Group, common: u64, around: &Around<'_>) -> Option<String> {
         Source::Network(network) => network,
         Source::Unknown => return None,
         Source::Directory(_) | Source::Here => {
-            // Of several days the hours tell what was ordinary; of one there is nothing else to go by.
-            let is_abused = group.is_spray()
-                && (group.days == 1 || group.hours.len() < LEAST_HOURS)
-                && group.refused >= 3
-                && share(group.refused, group.recipients) >= 0.15;
+            // Of several days the hours tell what was ordinary; of one, or of a test and a run, there is nothing to go by but
+            // what became of its mail, and what else is handed in.
+            let is_beside = !home.is_empty() && !home.contains(&group.source);
+            let is_short = group.days == 1 || group.hours.len() < LEAST_HOURS || (is_beside && group.days == 2);
+            let least = if is_beside { 0.1 } else { 0.15 };
+            let is_abused =
+                group.is_spray() && is_short && group.refused >= 3 && share(group.refused, group.recipients) >= least;
             return (!is_abused).then(|| "handed in on this host".to_string());
         }
     };

@@ -7,11 +7,13 @@ use std::net::IpAddr;
 use hashbrown::HashSet;
 use ipnetwork::IpNetwork;
 
-use super::found::{Failed, Found, Refused, Sent, Use, Who, is_waiting, recipient_hash, who_of};
+use super::found::{Failed, Found, Refused, Sent, is_waiting};
 use super::owner::{self, Fit, Judgement, times};
+use super::reuse;
 use super::target::{Roles, What};
 use crate::aggregate::Answer;
-use crate::correlate::{Octets, Recipient, RecipientState};
+use crate::aggregate::uses::{Use, Who, recipient_hash, who_of};
+use crate::correlate::{HostId, Octets, Recipient, RecipientState};
 use crate::mail::address::{self, is_own_network, printable, split};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
@@ -103,6 +105,7 @@ pub struct Pivot {
     /// Why it says nothing of who used it.
     pub mark: Option<String>,
     pub used: Option<Use>,
+    /// The most messages first.
     pub others: Vec<(Who, Use)>,
     /// Other logins that were tried from there in vain, and how often; the most first.
     pub tried: Vec<(Octets, u64)>,
@@ -142,13 +145,9 @@ pub struct Story<'f, 'c> {
 
 impl<'f, 'c> Story<'f, 'c> {
     pub fn new(found: &'f Found<'c>, facts: Facts) -> Self {
-        let role = main_role(found);
-        // All that carries a mail on is the mail; a notice about it is another.
-        let is_own = |sent: &Sent<'_>| {
-            sent.roles.has(role) || (role == Roles::MESSAGE && sent.message.parent_queue_id.is_none())
-        };
+        let role = found.main_role();
         let (mut all, mut others): (Vec<&Sent<'_>>, Vec<&Sent<'_>>) =
-            found.messages.iter().partition(|sent| is_own(sent));
+            found.messages.iter().partition(|sent| sent.is_own(role));
         for list in [&mut all, &mut others] {
             list.sort_by_key(|sent| (sent.message.first_seen, sent.message.place, sent.message.queue_id));
         }
@@ -194,6 +193,9 @@ impl<'f, 'c> Story<'f, 'c> {
             messages,
             facts,
         };
+        let host =
+            |id: HostId| story.facts.hosts.get(id.0 as usize).map_or(String::new(), |name| printable(name).into());
+        story.also.extend(reuse::sentences(found, host));
         story.moments = story.tell(if run.is_empty() { &story.messages } else { &run }, &unclear);
         story.pivot();
         story
@@ -352,11 +354,12 @@ impl<'f, 'c> Story<'f, 'c> {
         let mut pivots: Vec<Pivot> = ips
             .into_iter()
             .map(|ip| {
-                let others: Vec<(Who, Use)> = uses
+                let mut others: Vec<(Who, Use)> = uses
                     .from_ip(ip)
                     .filter(|(other, _)| who.as_ref() != Some(*other))
                     .map(|(other, used)| (other.clone(), *used))
                     .collect();
+                others.sort_by(|a, b| b.1.messages.cmp(&a.1.messages).then_with(|| a.0.cmp(&b.0)));
                 let own_login = who.as_ref().map(|(_, name)| name);
                 let mut tried: Vec<_> = uses.tried_from(ip).filter(|(login, _)| Some(*login) != own_login).collect();
                 tried.sort_by_key(|(login, tries)| (std::cmp::Reverse(tries.failures), (*login).clone()));
@@ -413,16 +416,6 @@ impl Pivot {
     const fn ip_last(&self) -> Timestamp {
         Timestamp(i64::MAX)
     }
-}
-
-/// What most of what was found has to do with the target: the weightiest of its roles.
-fn main_role(found: &Found<'_>) -> Roles {
-    let has = |role: Roles| found.messages.iter().any(|sent| sent.roles.has(role));
-    let of_rest = |role: Roles| {
-        found.rejections.iter().any(|one| one.roles.has(role)) || found.failures.iter().any(|one| one.roles.has(role))
-    };
-    let by_messages = Roles::BY_WEIGHT.iter().copied().find(|role| has(*role));
-    by_messages.or_else(|| Roles::BY_WEIGHT.iter().copied().find(|role| of_rest(*role))).unwrap_or(Roles::NONE)
 }
 
 /// The identity that a story is about, where it is about one.
@@ -739,11 +732,12 @@ fn further(pivots: &[Pivot], who: Option<&Who>, story: &Story<'_, '_>) -> Vec<St
     for other in others {
         for (ip, used) in uses.ips_of(other).into_iter().filter(|(ip, _)| !first.contains(ip)) {
             let name = printable(&other.1);
-            let beyond: Vec<String> = uses
+            let mut beyond: Vec<String> = uses
                 .from_ip(ip)
                 .filter(|(third, _)| *third != other && Some(*third) != who)
                 .map(|(third, _)| printable(&third.1).into_owned())
                 .collect();
+            beyond.sort_unstable();
             let mark = story.mark(ip).map_or(String::new(), |mark| format!(" ({mark})"));
             let with = if beyond.is_empty() || !mark.is_empty() {
                 String::new()

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
+use crate::archive::index::Key;
 use crate::correlate::{AuthFailure, Message, Octets, Recipient, Rejection};
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
@@ -143,6 +144,23 @@ impl Target {
         Some(vec![mark])
     }
 
+    /// What all of these records are found by in the archive. `None` where each has to be looked at.
+    pub fn keys(&self) -> Option<Vec<Key>> {
+        Some(match &self.what {
+            What::Queue(id) => vec![Key::id(id.as_bytes())],
+            What::MessageId(id) => vec![Key::id(id.as_bytes())],
+            // A message id is of this form, too.
+            What::Address(name) => vec![Key::name(name.as_bytes()), Key::id(name.as_bytes())],
+            What::Sasl(name)
+            | What::Uid(name)
+            | What::Name(name)
+            | What::From(name)
+            | What::To(name)
+            | What::Domain(name) => vec![Key::name(name.as_bytes())],
+            What::Network(network) => return network_keys(network),
+        })
+    }
+
     pub fn of_message(&self, message: &Message) -> Roles {
         let identity = &message.identity;
         let is_user = |kind: IdentityKind, name: &str| identity.kind == kind && is_same(&identity.name, name);
@@ -260,7 +278,10 @@ fn forced(prefix: &str, rest: &str) -> Result<What, String> {
         "sasl:" => What::Sasl(rest.into()),
         "uid:" => What::Uid(rest.into()),
         "queue:" => {
-            What::Queue(QueueId::new(rest.as_bytes()).ok_or_else(|| format!("{rest}: no queue id of Postfix or Exim"))?)
+            let meant = QueueId::new(rest.to_ascii_uppercase().as_bytes());
+            let meant = meant.map_or(String::new(), |id| format!("; did you mean {id}?"));
+            let wrong = || format!("{rest}: no queue id of Postfix or Exim{meant}");
+            What::Queue(QueueId::new(rest.as_bytes()).ok_or_else(wrong)?)
         }
         "msgid:" => What::MessageId(plain.into()),
         "ip:" => What::Network(network_of(rest).ok_or_else(|| format!("{rest}: no IP address or network"))?),
@@ -342,6 +363,24 @@ fn network_mark(network: &IpNetwork) -> Option<String> {
     }
 }
 
+/// By what the clients of a network are found; `None` for one of very many.
+fn network_keys(network: &IpNetwork) -> Option<Vec<Key>> {
+    /// The widest network that is looked for by the /24 networks in it.
+    const WIDEST: u8 = 20;
+    if is_single(network) {
+        return Some(vec![Key::ip(network.ip())]);
+    }
+    match network.network() {
+        IpAddr::V4(first) if network.prefix() >= WIDEST => {
+            let networks = (0..256_u32 << (24 - network.prefix().min(24))).step_by(256);
+            let first = u32::from(first);
+            Some(networks.map(|apart| Key::network(IpAddr::from((first + apart).to_be_bytes()))).collect())
+        }
+        IpAddr::V6(_) if network.prefix() >= 48 => Some(vec![Key::network(network.network())]),
+        _ => None,
+    }
+}
+
 /// True for a name that can be a domain: labels with a dot between them.
 fn is_domain(name: &str) -> bool {
     name.contains('.')
@@ -410,6 +449,12 @@ mod tests {
     }
 
     #[test]
+    fn an_id_in_small_letters_is_pointed_out() {
+        assert!(Target::new("queue:3f2a11c0").unwrap_err().ends_with("did you mean 3F2A11C0?"));
+        assert!(!Target::new("queue:no id").unwrap_err().contains("did you mean"));
+    }
+
+    #[test]
     fn a_mark_stands_in_every_way_to_write_an_address() {
         for (network, mark, texts) in [
             ("198.51.100.7", "198.51.100.7", &["198.51.100.7", "::ffff:198.51.100.7"][..]),
@@ -423,6 +468,8 @@ mod tests {
                 assert!(text.contains(mark), "{text}");
             }
         }
+        assert_eq!(Target::new("192.0.2.0/23").unwrap().keys().unwrap().len(), 2);
+        assert_eq!(Target::new("192.0.0.0/16").unwrap().keys(), None);
         assert_eq!(Target::new("::1").unwrap().marks(), None);
         assert_eq!(Target::new("0.0.0.0/0").unwrap().marks(), None);
     }

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::text::Hide;
+use crate::aggregate::uses::{Use, Who};
 use crate::mail::address::printable;
 use crate::mail::time::Timestamp;
 use crate::report::tables::SCHEMA_VERSION;
-use crate::trace::found::Who;
 use crate::trace::story::Reach;
-use crate::trace::{Roles, Story, Use};
+use crate::trace::{Roles, Story};
 
 /// Names tried from one address that are told.
 const NAMES: usize = 100;

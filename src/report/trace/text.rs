@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 pub use super::super::text::Hide;
 use super::super::text::{Look, Out, many, shortened, wrapped, wrapped_as_is, written};
+use crate::aggregate::uses::Use;
 use crate::correlate::{Octets, Place};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
@@ -12,7 +13,7 @@ use crate::mail::time::Timestamp;
 use crate::trace::found::is_waiting;
 use crate::trace::owner::times;
 use crate::trace::story::{Moment, Pivot, Reach};
-use crate::trace::{Fit, Roles, Sent, Story, Use, What};
+use crate::trace::{Fit, Roles, Sent, Story};
 
 /// How many of each list are shown; the exports have all.
 const SHOWN: usize = 5;
@@ -109,10 +110,6 @@ fn lives(out: &mut Out, story: &Story<'_, '_>) -> std::fmt::Result {
     let mut left = LIFE;
     let related = story.others.iter().filter(|sent| sent.roles.has(Roles::RELATED));
     let all: Vec<_> = story.messages.iter().chain(related).copied().collect();
-    let uses = story.messages.iter().filter(|sent| sent.roles.has(Roles::MESSAGE)).count();
-    if let (What::Queue(_), 2..) = (&story.found.target.what, uses) {
-        wrapped(out, &format!("The id was used {uses} times: Postfix uses short ids again."), 0, 2)?;
-    }
     for sent in all.iter().take(MESSAGES) {
         life(out, story, sent, &mut left)?;
     }
