@@ -40,6 +40,9 @@ pub struct Manifest {
     pub report: Option<String>,
     /// When it was told that no mail line comes any more, seconds since 1970.
     pub silence_told: Option<i64>,
+    /// Hosts of which it was told that others write and they do not, with the end of their logs then.
+    #[serde(default)]
+    pub silent_hosts: BTreeMap<String, Timestamp>,
     /// When the last run ended that found a mail line, seconds since 1970.
     pub last_mail: Option<i64>,
     /// Days before this one, since 1970, were taken away for their age or size.
@@ -66,6 +69,7 @@ impl Default for Manifest {
             pending: None,
             report: None,
             silence_told: None,
+            silent_hosts: BTreeMap::new(),
             last_mail: None,
             kept_from: None,
             hosts: BTreeMap::new(),

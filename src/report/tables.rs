@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use polars::prelude::{
     Column, CsvWriter, DataFrame, DataType, Int64Type, IntoColumn, IntoSeries, KeyValueMetadata, ListBuilderTrait,
     ListPrimitiveChunkedBuilder, ListStringChunkedBuilder, NamedFrom, ParquetCompression, ParquetReader, ParquetWriter,
-    PlSmallStr, PolarsResult, QuoteStyle, SerReader, SerWriter, Series, TimeUnit, TimeZone,
+    PlSmallStr, PolarsError, PolarsResult, QuoteStyle, SerReader, SerWriter, Series, TimeUnit, TimeZone,
 };
 use serde_json::Value;
 
@@ -394,11 +395,78 @@ fn dropped(frame: DataFrame, without: Option<&str>) -> DataFrame {
     without.and_then(|name| frame.drop(name).ok()).unwrap_or(frame)
 }
 
+/// A Parquet file that is written piece by piece.
+struct Parquet {
+    writer: polars::io::parquet::write::BatchedWriter<Watched>,
+    out: Watched,
+}
+
+impl Parquet {
+    fn begun(
+        piece: &Table,
+        without: Option<&str>,
+        out: File,
+        writer: impl Fn(Watched) -> ParquetWriter<Watched>,
+    ) -> io::Result<Self> {
+        let out = Watched(Arc::new(Mutex::new((BufWriter::new(out), None))));
+        let frame = dropped(piece.frame().map_err(io::Error::other)?, without);
+        let writer = writer(out.clone()).batched(frame.schema()).map_err(|error| out.error(error))?;
+        Ok(Self { writer, out })
+    }
+
+    fn write(&mut self, frame: &DataFrame) -> io::Result<()> {
+        self.writer.write_batch(frame).map_err(|error| self.out.error(error))
+    }
+
+    fn finish(self) -> io::Result<()> {
+        let Self { writer, out } = self;
+        writer.finish().map_err(|error| out.error(error))?;
+        let mut out = out.lock();
+        out.0.flush()?;
+        out.0.get_ref().sync_all()
+    }
+}
+
+/// A file that another's code writes into, with the first error that it met: that code tells of it in its own words.
+#[derive(Clone)]
+struct Watched(Arc<Mutex<(BufWriter<File>, Option<io::Error>)>>);
+
+impl Watched {
+    fn lock(&self) -> MutexGuard<'_, (BufWriter<File>, Option<io::Error>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the file met, where it met something; else what the code says.
+    fn error(&self, error: PolarsError) -> io::Error {
+        self.lock().1.take().unwrap_or_else(|| io::Error::other(error))
+    }
+
+    fn noted<T>(&self, work: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>) -> io::Result<T> {
+        let mut locked = self.lock();
+        let (out, met) = &mut *locked;
+        work(out).map_err(|error| {
+            let kind = error.kind();
+            met.get_or_insert(error);
+            kind.into()
+        })
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.noted(|out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.noted(BufWriter::flush)
+    }
+}
+
 /// A table too long for memory, written piece by piece in each format.
 pub struct LongTable {
     piece: Table,
     csv: Option<BufWriter<File>>,
-    parquet: Option<polars::io::parquet::write::BatchedWriter<BufWriter<File>>>,
+    parquet: Option<Parquet>,
     json: Option<BufWriter<File>>,
     /// A column that the Parquet file does not have, because its directory's name has it.
     without: Option<&'static str>,
@@ -417,17 +485,11 @@ impl LongTable {
         let file = |format: Format| {
             formats
                 .contains(&format)
-                .then(|| File::create(directory.join(format!("{}.{}", schema.name, format.word()))).map(BufWriter::new))
+                .then(|| File::create(directory.join(format!("{}.{}", schema.name, format.word()))))
                 .transpose()
         };
-        let parquet = match file(Format::Parquet)? {
-            Some(out) => {
-                let frame = piece.frame().map_err(io::Error::other)?;
-                Some(parquet(out).batched(frame.schema()).map_err(io::Error::other)?)
-            }
-            None => None,
-        };
-        let (csv, json) = (file(Format::Csv)?, file(Format::Json)?);
+        let parquet = file(Format::Parquet)?.map(|out| Parquet::begun(&piece, None, out, parquet)).transpose()?;
+        let (csv, json) = (file(Format::Csv)?.map(BufWriter::new), file(Format::Json)?.map(BufWriter::new));
         Ok(Self { piece, csv, parquet, json, without: None, rows: 0, failed: None })
     }
 
@@ -451,12 +513,10 @@ impl LongTable {
         schema: &'static Schema,
         path: &Path,
         without: Option<&'static str>,
-        writer: impl Fn(BufWriter<File>) -> ParquetWriter<BufWriter<File>>,
+        writer: impl Fn(Watched) -> ParquetWriter<Watched>,
     ) -> io::Result<Self> {
         let piece = Table::new(schema);
-        let frame = dropped(piece.frame().map_err(io::Error::other)?, without);
-        let out = writer(BufWriter::new(File::create(path)?));
-        let parquet = Some(out.batched(frame.schema()).map_err(io::Error::other)?);
+        let parquet = Some(Parquet::begun(&piece, without, File::create(path)?, writer)?);
         Ok(Self { piece, csv: None, parquet, json: None, without, rows: 0, failed: None })
     }
 
@@ -489,7 +549,7 @@ impl LongTable {
         }
         if let Some(out) = &mut self.parquet {
             let frame = dropped(self.piece.frame().map_err(io::Error::other)?, self.without);
-            out.write_batch(&frame).map_err(io::Error::other)?;
+            out.write(&frame)?;
         }
         if let Some(out) = &mut self.json {
             self.piece.write_json(out, self.rows == 0)?;
@@ -516,7 +576,7 @@ impl LongTable {
             out.get_ref().sync_all()?;
         }
         if let Some(out) = self.parquet {
-            out.finish().map_err(io::Error::other)?;
+            out.finish()?;
         }
         Ok(self.rows)
     }
@@ -540,6 +600,14 @@ mod tests {
         let list = ["a; b".to_string(), "c".to_string()];
         assert_eq!(joined(&list), "a\\x3B b;c");
         assert_eq!(joined(&list).split(';').count(), list.len());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_as_such() {
+        let table = LongTable::create_parquet(&SENDERS, Path::new("/dev/full"), None);
+        let error = table.and_then(LongTable::finish).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+        assert!(error.raw_os_error().is_some(), "{error}");
     }
 
     #[test]

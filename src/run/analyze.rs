@@ -76,6 +76,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let mut stages = Stages {
         front: Front::new(plan.mta, &selection, Begin::default(), signal, read.clone(), progress),
         judge: Judge { period: plan.period, ..Judge::new(&classifier, plan.merges_hosts, events) },
+        spare: Vec::new(),
         memory: &memory,
     };
     let chosen = began.elapsed();
@@ -172,6 +173,8 @@ pub(super) struct Begin {
 pub(super) struct Stages<'c> {
     pub front: Front,
     pub judge: Judge<'c>,
+    /// Room for what is given out next, used again and again.
+    pub spare: Vec<Given>,
     pub memory: &'c MemoryLimit,
 }
 
@@ -483,10 +486,10 @@ impl Front {
 }
 
 impl Stages<'_> {
-    /// Gives out what is still open.
+    /// Judges what is still open, message by message: there may be many.
     pub(super) fn end(&mut self) {
-        self.front.correlator.finish(&mut self.front.given);
         self.settle();
+        self.front.correlator.finish(&mut self.judge);
     }
 
     /// Leaves what is still open to the pieces of the log that follow.
@@ -502,7 +505,7 @@ impl Stages<'_> {
 
     /// Judges what was given out so far.
     pub(super) fn settle(&mut self) {
-        self.judge.take(std::mem::take(&mut self.front.given));
+        self.judge.take(&mut self.front.given);
     }
 
     /// Judges, writes and sums up.
@@ -578,9 +581,9 @@ pub(super) fn in_wrong_form<'a>(inputs: impl Iterator<Item = (&'a InputSummary, 
 impl Consumer for Stages<'_> {
     /// While these are correlated, what the batch before gave out is judged.
     fn blocks(&mut self, blocks: Vec<ParsedBlock<'_>>) {
-        let Self { front, judge, .. } = self;
-        let given = std::mem::take(&mut front.given);
-        rayon::join(|| blocks.into_iter().for_each(|block| front.block(block)), || judge.take(given));
+        let Self { front, judge, spare, .. } = self;
+        std::mem::swap(&mut front.given, spare);
+        rayon::join(|| blocks.into_iter().for_each(|block| front.block(block)), || judge.take(spare));
         self.front.show_progress();
     }
 
@@ -788,16 +791,16 @@ impl<'c> Judge<'c> {
         Self { hosts, profiles, period: self.period, ..Self::new(self.classifier, false, None) }
     }
 
-    pub(super) fn take(&mut self, given: Vec<Given>) {
-        for one in given {
+    /// Takes out all of `given`.
+    pub(super) fn take(&mut self, given: &mut Vec<Given>) {
+        for one in given.drain(..) {
             match one {
                 Given::Host(name) => self.hosts.0.push(name),
-                Given::Message(message) if self.period.has(message.first_seen) => self.message(&message),
-                Given::Rejection(rejection) if self.period.has(rejection.at) => self.rejection(&rejection),
-                Given::AuthFailure(failure) if self.period.has(failure.at) => self.auth_failure(&failure),
-                Given::Message(_) | Given::Rejection(_) | Given::AuthFailure(_) => {}
-                Given::Probe(..) => self.tally.probes += 1,
-                Given::Aborted(..) => self.tally.aborted += 1,
+                Given::Message(message) => Sink::message(self, message),
+                Given::Rejection(rejection) => Sink::rejection(self, rejection),
+                Given::AuthFailure(failure) => Sink::auth_failure(self, failure),
+                Given::Probe(host, queue_id) => self.probe(host, queue_id),
+                Given::Aborted(host, queue_id) => self.aborted(host, queue_id),
             }
         }
     }
@@ -1031,17 +1034,24 @@ impl<'c> Judge<'c> {
     }
 }
 
+/// What came at another time than the judge's is passed over.
 impl Sink for Judge<'_> {
     fn message(&mut self, message: Message) {
-        Judge::message(self, &message);
+        if self.period.has(message.first_seen) {
+            Judge::message(self, &message);
+        }
     }
 
     fn rejection(&mut self, rejection: Rejection) {
-        Judge::rejection(self, &rejection);
+        if self.period.has(rejection.at) {
+            Judge::rejection(self, &rejection);
+        }
     }
 
     fn auth_failure(&mut self, failure: AuthFailure) {
-        Judge::auth_failure(self, &failure);
+        if self.period.has(failure.at) {
+            Judge::auth_failure(self, &failure);
+        }
     }
 
     fn probe(&mut self, _: HostId, _: QueueId) {

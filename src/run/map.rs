@@ -68,6 +68,7 @@ pub fn run(plan: &MapPlan) -> Result<Outcome> {
     let mut stages = Stages {
         front: Front::new(plan.mta, &selection, Begin::default(), signal, read.clone(), bar),
         judge: Judge::new(&classifier, false, None),
+        spare: Vec::new(),
         memory: &memory,
     };
     stages.front.cuts = Some(Box::new(Cuts::new(&selection.inputs)));

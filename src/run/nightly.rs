@@ -433,7 +433,7 @@ impl<'a> Night<'a> {
         let begin = Begin { correlator, parts, inputs: begun };
         let front =
             Front::new(self.plan.mta, &selection, begin, Arc::clone(signal), counter.clone(), ProgressBar::hidden());
-        let mut stages = Stages { front, judge, memory: self.memory };
+        let mut stages = Stages { front, judge, spare: Vec::new(), memory: self.memory };
         scan(&selection.inputs, self.plan.mta, self.pool, &counter, &mut stages);
         if let Some(signal) = interrupted(signal) {
             return Err(Error::Interrupted { signal });
@@ -565,6 +565,7 @@ impl<'a> Night<'a> {
         let mut facts = self.facts(&manifest);
         facts.alarms = alarms;
         facts.alarms.extend(self.silence(&mut manifest, note.lines.mail_lines, false));
+        facts.alarms.extend(silent_hosts(&mut manifest));
         facts.told = told::standing(&mut manifest, &judged, &judge.hosts, since, now, plan.alert);
         if note.lines.mail_lines == 0 {
             // Nothing is over because nothing was logged.
@@ -883,6 +884,36 @@ const fn is_silent(now: i64, last_mail: i64, told: Option<i64>) -> bool {
     now - last_mail >= SILENT_S && !is_told
 }
 
+/// The alarms that one host's log ends while others go on. Each is told once, and not of a host that was as silent before.
+fn silent_hosts(manifest: &mut Manifest) -> Vec<String> {
+    let fell_silent = fell_silent(&manifest.runs);
+    manifest.silent_hosts.retain(|host, since| fell_silent.get(host) == Some(since));
+    let mut alarms = Vec::new();
+    for (host, since) in fell_silent {
+        if manifest.silent_hosts.insert(host.clone(), since) == Some(since) {
+            continue;
+        }
+        alarms.push(format!(
+            "{host} has written no mail line since {since}, while other hosts have. Does its mail server run, and do its logs still come here?"
+        ));
+    }
+    alarms
+}
+
+/// The hosts whose logs end [`SILENT_S`] before the last of all, with their ends.
+fn fell_silent(runs: &[Run]) -> BTreeMap<String, Timestamp> {
+    let is_silent =
+        |run: &Run, last: Timestamp| run.now.values().max().is_some_and(|now| now.seconds_since(last) >= SILENT_S);
+    let Some((latest, earlier)) = runs.split_last() else { return BTreeMap::new() };
+    let silent = latest.now.iter().filter(|(_, last)| is_silent(latest, **last));
+    let is_news = |host: &String, last: Timestamp| {
+        let before = || earlier.iter().filter_map(|run| Some((run, *run.now.get(host)?)));
+        let wrote_with_others = before().any(|(run, then)| !is_silent(run, then));
+        wrote_with_others && !before().any(|(run, then)| then < last && is_silent(run, then))
+    };
+    silent.filter(|(host, last)| is_news(host, **last)).map(|(host, last)| (host.clone(), *last)).collect()
+}
+
 const fn is_before(first: Timestamp, now: Timestamp) -> bool {
     now.seconds_since(first) > LATE_S
 }
@@ -943,5 +974,34 @@ mod tests {
         assert!(is_silent(hours(24), 0, None));
         assert!(!is_silent(hours(25), 0, Some(hours(24))));
         assert!(is_silent(hours(48), 0, Some(hours(24))));
+    }
+
+    /// What is told after each of some runs; of each run the hours at which the logs of `a` and `b` end.
+    fn told_of_hosts(ends: &[(i64, i64)]) -> Vec<usize> {
+        let mut manifest = Manifest::default();
+        let at = |hours: i64| Timestamp::from_seconds(hours * 3_600);
+        let mut told = Vec::new();
+        for (a, b) in ends {
+            manifest.runs.push(Run {
+                generation: 1,
+                now: BTreeMap::from([("a".into(), at(*a)), ("b".into(), at(*b))]),
+                files: Vec::new(),
+                probes: 0,
+                aborted: 0,
+                mail_lines: 1,
+            });
+            let alarms = silent_hosts(&mut manifest);
+            assert!(alarms.iter().all(|alarm| alarm.starts_with("b has written no mail line since 1970-01-")));
+            told.push(alarms.len());
+        }
+        told
+    }
+
+    #[test]
+    fn a_host_that_falls_silent_is_told_of_once() {
+        assert_eq!(told_of_hosts(&[(24, 24), (48, 47), (72, 53), (96, 47)]), [0, 0, 0, 0], "19 hours");
+        assert_eq!(told_of_hosts(&[(24, 24), (48, 47), (72, 48), (96, 48)]), [0, 0, 1, 0]);
+        assert_eq!(told_of_hosts(&[(24, 24), (48, 24), (72, 72), (96, 72)]), [0, 1, 0, 0], "it writes now and then");
+        assert_eq!(told_of_hosts(&[(72, 24), (96, 24)]), [0, 0], "it was gone before the first night");
     }
 }
