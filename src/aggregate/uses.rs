@@ -240,7 +240,8 @@ impl Uses {
 
 /// The hash by which recipients are compared.
 pub fn recipient_hash(recipient: &Recipient) -> u64 {
-    xxh3_64(&recipient.asked_for().to_ascii_lowercase())
+    let text = recipient.asked_for();
+    if text.iter().any(u8::is_ascii_uppercase) { xxh3_64(&text.to_ascii_lowercase()) } else { xxh3_64(text) }
 }
 
 /// Who used which addresses, and who tried what from where, as it is kept.

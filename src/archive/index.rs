@@ -17,7 +17,7 @@ use super::columns::{self, Columns};
 use super::invalid;
 use super::record::RecordRef;
 use crate::aggregate::uses::{Clients, Uses, Writers};
-use crate::correlate::{AuthFailure, Message, Octets, Rejection};
+use crate::correlate::{AuthFailure, Message, Rejection};
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
 
@@ -49,7 +49,8 @@ impl Key {
 
     /// A login, local user, address or domain, in any letter case.
     pub fn name(text: &[u8]) -> Self {
-        Self(xxh3_64_with_seed(&Octets::lowered(text), 2))
+        let is_low = !text.iter().any(u8::is_ascii_uppercase);
+        Self(if is_low { xxh3_64_with_seed(text, 2) } else { xxh3_64_with_seed(&text.to_ascii_lowercase(), 2) })
     }
 
     pub fn ip(ip: IpAddr) -> Self {

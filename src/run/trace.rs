@@ -269,6 +269,7 @@ impl<'a> Search<'a> {
         facts.span = span;
         facts.hosts = tracer.hosts;
         facts.unseen = unseen;
+        facts.is_sifted = true;
         let mut read = Read { found: tracer.found, facts, problems: summary.problems, warnings: Vec::new(), inputs };
         read.narrow(plan.host.as_ref());
         read.facts.around = self.pool.install(|| around(&read.found, &selection.inputs));
@@ -676,6 +677,11 @@ fn limits(story: &Story<'_, '_>) -> Vec<String> {
     }
     if story.all.messages > 0 && story.all.subjects.is_empty() {
         unseen.push("No subject is logged (Postfix: a header check with WARN; Exim: log_selector = +subject).".into());
+    }
+    if let Some(ip) = story.reach().ips.keys().find(|ip| story.facts.is_sifted && !address::is_own_network(**ip)) {
+        unseen.push(format!(
+            "Who else used {ip}: only lines of the message were looked at; `mailsleuth trace {ip}` tells."
+        ));
     }
     if story.who.as_ref().is_some_and(|who| who.0 == IdentityKind::Sasl) {
         unseen.push("Logins that handed nothing in: mail servers log a login with its first message only.".into());

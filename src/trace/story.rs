@@ -39,6 +39,8 @@ pub struct Facts {
     /// Names of all files that were found, those that hold nothing of it or were not read among them.
     pub files: Vec<String>,
     pub hosts: Vec<Octets>,
+    /// Only lines of the message were taken apart: who else used its address was not counted.
+    pub is_sifted: bool,
     /// What else whoever handed a message in did, where it is looked for by its id.
     pub around: Option<String>,
     /// What cannot be seen, a sentence each.
@@ -338,7 +340,7 @@ impl<'f, 'c> Story<'f, 'c> {
 
     fn pivot(&mut self) {
         let uses = &self.found.uses;
-        if self.role == Roles::RECIPIENT || self.role == Roles::RELATED {
+        if self.role == Roles::RECIPIENT || self.role == Roles::RELATED || self.facts.is_sifted {
             return;
         }
         let reach = self.reach();
@@ -470,6 +472,9 @@ fn also(others: &[&Sent<'_>], rejections: &[&Refused<'_>], role: Roles) -> Vec<S
         }
         let refused = rejections.iter().filter(|one| one.roles.has(other) && !one.roles.has(role));
         let refused: u64 = refused.map(|one| u64::from(one.rejection.times)).sum();
+        // Whose a refusal is shows by its login alone.
+        let as_what =
+            if other == Roles::SENDER { "with it as the envelope sender, not under its login" } else { as_what };
         if refused > 0 {
             also.push(format!("{} of mail {as_what}", times(refused, "refusal")));
         }
