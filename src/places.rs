@@ -1,11 +1,12 @@
 //! Where addresses are: country and autonomous system, by databases in MaxMind's format (GeoLite2 and GeoIP2 ASN, ISP,
-//! Country, City, and what others ship in the same form).
+//! Country, City, what others ship in the same form, and IPinfo's).
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use maxminddb::{MaxMindDbError, Reader};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -51,22 +52,70 @@ struct Record<'a> {
     country: Option<Country<'a>>,
     #[serde(borrow)]
     registered_country: Option<Country<'a>>,
-    autonomous_system_number: Option<u32>,
+    #[serde(borrow)]
+    autonomous_system_number: Option<System<'a>>,
     autonomous_system_organization: Option<&'a str>,
+    /// IPinfo's layout (ipinfo.io/developers/database-types): `AS3320`, its owner, and the country by its code alone.
+    #[serde(borrow)]
+    asn: Option<System<'a>>,
+    as_name: Option<&'a str>,
+    country_code: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
-struct Country<'a> {
-    iso_code: Option<&'a str>,
+#[serde(untagged)]
+enum Country<'a> {
+    Record {
+        iso_code: Option<&'a str>,
+    },
+    /// A code, or a name in words.
+    Text(&'a str),
+    Other(IgnoredAny),
+}
+
+/// Number of a system, of whatever width.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum System<'a> {
+    Number(u64),
+    Text(&'a str),
+    Other(IgnoredAny),
+}
+
+impl Country<'_> {
+    fn code(&self) -> Option<Box<str>> {
+        match self {
+            Self::Record { iso_code } => iso_code.map(Box::from),
+            Self::Text(text) => is_code(text).then(|| Box::from(*text)),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// True for two letters (ISO 3166-1).
+fn is_code(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
+impl System<'_> {
+    fn number(&self) -> Option<u32> {
+        match self {
+            Self::Number(number) => u32::try_from(*number).ok(),
+            Self::Text(text) => text.trim_start_matches(['A', 'S', 'a', 's']).parse().ok(),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 impl Record<'_> {
     fn place(&self) -> Place {
-        let code = |country: &Option<Country<'_>>| country.as_ref().and_then(|country| country.iso_code.map(Box::from));
+        let code = |country: &Option<Country<'_>>| country.as_ref().and_then(Country::code);
+        let by_code = || self.country_code.filter(|text| is_code(text)).map(Box::from);
+        let number = |system: &Option<System<'_>>| system.as_ref().and_then(System::number);
         Place {
-            country: code(&self.country).or_else(|| code(&self.registered_country)),
-            system: self.autonomous_system_number,
-            organisation: self.autonomous_system_organization.map(Box::from),
+            country: code(&self.country).or_else(by_code).or_else(|| code(&self.registered_country)),
+            system: number(&self.autonomous_system_number).or_else(|| number(&self.asn)),
+            organisation: self.autonomous_system_organization.or(self.as_name).map(Box::from),
         }
     }
 }
@@ -203,6 +252,42 @@ mod tests {
         // A private address is nowhere, whatever a database says.
         assert_eq!(of("10.1.2.3"), (String::new(), 0));
         assert_eq!(places.to_json()[1]["built"], "2025-12-01T00:00:00Z");
+    }
+
+    #[test]
+    fn other_layouts_and_widths_tell_the_same() {
+        // AS numbers are written as wide as they are: in two bytes, or four.
+        let free = mmdb::database(
+            "ipinfo generic_country_asn_free_country_asn.mmdb",
+            &[(
+                "192.0.2.0/24",
+                json!({ "asn": "AS3320", "as_name": "A Carrier", "country": "DE", "country_name": "Germany" }),
+            )],
+        );
+        let lite = mmdb::database(
+            "ipinfo lite",
+            &[
+                ("198.51.100.0/24", json!({ "asn": "AS4200000000", "country": "France", "country_code": "FR" })),
+                ("203.0.113.0/24", json!({ "asn": "", "country": ["what", "is", "this"] })),
+            ],
+        );
+        let number = |number: u32| json!({ "autonomous_system_number": number });
+        let wide = mmdb::database(
+            "GeoLite2-ASN",
+            &[("192.0.2.0/25", number(64_496)), ("203.0.114.0/24", number(4_200_000_000))],
+        );
+        let of = |name: &str, bytes: &[u8], ip: &str| {
+            let path = saved(name, bytes);
+            let places = Places::open(std::slice::from_ref(&path)).map_err(|error| error.to_string()).unwrap();
+            std::fs::remove_file(path).unwrap();
+            let place = places.of(ip.parse().unwrap());
+            (place.country.as_deref().unwrap_or("").to_string(), place.system.unwrap_or(0))
+        };
+        assert_eq!(of("free.mmdb", &free, "192.0.2.7"), ("DE".into(), 3_320));
+        assert_eq!(of("lite.mmdb", &lite, "198.51.100.7"), ("FR".into(), 4_200_000_000));
+        assert_eq!(of("lite2.mmdb", &lite, "203.0.113.7"), (String::new(), 0));
+        assert_eq!(of("wide.mmdb", &wide, "192.0.2.7"), (String::new(), 64_496));
+        assert_eq!(of("wide2.mmdb", &wide, "203.0.114.7"), (String::new(), 4_200_000_000));
     }
 
     #[test]
