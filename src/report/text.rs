@@ -1,6 +1,7 @@
 //! The summary on stdout: as wide as the terminal, findings first.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::summary::Summary;
 use super::tables::Cell;
 use super::{HostNames, Incident, Judged, incidents, is_unnamed_host, kind_word};
-use crate::detect::Severity;
+use crate::detect::{Finding, Severity};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 
@@ -219,37 +220,133 @@ fn findings(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Re
     let identities = if count == 1 { "1 identity".into() } else { format!("{count} identities") };
     let heading = format!("INCIDENTS ({} of {identities})", many(all as u64, "finding"));
     writeln!(out, "{}", out.look.heading(&heading))?;
-    for incident in incidents.iter().take(SHOWN) {
-        let Incident { one, findings } = incident;
-        let Some(worst) = findings.first() else { continue };
-        let host = hosts.first_of(&one.profile);
-        let on = if host.is_empty() || one.profile.is_host { String::new() } else { format!(" on {host}") };
-        let (kind, name) = (kind_word(&one.profile), printable(&one.profile.name));
-        let severity = worst.severity.word().to_uppercase();
-        let start = out.text.len();
-        let ids = incident.ids(hosts).join(", ");
-        let kind = if is_unnamed_host(&one.profile) { String::new() } else { format!("{kind} ") };
-        wrapped(out, &format!("{severity:<8} {kind}{name}{on} (incident {ids})"), 0, 9)?;
-        let styled = out.look.styled(&severity, colour(worst.severity));
-        out.text.replace_range(start..start + severity.len(), &styled);
-        for finding in findings {
-            wrapped(out, &format!("{}: {}", finding.kind, finding.explanation), 9, 11)?;
-            wrapped(out, &format!("Signs: {} ({}).", finding.signs.text(), finding.severity), 11, 13)?;
-        }
-        for step in incident.steps(STEPS) {
-            wrapped(out, &format!("Do: {step}"), 9, 9)?;
+    let groups = by_campaign(&incidents);
+    for group in groups.iter().take(SHOWN) {
+        match group.as_slice() {
+            [] => {}
+            [incident] => told(out, incident, hosts)?,
+            [lead, others @ ..] => campaign(out, lead, others, hosts)?,
         }
     }
-    if count > SHOWN {
-        let rest = |severity: &Severity| {
-            let rest = incidents.iter().skip(SHOWN).filter(|incident| incident.severity() == *severity).count();
-            (rest > 0).then(|| format!("{rest} {severity}"))
+    let (critical, rest): (Vec<&Incident<'_>>, Vec<&Incident<'_>>) =
+        groups.into_iter().skip(SHOWN).flatten().partition(|incident| incident.severity() == Severity::Critical);
+    for incident in critical {
+        let kinds: Vec<_> = incident.findings.iter().map(|finding| finding.kind).collect();
+        severe(out, Severity::Critical, &format!("{}: {}", who(incident, hosts), kinds.join(", ")))?;
+    }
+    if !rest.is_empty() {
+        let of = |severity: &Severity| {
+            let count = rest.iter().filter(|incident| incident.severity() == *severity).count();
+            (count > 0).then(|| format!("{count} {severity}"))
         };
-        let rest: Vec<_> = Severity::ALL.iter().rev().filter_map(rest).collect();
-        let text = format!("... {} more identities with findings in the tables: {}", count - SHOWN, rest.join(", "));
+        let counts: Vec<_> = Severity::ALL.iter().rev().filter_map(of).collect();
+        let identities = if rest.len() == 1 { "identity" } else { "identities" };
+        let text = format!("... {} more {identities} with findings in the tables: {}", rest.len(), counts.join(", "));
         wrapped(out, &text, 0, 4)?;
     }
     out.write_str("\n")
+}
+
+/// Incidents in their order, those of one campaign over several logins together.
+fn by_campaign<'a, 'b>(incidents: &'b [Incident<'a>]) -> Vec<Vec<&'b Incident<'a>>> {
+    let mut groups: Vec<Vec<&Incident<'_>>> = Vec::new();
+    // By the day on which a login's part began, and the login: where the group of its campaign is.
+    let mut of_login: BTreeMap<i64, BTreeMap<&str, usize>> = BTreeMap::new();
+    for incident in incidents {
+        let Some(finding) = campaign_of(incident) else {
+            groups.push(vec![incident]);
+            continue;
+        };
+        let (name, day) = (printable(&incident.one.profile.name), finding.first_seen.day());
+        // Logins of one campaign begin within a day of each other.
+        let known = (day - 1..=day + 1).find_map(|day| of_login.get(&day)?.get(&*name).copied());
+        match known.and_then(|at| groups.get_mut(at)) {
+            Some(group) => group.push(incident),
+            None => {
+                let at = groups.len();
+                let logins = of_login.entry(day).or_default();
+                logins_of(finding).for_each(|login| _ = logins.entry(login).or_insert(at));
+                groups.push(vec![incident]);
+            }
+        }
+    }
+    groups
+}
+
+/// True for a part of a campaign over several logins.
+fn is_campaign(finding: &Finding) -> bool {
+    finding.evidence.get("pattern").is_some_and(|pattern| pattern == "campaign")
+}
+
+/// The finding of an incident that is such a part.
+fn campaign_of<'a>(incident: &Incident<'a>) -> Option<&'a Finding> {
+    incident.findings.iter().copied().find(|finding| is_campaign(finding))
+}
+
+/// The logins of a campaign.
+fn logins_of(campaign: &Finding) -> impl Iterator<Item = &str> {
+    let logins = campaign.evidence.get("logins").and_then(|logins| logins.as_array());
+    logins.into_iter().flatten().filter_map(|login| login.as_str())
+}
+
+/// `login anna@b.example on mx1 (incident 0123456789abcdef)`.
+fn who(incident: &Incident<'_>, hosts: &HostNames) -> String {
+    let profile = &incident.one.profile;
+    let host = hosts.first_of(profile);
+    let on = if host.is_empty() || profile.is_host { String::new() } else { format!(" on {host}") };
+    let kind = if is_unnamed_host(profile) { String::new() } else { format!("{} ", kind_word(profile)) };
+    format!("{kind}{}{on} (incident {})", printable(&profile.name), incident.ids(hosts).join(", "))
+}
+
+/// A line that begins with a severity.
+fn severe(out: &mut Out, severity: Severity, text: &str) -> std::fmt::Result {
+    let word = severity.word().to_uppercase();
+    let start = out.text.len();
+    wrapped(out, &format!("{word:<8} {text}"), 0, 9)?;
+    let styled = out.look.styled(&word, colour(severity));
+    out.text.replace_range(start..start + word.len(), &styled);
+    Ok(())
+}
+
+fn told(out: &mut Out, incident: &Incident<'_>, hosts: &HostNames) -> std::fmt::Result {
+    severe(out, incident.severity(), &who(incident, hosts))?;
+    for finding in &incident.findings {
+        explained(out, finding)?;
+    }
+    for step in incident.steps(STEPS) {
+        wrapped(out, &format!("Do: {step}"), 9, 9)?;
+    }
+    Ok(())
+}
+
+fn explained(out: &mut Out, finding: &Finding) -> std::fmt::Result {
+    wrapped(out, &format!("{}: {}", finding.kind, finding.explanation), 9, 11)?;
+    wrapped(out, &format!("Signs: {} ({}).", finding.signs.text(), finding.severity), 11, 13)
+}
+
+/// One campaign: its logins in one line, it itself once, and what else was found about them.
+fn campaign(out: &mut Out, lead: &Incident<'_>, others: &[&Incident<'_>], hosts: &HostNames) -> std::fmt::Result {
+    let all = || std::iter::once(&lead).chain(others);
+    let names: Vec<_> = all().map(|incident| who(incident, hosts)).collect();
+    severe(out, lead.severity(), &format!("one campaign over {} logins: {}", names.len(), names.join(", ")))?;
+    if let Some(finding) = campaign_of(lead) {
+        explained(out, finding)?;
+        wrapped(out, &format!("Do: {}", finding.next_step), 9, 9)?;
+    }
+    for incident in all() {
+        let name = printable(&incident.one.profile.name);
+        let besides = || incident.findings.iter().filter(|finding| !is_campaign(finding));
+        for finding in besides().filter(|finding| finding.severity >= Severity::High) {
+            explained(out, finding)?;
+            wrapped(out, &format!("Do: {}", finding.next_step), 9, 9)?;
+        }
+        let lesser = besides().filter(|finding| finding.severity < Severity::High);
+        let lesser: Vec<_> = lesser.map(|finding| format!("{} ({})", finding.kind, finding.severity)).collect();
+        if !lesser.is_empty() {
+            wrapped(out, &format!("Also of {name}: {}.", lesser.join(", ")), 9, 11)?;
+        }
+    }
+    Ok(())
 }
 
 /// Known senders that were not told of.
@@ -346,7 +443,7 @@ fn senders(out: &mut Out, judged: &[Judged], hosts: &HostNames) -> std::fmt::Res
 }
 
 fn reasons(out: &mut Out, judged: &[Judged]) -> std::fmt::Result {
-    let mut totals = std::collections::BTreeMap::new();
+    let mut totals = BTreeMap::new();
     for (key, reason) in judged.iter().flat_map(|j| &j.profile.reasons) {
         *totals.entry((key.direction, key.action, key.category, &key.provider)).or_insert(0) += reason.attempts;
     }
