@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::builder::OsStr;
 use clap::error::ErrorKind;
 use clap::{Arg, Command};
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::{Spanned, Value};
 
 use crate::detect::{Allow, DETECTORS, LimitSettings, Settings, is_kind};
@@ -87,10 +88,51 @@ struct DetectionFile {
     identity: Vec<Spanned<IdentityEntry>>,
     #[serde(default)]
     allow: Vec<Spanned<AllowEntry>>,
-    #[serde(default)]
-    hosted: Vec<Spanned<String>>,
-    #[serde(default)]
-    own_networks: Vec<Spanned<String>>,
+    hosted: Option<Spanned<Texts>>,
+    own_networks: Option<Spanned<Texts>>,
+}
+
+/// A text, or a list of them.
+#[derive(Debug)]
+enum Texts {
+    One(String),
+    Many(Vec<Spanned<String>>),
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Texts;
+
+            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                to.write_str("a text or a list of texts, such as ['a', 'b']")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Texts, E> {
+                Ok(Texts::One(text.to_string()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> std::result::Result<Texts, A::Error> {
+                let mut all = Vec::new();
+                while let Some(text) = texts.next_element()? {
+                    all.push(text);
+                }
+                Ok(Texts::Many(all))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+/// Texts with where each stands.
+fn texts(of: Option<Spanned<Texts>>) -> Vec<(usize, String)> {
+    let Some(of) = of else { return Vec::new() };
+    let at = of.span().start;
+    match of.into_inner() {
+        Texts::One(text) => vec![(at, text)],
+        Texts::Many(texts) => texts.into_iter().map(|text| (text.span().start, text.into_inner())).collect(),
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,7 +146,7 @@ struct IdentityEntry {
 #[serde(deny_unknown_fields)]
 struct AllowEntry {
     identity: String,
-    kinds: Option<Vec<String>>,
+    kinds: Option<Spanned<Texts>>,
     until: Option<Value>,
     why: String,
 }
@@ -117,9 +159,8 @@ fn detection(path: &Path, text: &str) -> Result<Settings> {
     let file: DetectionFile = toml::from_str(text)
         .map_err(|error| wrong(error.span().map_or(0, |span| span.start), error.message().trim()))?;
     let mut settings = Settings::default();
-    for domain in file.hosted {
-        let at = domain.span().start;
-        settings.hosted.push(hosted(domain.into_inner()).map_err(|problem| wrong(at, &problem))?);
+    for (at, domain) in texts(file.hosted) {
+        settings.hosted.push(hosted(domain).map_err(|problem| wrong(at, &problem))?);
     }
     let limits = |tables: &LimitTables| -> Result<LimitSettings> {
         let mut settings = LimitSettings::default();
@@ -138,22 +179,20 @@ fn detection(path: &Path, text: &str) -> Result<Settings> {
             return Err(wrong(at, &format!("identity: '{}' has an entry already; make them one", entry.name)));
         }
     }
-    for network in &file.own_networks {
-        let parsed = network.get_ref().parse().map_err(|_| {
-            let problem = format!("own_networks: '{}' is no network; write it as '192.0.2.0/24'", network.get_ref());
-            wrong(network.span().start, &problem)
-        });
+    for (at, network) in texts(file.own_networks) {
+        let parsed = network
+            .parse()
+            .map_err(|_| wrong(at, &format!("own_networks: '{network}' is no network; write it as '192.0.2.0/24'")));
         settings.own_networks.push(parsed?);
     }
     for entry in file.allow {
         let at = entry.span().start;
         let entry = entry.into_inner();
-        let kinds = match &entry.kinds {
-            Some(kinds) if kinds.is_empty() => {
-                return Err(wrong(at, "allow: kinds = [] allows nothing; leave the key out to allow all kinds"));
-            }
-            kinds => kinds.clone().unwrap_or_default(),
-        };
+        let says_kinds = entry.kinds.is_some();
+        let kinds: Vec<String> = texts(entry.kinds).into_iter().map(|(_, kind)| kind).collect();
+        if says_kinds && kinds.is_empty() {
+            return Err(wrong(at, "allow: kinds = [] allows nothing; leave the key out to allow all kinds"));
+        }
         if let Some(kind) = kinds.iter().find(|kind| !is_kind(kind)) {
             let names = || DETECTORS.iter().map(|detector| detector.kind);
             let (meant, all) = (did_you_mean(kind, names()), names().collect::<Vec<_>>().join(", "));
@@ -369,6 +408,11 @@ mod tests {
         let settings = detection(Path::new("my.toml"), text).unwrap();
         assert_eq!((settings.hosted.len(), settings.allow.len()), (1, 2));
         assert!(settings.allow.iter().all(|entry| entry.until_day == Some(20_849)));
+        // One needs no list.
+        let one = "hosted = 'b.example'\nown_networks = '192.0.2.0/24'\n[[allow]]\nidentity = 'a'\nkinds = 'sms-gateway'\nwhy = 'b'\n";
+        let settings = detection(Path::new("my.toml"), one).unwrap();
+        assert_eq!((settings.hosted.as_slice(), settings.own_networks.len()), (&["b.example".to_string()][..], 1));
+        assert_eq!(settings.allow[0].kinds, ["sms-gateway"]);
         for (text, says) in [
             ("\n[limits.hourly]\nx = 1\n", "my.toml:3: no detector 'hourly'"),
             ("[limits.hourly-limit]\nx = 1\n", "my.toml:2: hourly-limit has no limit 'x'; it has recipients_per_hour"),
@@ -389,6 +433,9 @@ mod tests {
                 "[[identity]]\nname = 'a'\nlimits = {}\n[[identity]]\nname = 'A'\nlimits = {}\n",
                 "my.toml:4: identity: 'A' has an entry already",
             ),
+            ("quiet = true\nown_networks = 'office'\n", "my.toml:2: own_networks: 'office' is no network; write it as"),
+            ("own_networks = 5\n", "a text or a list of texts, such as ['a', 'b']"),
+            ("own_networks = [\n'192.0.2.0/24',\n'x']\n", "my.toml:3: own_networks: 'x' is no network"),
             ("own_networks = ['192.0.2.0/40']\n", "my.toml:1: own_networks: '192.0.2.0/40' is no network"),
             ("[[allow]]\nidentity = 'a'\n", "missing field `why`"),
             ("[[allow]]\nidentity = 'a'\nwhy = 'b'\nkinds = ['x']\n", "my.toml:1: allow: no kind 'x'"),

@@ -23,6 +23,11 @@ impl Distinct {
         self.0.len() as u64
     }
 
+    /// True for the hash ([`FirstTimes::hash_of`]) of one of the things.
+    pub fn has(&self, hash: u64) -> bool {
+        self.0.contains_key(&hash)
+    }
+
     /// True where the other has all of these things.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         self.0.keys().all(|hash| other.0.contains_key(hash))

@@ -47,6 +47,10 @@ pub struct SenderUse {
     pub queue_ids: QueueIds,
 }
 
+/// Queue ids of one pair: a pattern may begin long after the pair did.
+const PAIR_IDS: usize = 256;
+type PairIds = Earliest<QueueId, PAIR_IDS>;
+
 /// The mails of one envelope sender to one recipient.
 #[derive(Debug, Clone)]
 pub struct Pair {
@@ -56,7 +60,7 @@ pub struct Pair {
     pub times: Vec<i64>,
     /// Mails of it that did not arrive.
     pub undelivered: u64,
-    pub queue_ids: QueueIds,
+    pub queue_ids: PairIds,
 }
 
 /// As it is written: the mails' times only where the ids' do not tell them.
@@ -84,7 +88,7 @@ impl Serialize for Pair {
 
 impl<'de> Deserialize<'de> for Pair {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = WrittenPair::<Octets, QueueIds>::deserialize(deserializer)?;
+        let written = WrittenPair::<Octets, PairIds>::deserialize(deserializer)?;
         let WrittenPair { sender, recipient, undelivered, queue_ids, times } = written;
         let times = moments_of(times, || queue_ids.seconds());
         Ok(Self { sender, recipient, times, undelivered, queue_ids })
@@ -362,7 +366,7 @@ impl SenderProfile {
                 let known = ids.entry(*id).or_insert(at);
                 *known = at.min(*known);
             }
-            if pair.times.len() > QUEUE_IDS {
+            if pair.times.len() > pair.queue_ids.things().count() {
                 let span = first.seconds()..last.seconds();
                 let times = pair.times.iter().filter(|at| span.contains(at)).count() as u64;
                 nameless += times.saturating_sub(named);
@@ -553,7 +557,7 @@ impl SenderProfile {
             recipient: recipient.clone(),
             times: Vec::with_capacity(1),
             undelivered: 0,
-            queue_ids: QueueIds::default(),
+            queue_ids: PairIds::default(),
         });
         pair.times.push(message.first_seen.seconds());
         pair.undelivered += u64::from(is_undelivered);
@@ -582,7 +586,9 @@ impl SenderProfile {
             if !recipient.orig_address.is_empty() {
                 continue;
             }
-            let answer = Answer::of(verdict);
+            // What arrived in the end was refused for a while only.
+            let arrived = recipient.state == RecipientState::Delivered;
+            let answer = if arrived { Answer::Other } else { Answer::of(verdict) };
             if answer != Answer::Other && counted.insert((attempt.recipient, answer == Answer::Invalid)) {
                 if answer == Answer::Invalid {
                     self.invalid(recipient.asked_for(), message.first_seen, Some(message.queue_id));

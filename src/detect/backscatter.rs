@@ -97,6 +97,6 @@ fn of_run(notices: &[&Notice], limits: &Limits<'_>) -> Option<Draft> {
         ),
         evidence: json!({ "bounces": count, "strangers": strangers.len(), "undeliverable": undeliverable, "samples": samples }),
         client_ips: None,
-        next_step: "Refuse unknown recipients and spam while the client is still connected (Postfix: local_recipient_maps, relay_recipient_maps; Exim: verify = recipient in the RCPT ACL), instead of bouncing afterwards.".into(),
+        next_step: "Refuse unknown recipients and spam while the client is still connected (Postfix: virtual_mailbox_maps and virtual_alias_maps for virtual domains, local_recipient_maps, relay_recipient_maps; Exim: verify = recipient in the RCPT ACL), instead of bouncing afterwards.".into(),
     })
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::case::{bad_recipients, bad_share, count_between, is_clearly_over, patterns, percent, total_between};
+use super::case::{bad_recipients, count_between, is_clearly_over, patterns, percent, total_between};
+use super::form_abuse::Copies;
 use super::signs::{MANY_NEW_RECIPIENTS, NEW_BY_THE_HUNDRED, ONE_SIZE, REFUSED_AS_SPAM, UNCLEAN_LIST};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, named};
 use crate::aggregate::{SIZE_STEPS, share};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
@@ -88,8 +89,9 @@ fn of_run(case: &Case<'_>, limits: &Limits<'_>, first: Timestamp, last: Timestam
     let alike = alike_share(case, first, last);
     let (once, replied) = case.once_and_replied(first, last);
     let used = total_between(profile, first, last);
-    let bad = bad_share(used);
-    let is_over = |part, limit: &str| is_clearly_over(part, u64::from(used.recipients), limits.get(limit));
+    let copies = Copies::of(profile, first, last);
+    let bad = copies.share_without(bad_recipients(used), used.recipients);
+    let is_over = |part, limit: &str| is_clearly_over(part, copies.without(used.recipients), limits.get(limit));
     let signs = Signs::of(MANY_NEW_RECIPIENTS)
         .and(true, ONE_SIZE)
         .and(is_over(bad_recipients(used), "bad_share"), UNCLEAN_LIST)
@@ -118,7 +120,7 @@ fn of_run(case: &Case<'_>, limits: &Limits<'_>, first: Timestamp, last: Timestam
             "refused_share": bad,
             "replied_share": replied,
         }),
-        client_ips: None,
+        client_ips: Some(clients::to_new(profile, first, last)),
         next_step: "Ask the owner whether this mailing is theirs and where the addresses are from; a mailing to strangers belongs to a service made for it, or nowhere.".into(),
     }
 }

@@ -768,7 +768,8 @@ impl<'a> Senders<'a> {
 
 /// The first of some samples, for a sentence.
 pub(super) fn few(samples: &[Cow<'_, str>]) -> String {
-    samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+    let first = samples.iter().take(3).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    if samples.len() > 3 { format!("{first}, ...") } else { first }
 }
 
 /// A share as a sentence has it: all is all, and none is none.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::case::{Senders, domain_of, few};
+use super::sender_rotation::is_to_the_same;
 use super::signs::{FOREIGN_DOMAIN, FOREIGN_DOMAINS, FOREIGN_OFTEN};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, named};
 use crate::aggregate::{SenderUse, share};
 use crate::correlate::Octets;
 use crate::mail::address::{printable, split};
@@ -73,6 +74,10 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if (messages as f64) < limits.get("messages") {
         return None;
     }
+    // A mailbox that is moved elsewhere goes there with everybody who ever wrote to it.
+    if foreign.len() as f64 >= limits.get("domains") && is_to_the_same(profile, &senders.uses) {
+        return None;
+    }
     let signs = Signs::of(FOREIGN_DOMAIN)
         .and(messages as f64 >= limits.get("often"), FOREIGN_OFTEN)
         .and(foreign.len() as f64 >= limits.get("domains"), FOREIGN_DOMAINS);
@@ -92,7 +97,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             few(&samples),
         ),
         evidence: json!({ "domains": foreign.keys().take(20).map(|d| printable(d)).collect::<Vec<_>>(), "domain_count": foreign.len(), "messages": messages, "samples": samples }),
-        client_ips: None,
-        next_step: "Ask whether the domain is the user's: if so, add it to this host (and this host to its SPF record); if not, let the login send under its own addresses only (Postfix: smtpd_sender_login_maps with reject_sender_login_mismatch; Exim: a deny by $sender_address in the MAIL ACL, local_from_check for scripts).".into(),
+        client_ips: Some(clients::of(profile, &senders)),
+        next_step: "Ask whether the domain is the user's: if so, add it to this host (and this host to its SPF record); if not, let it send under its own addresses only (Postfix: smtpd_sender_login_maps with reject_sender_login_mismatch; Exim: a deny by $sender_address in the MAIL ACL, local_from_check for scripts).".into(),
     })
 }

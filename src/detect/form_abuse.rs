@@ -1,12 +1,14 @@
 //! A web form that sprays mail: a script, or one site's login, writes to unrelated people at the large providers, once
 //! each, and much of it is refused.
 
+use hashbrown::{HashMap, HashSet};
 use serde_json::json;
 
-use super::case::{bad_share, count_between, patterns, percent, total_between};
+use super::case::{bad_recipients, count_between, patterns, percent, total_between};
 use super::signs::{FORM_MANY, FORM_REFUSED, LARGE_PROVIDERS, MAILED_ONCE};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named};
-use crate::aggregate::{Pair, share};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, named};
+use crate::aggregate::distinct::FirstTimes;
+use crate::aggregate::{Pair, SenderProfile, share};
 use crate::mail::address::printable;
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
@@ -82,6 +84,40 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     found.into_iter().map(|one| of_run(case, limits, one.first, one.last, &firsts)).collect()
 }
 
+/// Recipients that get copies of so much of a run, and of so many messages, are whom it belongs to, not whom it is sent to.
+const COPIED_SHARE: f64 = 0.1;
+const COPIED: u64 = 10;
+
+/// Whoever gets a copy of what goes to others: the owner of a form.
+pub(super) struct Copies {
+    recipients: HashSet<u64>,
+    pub mails: u64,
+}
+
+impl Copies {
+    /// Those of a span.
+    pub(super) fn of(profile: &SenderProfile, first: Timestamp, last: Timestamp) -> Self {
+        let end = last.plus_seconds(1);
+        let mut mails: HashMap<u64, u64> = HashMap::new();
+        for (recipient, _) in profile.mails().filter(|(_, at)| (first..=end).contains(at)) {
+            *mails.entry(recipient).or_default() += 1;
+        }
+        let all: u64 = mails.values().sum();
+        mails.retain(|_, count| *count >= COPIED && share(*count, all) >= COPIED_SHARE);
+        Self { mails: mails.values().sum(), recipients: mails.into_keys().collect() }
+    }
+
+    /// What share a part of the recipients asked for is of them, copies left out.
+    pub(super) fn share_without(&self, part: u64, asked: u32) -> f64 {
+        share(part, self.without(asked).max(part))
+    }
+
+    /// So many recipients asked for without the copies.
+    pub(super) fn without(&self, asked: u32) -> u64 {
+        u64::from(asked).saturating_sub(self.mails)
+    }
+}
+
 /// What a script or login wrote in one run, in shares.
 struct Run {
     large: f64,
@@ -93,14 +129,17 @@ struct Run {
 impl Run {
     fn of(case: &Case<'_>, first: Timestamp, last: Timestamp) -> Self {
         // A form that is abused goes on writing to its owner, too.
+        let copies = Copies::of(case.profile, first, last);
         let is_of_run = |pair: &&&Pair| {
             pair.times.iter().min().is_some_and(|at| (first.seconds()..=last.seconds()).contains(at))
+                && !copies.recipients.contains(&FirstTimes::hash_of(&pair.recipient))
         };
         let of_run = |is_one: fn(&[u8]) -> bool| case.profile.pairs_to(is_one).iter().filter(is_of_run).count() as u64;
         let (once, replied) = case.once_and_replied(first, last);
+        let used = total_between(case.profile, first, last);
         Self {
             large: share(of_run(is_large), of_run(|_| true)),
-            bad: bad_share(total_between(case.profile, first, last)),
+            bad: copies.share_without(bad_recipients(used), used.recipients),
             once,
             replied,
         }
@@ -145,7 +184,7 @@ fn of_run(case: &Case<'_>, limits: &Limits<'_>, first: Timestamp, last: Timestam
             "refused_share": bad,
             "directory": directory,
         }),
-        client_ips: None,
+        client_ips: Some(clients::to_new(profile, first, last)),
         next_step: "Find the form or script that writes these mails (Exim's cwd=, the web server's log of the same minutes), close it or put a captcha and a limit before it, and look for uploaded scripts.".into(),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::case::{bad_recipients, bad_share, hours, is_clearly_over, percent, together, total_between};
 use super::signs::{FAR_OVER, OVER_THE_LIMIT, UNCLEAN_LIST, UNLIKE_ITS_OTHER_HOURS};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named, stop_it};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, many, named, stop_it};
 use crate::aggregate::window::Minutes;
 use crate::aggregate::{HourUse, SenderProfile};
 use crate::mail::identity::IdentityKind;
@@ -157,7 +157,7 @@ fn of_runs(case: &Case<'_>, limits: &Limits<'_>, runs: &[Run]) -> Option<Draft> 
             "peak_hour_recipients_of_other_days": usual,
             "refused_share": bad,
         }),
-        client_ips: None,
+        client_ips: Some(clients::to_all(profile, first, last)),
         next_step: format!(
             "Look at what it sent then: if it is the user's own mailing, agree on a pace or another service with them; if not, {}.",
             stop_it(profile)

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::case::{Pattern, count_between, patterns, percent, queue_ids};
 use super::signs::{UNKNOWN_HALF, UNKNOWN_HUNDRED, UNKNOWN_MANY, UNKNOWN_RECIPIENTS, UNKNOWN_THIRD};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, named, stop_it};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, named, stop_it};
 use crate::aggregate::distinct::FirstTimes;
 use crate::aggregate::{SenderProfile, TroubleKind, share};
 use crate::mail::address::printable;
@@ -152,6 +152,7 @@ fn of_pattern(
     // To the second, as recipients' first moments are.
     let end = last.plus_seconds(1);
     let ids = troubles.iter().flat_map(|trouble| trouble.queue_ids.between(first, end));
+    let unknown = profile.invalid_recipients.between(first, last).map(|(hash, _)| hash).collect();
     let ids = queue_ids(ids.chain(profile.invalid_queue_ids.between(first, end).filter(|_| with_domains)));
     Some(Draft {
         signs,
@@ -179,7 +180,7 @@ fn of_pattern(
             "window_recipients": worst.asked,
             "samples": samples,
         }),
-        client_ips: None,
+        client_ips: Some(clients::to(profile, &unknown, first, last)),
         next_step: format!(
             "Look at the recipients: guessed names or a foreign list mean a stolen account, then {}; an own, stale list must be cleaned before the next mailing.",
             stop_it(profile)

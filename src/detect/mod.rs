@@ -5,6 +5,7 @@
 
 mod campaign;
 mod case;
+mod clients;
 mod history;
 mod peers;
 mod retries;
@@ -147,11 +148,11 @@ impl LimitSettings {
 /// A sender that is known and may do what the kinds say, until a day.
 #[derive(Debug, Clone)]
 pub struct Allow {
-    /// The identity's name, in any letter case.
+    /// The identity's name, in any letter case, or its kind and name: `uid:33`.
     pub identity: String,
     /// Kinds of findings; all where it is empty.
     pub kinds: Vec<String>,
-    /// Findings that begin on this UTC day or later are told again, in days since 1970; `None` for never.
+    /// Findings of what goes on on this UTC day or later are told again, in days since 1970; `None` for never.
     pub until_day: Option<i64>,
     /// The same as written.
     pub until: Option<String>,
@@ -159,11 +160,32 @@ pub struct Allow {
 }
 
 impl Allow {
-    /// True if this entry silences a finding about the identity of this name.
-    pub fn silences(&self, identity: &[u8], finding: &Finding) -> bool {
-        self.identity.as_bytes().eq_ignore_ascii_case(identity)
+    /// True if this entry silences a finding about this identity.
+    pub fn silences(&self, profile: &SenderProfile, finding: &Finding) -> bool {
+        self.is_about(Some(profile.kind), &profile.name)
             && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == finding.kind))
-            && self.until_day.is_none_or(|day| finding.first_seen.day() < day)
+            && self.until_day.is_none_or(|day| finding.last_seen.max(finding.first_seen).day() < day)
+    }
+
+    /// True if this entry is about an identity of this name, of whatever kind where that is not known.
+    pub fn is_about(&self, kind: Option<IdentityKind>, name: &[u8]) -> bool {
+        let is_name = |said: &str| said.as_bytes().eq_ignore_ascii_case(name);
+        is_name(&self.identity)
+            || self.identity.split_once(':').is_some_and(|(prefix, rest)| {
+                is_name(rest) && kinds_of(prefix).iter().any(|one| kind.is_none_or(|kind| kind == *one))
+            })
+    }
+}
+
+/// The kinds of identities that a word in front of a name stands for: the kind itself, or as `trace` takes it.
+fn kinds_of(prefix: &str) -> &'static [IdentityKind] {
+    match prefix.to_ascii_lowercase().as_str() {
+        "ip" => &[IdentityKind::Client],
+        "address" => &[IdentityKind::Sasl, IdentityKind::Sender],
+        word => IdentityKind::ALL
+            .iter()
+            .position(|kind| kind.word() == word)
+            .map_or(&[], |at| IdentityKind::ALL.get(at..=at).unwrap_or_default()),
     }
 }
 
@@ -171,7 +193,7 @@ impl Allow {
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub limits: LimitSettings,
-    /// Limits of single identities, by their names in lower case: they go before the others.
+    /// Limits of single identities, by their names in lower case, or kinds and names (`uid:33`): they go before the others.
     pub identities: BTreeMap<Vec<u8>, LimitSettings>,
     pub allow: Vec<Allow>,
     /// Domains that are this site's, whatever the logs show.
@@ -182,7 +204,12 @@ pub struct Settings {
 
 impl Settings {
     fn limits_of(&self, profile: &SenderProfile) -> Option<&LimitSettings> {
-        if self.identities.is_empty() { None } else { self.identities.get(&profile.name.to_ascii_lowercase()) }
+        if self.identities.is_empty() {
+            return None;
+        }
+        let name = profile.name.to_ascii_lowercase();
+        let with_kind = || [profile.kind.word().as_bytes(), b":", &name].concat();
+        self.identities.get(&name).or_else(|| self.identities.get(&with_kind()))
     }
 }
 
@@ -371,6 +398,17 @@ pub fn score<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> f64 {
 /// A number with its word, for an explanation.
 fn many(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// The first of some names, for a sentence, and how many more there are.
+fn first_of(names: &[impl AsRef<str>], count: u64) -> String {
+    /// Names in a sentence.
+    const NAMES: usize = 3;
+    let shown = names.iter().take(NAMES).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match count.saturating_sub(names.len().min(NAMES) as u64) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// A network with the length of its prefix, as no address is written.

@@ -1,12 +1,14 @@
 //! The same mail again and again, that nobody reads: a panel, a monitor or a cron job that reports every minute.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
-use super::case::{patterns, percent};
+use super::case::{patterns, percent, queue_ids};
 use super::signs::{DOES_NOT_ARRIVE, REGULAR_GAPS, SO_MANY_A_DAY, THOUSAND_A_DAY};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, many, named};
 use crate::aggregate::window::busiest;
-use crate::aggregate::{Pair, share};
+use crate::aggregate::{Pair, QueueIds, share};
 use crate::mail::address::printable;
 use crate::mail::time::{SECONDS_PER_DAY, SECONDS_PER_HOUR, Timestamp};
 
@@ -78,35 +80,37 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     }
     let noisy: Vec<_> = profile.pairs().into_iter().filter_map(|pair| noise(pair, limits)).collect();
     let worst = noisy.first()?;
-    let messages: u64 = noisy.iter().map(|n| n.times.len() as u64).sum();
-    let undelivered: u64 = noisy.iter().map(|n| n.pair.undelivered).sum();
-    let lost = share(undelivered.min(messages), messages);
+    let mails: u64 = noisy.iter().map(|n| n.times.len() as u64).sum();
+    let undelivered: u64 = noisy.iter().map(Noise::undelivered).sum();
+    let lost = share(undelivered, mails);
+    let queue_ids = queue_ids_of(&noisy);
+    let messages = queue_ids.count;
     let is_regular = noisy.iter().any(|n| n.is_regular);
     let does_not_arrive = lost >= limits.get("lost_share");
     let signs = Signs::of(if is_regular { REGULAR_GAPS } else { SO_MANY_A_DAY })
         .and(does_not_arrive, DOES_NOT_ARRIVE)
         .and(worst.per_day as f64 >= limits.get("thousand_per_day"), THOUSAND_A_DAY);
-    let mut queue_ids = crate::aggregate::QueueIds::default();
-    for noise in &noisy {
-        queue_ids.merge(noise.pair.queue_ids.clone());
-    }
     let (sender, recipient) = (printable(&worst.pair.sender), printable(&worst.pair.recipient));
     let others = match noisy.len() {
         1 => String::new(),
         n => format!(", and {} like it", many(n as u64 - 1, "further pair")),
     };
     let explanation = format!(
-        "{} sent {} messages from <{sender}> to <{recipient}>, mostly one every {} s (so are {} of the gaps), up to {} in 24 hours{others}; {} did not arrive.",
+        "{} sent {} messages from <{sender}> to <{recipient}>, {}, up to {} in 24 hours{others}; {}.",
         named(profile),
         worst.times.len(),
-        worst.gap_s,
-        percent(worst.regular),
+        match worst.regular {
+            ..0.5 => format!("with no steady gap (the middle one is {} s)", worst.gap_s),
+            regular => format!("mostly one every {} s (so are {} of the gaps)", worst.gap_s, percent(regular)),
+        },
         worst.per_day,
         match undelivered {
-            0 => "none".to_string(),
-            _ => format!("{} of them", percent(lost)),
+            0 => "none of it failed".to_string(),
+            _ => format!("{} of it did not arrive", percent(lost)),
         },
     );
+    let first = noisy.iter().filter_map(|n| n.times.first()).min().copied()?;
+    let last = noisy.iter().filter_map(|n| n.times.last()).max().copied()?;
     let pairs: Vec<_> = noisy
         .iter()
         .take(10)
@@ -115,7 +119,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
                 "envelope_sender": printable(&n.pair.sender),
                 "recipient": printable(&n.pair.recipient),
                 "messages": n.times.len(),
-                "undelivered": n.pair.undelivered,
+                "undelivered": n.undelivered(),
                 "middle_gap_s": n.gap_s,
                 "regular_share": n.regular,
                 "most_in_24_hours": n.per_day,
@@ -124,14 +128,14 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         .collect();
     Some(Draft {
         signs,
-        first: noisy.iter().filter_map(|n| n.times.first()).min().copied()?,
-        last: noisy.iter().filter_map(|n| n.times.last()).max().copied()?,
+        first,
+        last,
         messages,
-        recipients: messages,
+        recipients: mails,
         queue_ids,
         explanation,
         evidence: json!({ "pairs": pairs, "pair_count": noisy.len() }),
-        client_ips: None,
+        client_ips: Some(clients::to_named(profile, noisy.iter().map(|n| &*n.pair.recipient), first, last)),
         next_step: format!(
             "Ask whoever runs this job whether anybody reads <{recipient}>; have it mail on change only, or send it to a log. {}",
             if does_not_arrive { "Refuse the recipient until then (Postfix: check_recipient_access; Exim: a deny in the RCPT ACL): its mails do not arrive." } else { "" }
@@ -139,6 +143,29 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         .trim_end()
         .to_string(),
     })
+}
+
+impl Noise<'_> {
+    /// At the most so many of these mails did not arrive.
+    fn undelivered(&self) -> u64 {
+        self.pair.undelivered.min(self.times.len() as u64)
+    }
+}
+
+/// The messages of all of them, each once whomever it went to: their first queue ids, and how many there are.
+fn queue_ids_of(noisy: &[Noise<'_>]) -> QueueIds {
+    let spans = noisy.iter().filter_map(|n| Some((n, *n.times.first()?, n.times.last()?.plus_seconds(1))));
+    let ids = queue_ids(spans.flat_map(|(n, first, last)| n.pair.queue_ids.between(first, last)));
+    // Of one sender in one second, the most that went to one recipient.
+    let mut most: BTreeMap<(&[u8], Timestamp), u64> = BTreeMap::new();
+    for noise in noisy {
+        for same in noise.times.chunk_by(|a, b| a == b) {
+            let known = same.first().map(|at| most.entry((&noise.pair.sender, *at)).or_default());
+            known.into_iter().for_each(|known| *known = same.len().max(*known as usize) as u64);
+        }
+    }
+    let count = most.values().sum::<u64>().max(ids.count);
+    ids.counted(count)
 }
 
 /// A pair's mails to which a longer gap leads belong to another piece.

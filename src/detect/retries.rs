@@ -1,10 +1,12 @@
 //! New mail, over days, to those of whom the answers say that it is for nothing: what the four detectors of it share.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::case::queue_ids;
 use super::signs::{WRITES_ON, WRITES_ON_AND_ON};
-use super::{Case, Draft, Limit, Limits, Sign, Signs, named};
+use super::{Case, Draft, Limit, Limits, Sign, Signs, clients, named};
 use crate::aggregate::{QUEUE_IDS, Trouble, TroubleKind};
 use crate::mail::address::printable;
 use crate::mail::time::Timestamp;
@@ -120,6 +122,13 @@ fn draft(
             })
         })
         .collect();
+    let (domains, names): (Vec<_>, Vec<_>) =
+        again.iter().map(|one| one.trouble).partition(|trouble| trouble.kind == TroubleKind::NoDomain);
+    let domains: BTreeSet<&[u8]> = domains.into_iter().map(|trouble| &*trouble.name).collect();
+    let under = case.profile.pairs_to(|domain| domains.contains(domain));
+    let recipients =
+        names.into_iter().map(|trouble| &*trouble.name).chain(under.into_iter().map(|pair| &*pair.recipient));
+    let clients = clients::to_named(case.profile, recipients, first, last);
     let days = last.seconds_since(first) as f64 / 86_400.0;
     Some(Draft {
         signs,
@@ -143,7 +152,7 @@ fn draft(
             again.first().map_or(0, |one| one.later.len()),
         ),
         evidence: json!({ "recipients": again.len(), "messages": messages, "days": days, "recipient_samples": samples }),
-        client_ips: None,
+        client_ips: Some(clients),
         next_step: words.next_step.into(),
     })
 }

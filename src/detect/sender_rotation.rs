@@ -4,19 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use serde_json::json;
 
 use super::campaign::{Campaign, Run, domain};
-use super::case::{Pattern, Senders, bad_share, domain_of, few, patterns, percent, queue_ids, total_between};
+use super::case::{Pattern, Senders, bad_share, domain_of, patterns, percent, queue_ids, total_between};
 use super::signs::{
     FROM_NEW_NETWORKS, MANY_SENDER_DOMAINS, MOST_OF_ITS_MAIL, NEW_SENDERS_ALIKE, NUMBERED_SENDERS, ONE_MESSAGE_EACH, ONE_NETWORK,
     ONE_SENDER_DOMAIN, ONE_SIZE_BEYOND_CHANCE, ONE_SIZE_HARDLY_BY_CHANCE, RANDOM_SENDERS, REFUSED_AS_SPAM, SENDERS_BY_THE_DOZEN,
     SENDERS_USED_ONCE, STEADY_FOR_HOURS, UNKNOWN_EIGHTH,
 };
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named, stop_it};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, first_of, many, named, stop_it};
+use crate::aggregate::distinct::{Distinct, FirstTimes};
 use crate::aggregate::window::busiest;
-use crate::aggregate::{HourUse, QueueIds, SenderProfile, SenderUse, share};
+use crate::aggregate::{HourUse, Pair, QueueIds, SenderProfile, SenderUse, share};
 use crate::correlate::Octets;
 use crate::mail::address::{is_own_network, printable, split};
 use crate::mail::identity::IdentityKind;
@@ -134,7 +135,8 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     if !profile.is_our_user() {
         return Vec::new();
     }
-    let senders: Vec<_> = profile.senders().into_iter().filter(|s| !is_by_design(&s.address)).collect();
+    let senders = profile.senders().into_iter().filter(|s| !is_by_design(&s.address)).collect();
+    let senders = without_sites(case, without_counters(case, senders, limits));
     let found = numbered(case, &senders, limits)
         .map(|found| ("numbered", found))
         .or_else(|| random(&senders, limits).map(|found| ("random", found)))
@@ -143,6 +145,9 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
         .or_else(|| one_name(case, &senders, limits).map(|found| ("domains", found)))
         .or_else(|| many_domains(profile, &senders, limits).map(|found| ("domains", found)));
     let Some((pattern, mut rotating)) = found else { return Vec::new() };
+    if come_back(case, &rotating) || is_to_the_same(profile, &rotating) {
+        return Vec::new();
+    }
     rotating.sort_by_key(|sender| sender.first);
     // Senders of other days than the run's are the user's own.
     let firsts: Vec<_> = rotating.iter().map(|sender| sender.first).collect();
@@ -156,12 +161,61 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     let of_run = |run: &Pattern| {
         let span = run.first..=run.last;
         let uses: Vec<_> = rotating.iter().copied().filter(|sender| span.contains(&sender.first)).collect();
-        of_senders(case, limits, pattern, Senders::of(uses)?)
+        let alike = uses.len() as u64;
+        let all = Senders::of(with_the_rest(case, pattern, uses, &senders))?;
+        of_senders(case, limits, pattern, alike, all)
     };
     runs.iter().filter_map(of_run).collect()
 }
 
-fn of_senders(case: &Case<'_>, limits: &Limits<'_>, pattern: &str, rotating: Senders<'_>) -> Option<Draft> {
+/// Other new senders closer than this to those of a rotation are of it.
+const BESIDE_S: i64 = SECONDS_PER_HOUR;
+
+/// Senders that tell of a rotation, with the new ones beside them that do not by themselves: of ten random names three read
+/// like names, and of ten numbered stems each needs its five. What is counted, and when it began, so stays while a rotation goes
+/// on.
+fn with_the_rest<'a>(
+    case: &Case<'_>,
+    pattern: &str,
+    mut rotating: Vec<&'a SenderUse>,
+    senders: &[&'a SenderUse],
+) -> Vec<&'a SenderUse> {
+    let known: HashSet<&[u8]> = rotating.iter().map(|sender| &*sender.address).collect();
+    let domains: HashSet<Octets> = rotating.iter().map(|sender| domain_of(&sender.address)).collect();
+    let is_numbered = |sender: &SenderUse| pattern == "numbered" && without_number(split(&sender.address).0).is_some();
+    let is_new = |sender: &&SenderUse| {
+        !known.contains(&*sender.address)
+            && !sender.address.eq_ignore_ascii_case(&case.profile.name)
+            && !comes_back(sender)
+            && (domains.contains(&domain_of(&sender.address)) || is_numbered(sender))
+    };
+    let mut rest: Vec<_> = senders.iter().copied().filter(is_new).collect();
+    rest.sort_by_key(|sender| sender.first);
+    let firsts = || rotating.iter().map(|sender| sender.first);
+    let (Some(mut from), Some(mut to)) = (firsts().min(), firsts().max()) else { return rotating };
+    let gap_s = |sender: &SenderUse| if is_numbered(sender) { SECONDS_PER_DAY } else { BESIDE_S };
+    for sender in rest.iter().rev() {
+        if sender.first < from && from.seconds_since(sender.first) <= gap_s(sender) {
+            from = sender.first;
+        }
+    }
+    for sender in &rest {
+        if sender.first > to && sender.first.seconds_since(to) <= gap_s(sender) {
+            to = sender.first;
+        }
+    }
+    rotating.extend(rest.into_iter().filter(|sender| (from..=to).contains(&sender.first)));
+    rotating.sort_by_key(|sender| sender.first);
+    rotating
+}
+
+fn of_senders(
+    case: &Case<'_>,
+    limits: &Limits<'_>,
+    pattern: &str,
+    alike: u64,
+    rotating: Senders<'_>,
+) -> Option<Draft> {
     let profile = case.profile;
     let Senders { messages, first, last, .. } = rotating;
     let count = rotating.uses.len() as u64;
@@ -184,13 +238,23 @@ fn of_senders(case: &Case<'_>, limits: &Limits<'_>, pattern: &str, rotating: Sen
         "alike" => "all new, for messages of one size".to_string(),
         _ => format!("under {} domains", profile.envelope_sender_domains.count()),
     };
+    let differ = if alike < count && matches!(pattern, "numbered" | "random") {
+        format!("new within {}, {alike} of them {}", span_text(first, last), differ.trim_start_matches("that "))
+    } else {
+        differ
+    };
     let explanation = format!(
-        "{} used {}{count} envelope senders {differ} ({}, ...) for {messages} of its {} messages.",
+        "{} used {}{count} envelope senders {differ} ({}), for {messages} of its {} messages.",
         named(profile),
         if profile.has_all_senders() { "" } else { "at least " },
-        few(&samples),
+        first_of(&samples, count),
         profile.messages,
     );
+    let whose = match profile.kind {
+        IdentityKind::Sasl => "this login",
+        IdentityKind::Client => "this client",
+        _ => "this user",
+    };
     Some(Draft {
         signs,
         first,
@@ -202,24 +266,57 @@ fn of_senders(case: &Case<'_>, limits: &Limits<'_>, pattern: &str, rotating: Sen
         evidence: json!({
             "pattern": pattern,
             "rotating_senders": count,
+            "alike_senders": alike,
             "envelope_senders": profile.envelope_senders.count(),
             "share_of_messages": part,
             "samples": samples,
         }),
-        client_ips: None,
+        client_ips: Some(clients::of(profile, &rotating)),
         next_step: format!(
-            "Compare with what this user is meant to send: if it is not their mail, {}; if it is, allow only the addresses that belong to them as senders.",
+            "Compare with what {whose} is meant to send: if it is not that mail, {}; if it is, allow only the addresses that belong to it as senders.",
             stop_it(profile)
         ),
     })
 }
 
+/// A span in words: `5 hours`, `3 days`.
+fn span_text(first: Timestamp, last: Timestamp) -> String {
+    let s = last.seconds_since(first).max(0).unsigned_abs();
+    match s {
+        0..7_200 => many((s / 60).max(1), "minute"),
+        7_200..172_800 => many(s / 3_600, "hour"),
+        _ => many(s / 86_400, "day"),
+    }
+}
+
 /// Recipients that some senders wrote to, each mail counted.
 fn recipients_of(profile: &SenderProfile, rotating: &Senders<'_>) -> u64 {
-    let addresses: HashSet<&[u8]> = rotating.uses.iter().map(|sender| &*sender.address).collect();
-    let pairs = profile.pairs_to(|_| true);
-    let sent = pairs.iter().filter(|pair| addresses.contains(&*pair.sender)).map(|pair| pair.times.len() as u64).sum();
-    rotating.messages.max(sent)
+    rotating.messages.max(mails_of(profile, &rotating.uses).values().sum())
+}
+
+/// Mails of some senders by recipient.
+fn mails_of<'a>(profile: &'a SenderProfile, senders: &[&SenderUse]) -> BTreeMap<&'a [u8], u64> {
+    let addresses: HashSet<&[u8]> = senders.iter().map(|sender| &*sender.address).collect();
+    let mut mails: BTreeMap<&[u8], u64> = BTreeMap::new();
+    for pair in profile.pairs_to(|_| true) {
+        if addresses.contains(&*pair.sender) {
+            *mails.entry(&pair.recipient).or_default() += pair.times.len() as u64;
+        }
+    }
+    mails
+}
+
+/// Recipients that get nearly all of what branches, orders and a mailbox that is moved elsewhere send.
+const SAME_RECIPIENTS: usize = 3;
+/// So much of it.
+const SAME_SHARE: f64 = 0.9;
+
+/// True where nearly all of it goes to one, two or three: senders rotate so that many strangers take their mail.
+pub(super) fn is_to_the_same(profile: &SenderProfile, senders: &[&SenderUse]) -> bool {
+    let mut mails: Vec<u64> = mails_of(profile, senders).into_values().collect();
+    mails.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
+    let most: u64 = mails.iter().take(SAME_RECIPIENTS).sum();
+    share(most, mails.iter().sum()) >= SAME_SHARE
 }
 
 fn is_by_design(address: &[u8]) -> bool {
@@ -238,34 +335,104 @@ fn is_by_design(address: &[u8]) -> bool {
 /// Local part and domain of an address with a number taken out of one of them.
 type Shape = (Vec<u8>, Vec<u8>);
 
-/// The largest group of senders that are the same but for one number, the numbers close together.
-fn numbered<'a>(case: &Case<'_>, senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'a SenderUse>> {
+/// Senders that are the same but for one number, with their numbers.
+fn by_number<'a>(senders: &[&'a SenderUse]) -> BTreeMap<Shape, Vec<(u64, &'a SenderUse)>> {
     let mut groups: BTreeMap<Shape, Vec<(u64, &SenderUse)>> = BTreeMap::new();
     for sender in senders {
         if let Some((shape, number)) = running_number(&sender.address) {
             groups.entry(shape).or_default().push((number, sender));
         }
     }
-    let (_, largest) = groups.into_iter().max_by_key(|(_, group)| group.len())?;
-    let numbers: BTreeSet<_> = largest.iter().map(|(number, _)| *number).collect();
-    let span = numbers.last()? - numbers.first()? + 1;
-    // Numbers of a series are dense; customer numbers and years of birth are not.
-    let is_series = numbers.len() as f64 >= limits.get("numbered_senders") && span <= 4 * numbers.len() as u64;
-    let largest: Vec<_> = largest.into_iter().map(|(_, sender)| sender).collect();
-    (is_series && !come_back(case, &largest)).then_some(largest)
+    groups
+}
+
+/// True for enough numbers close together: those of a series are dense; customer numbers and years of birth are not.
+fn is_series(group: &[(u64, &SenderUse)], limits: &Limits<'_>) -> bool {
+    let numbers: BTreeSet<_> = group.iter().map(|(number, _)| *number).collect();
+    let (Some(least), Some(most)) = (numbers.first(), numbers.last()) else { return false };
+    numbers.len() as f64 >= limits.get("numbered_senders") && most - least < 4 * numbers.len() as u64
+}
+
+/// Senders of groups that are the same but for one number, the numbers close together.
+fn numbered<'a>(case: &Case<'_>, senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'a SenderUse>> {
+    let groups = by_number(senders);
+    let mut found = Vec::new();
+    for group in groups.into_values().filter(|group| is_series(group, limits)) {
+        let group: Vec<_> = group.into_iter().map(|(_, sender)| sender).collect();
+        if !come_back(case, &group) {
+            found.extend(group);
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// Numbers of orders and tickets begin behind those that somebody makes up.
+const COUNTER: u64 = 1_000;
+
+/// Takes out senders of this host's domains that carry the number of an order or a ticket, so that answers find it: they are for
+/// people who gave their addresses, and rise with time.
+fn without_counters<'a>(case: &Case<'_>, senders: Vec<&'a SenderUse>, limits: &Limits<'_>) -> Vec<&'a SenderUse> {
+    let mut counters: HashSet<&[u8]> = HashSet::new();
+    for mut group in by_number(&senders).into_values().filter(|group| is_series(group, limits)) {
+        let of_group: Vec<_> = group.iter().map(|(_, sender)| *sender).collect();
+        let is_counter = group.iter().all(|(number, _)| *number >= COUNTER)
+            && rises(&mut group)
+            && of_group.iter().all(|sender| case.around().is_hosted(&domain_of(&sender.address)))
+            && is_taken(case.profile, &of_group);
+        if is_counter {
+            counters.extend(of_group.iter().map(|sender| &*sender.address));
+        }
+    }
+    senders.into_iter().filter(|sender| !counters.contains(&*sender.address)).collect()
+}
+
+/// True where the numbers of the later half are higher than those of the earlier one, on average by a quarter of all of them.
+fn rises(group: &mut [(u64, &SenderUse)]) -> bool {
+    group.sort_by_key(|(number, sender)| (sender.first, *number));
+    let mean = |part: &[(u64, &SenderUse)]| {
+        part.iter().map(|(number, _)| *number as f64).sum::<f64>() / (part.len() as f64).max(1.0)
+    };
+    let numbers = || group.iter().map(|(number, _)| *number);
+    let span = numbers().max().zip(numbers().min()).map_or(0, |(most, least)| most - least) as f64;
+    let (earlier, later) = group.split_at(group.len() / 2);
+    mean(later) - mean(earlier) >= span / 4.0
+}
+
+/// Less than this was refused of what people asked for.
+const TAKEN_BAD_SHARE: f64 = 0.1;
+
+/// True where hardly anything is refused while these senders are used.
+fn is_taken(profile: &SenderProfile, senders: &[&SenderUse]) -> bool {
+    let first = senders.iter().map(|sender| sender.first).min();
+    let last = senders.iter().map(|sender| sender.last).max();
+    first.zip(last).is_some_and(|(first, last)| bad_share(total_between(profile, first, last)) < TAKEN_BAD_SHARE)
 }
 
 /// Days from the first to the last use of a sender that is somebody's own.
 const OWN_SENDER_DAYS: i64 = 2;
+/// Of a client's mail that is under one domain: it is the client's own.
+const OWN_DOMAIN_SHARE: f64 = 0.9;
 
-/// True for senders of this host's domains most of which are used over days, as tills, branches and machines are.
+fn comes_back(sender: &SenderUse) -> bool {
+    sender.messages >= 3 && sender.last.seconds_since(sender.first) >= OWN_SENDER_DAYS * SECONDS_PER_DAY
+}
+
+/// True for senders of its own domains most of which are used over days, as those of staff, tills, branches and machines are: of
+/// this host's domains, or of the one under which a client always writes.
 fn come_back(case: &Case<'_>, senders: &[&SenderUse]) -> bool {
-    let comes_back = |sender: &&&SenderUse| {
-        sender.messages >= 3
-            && sender.last.seconds_since(sender.first) >= OWN_SENDER_DAYS * SECONDS_PER_DAY
-            && case.around().is_hosted(&domain_of(&sender.address))
+    let profile = case.profile;
+    let mut by_domain: BTreeMap<Octets, u64> = BTreeMap::new();
+    if profile.kind == IdentityKind::Client {
+        for sender in profile.senders() {
+            *by_domain.entry(domain_of(&sender.address)).or_default() += sender.messages;
+        }
+    }
+    let is_own = |domain: &Octets| {
+        case.around().is_hosted(domain)
+            || by_domain.get(domain).is_some_and(|count| share(*count, profile.messages) >= OWN_DOMAIN_SHARE)
     };
-    senders.iter().filter(comes_back).count() * 4 >= senders.len() * 3
+    let is_steady = |sender: &&&SenderUse| comes_back(sender) && is_own(&domain_of(&sender.address));
+    senders.iter().filter(is_steady).count() * 4 >= senders.len() * 3 && is_taken(profile, senders)
 }
 
 /// An address with its last number of at most five digits in the local part, or else in the domain's first label, taken
@@ -304,8 +471,14 @@ fn random<'a>(senders: &[&'a SenderUse], limits: &Limits<'_>) -> Option<Vec<&'a 
     (found.len() as f64 >= limits.get("random_senders") && 3 * found.len() >= senders.len()).then_some(found)
 }
 
-/// True for a local part of at least six letters and digits that change places often, or with a run of consonants that
-/// no name has.
+/// Letters that stand for one sound: `schmidt` begins with two, as `smith` does.
+const ONE_SOUND: &[&[u8]] = &[
+    b"tsch", b"sch", b"ch", b"ck", b"sh", b"th", b"ph", b"gh", b"kh", b"zh", b"wh", b"tz", b"ts", b"dt", b"cz", b"sz", b"rz", b"dz",
+    b"qu",
+];
+
+/// True for a local part of at least six letters and digits that change places often, or with a run of consonants that no
+/// name has, with the initials of first names before it.
 fn is_random(local: &[u8]) -> bool {
     if local.len() < 6 || !local.iter().all(u8::is_ascii_alphanumeric) {
         return false;
@@ -313,13 +486,21 @@ fn is_random(local: &[u8]) -> bool {
     let digits = local.iter().filter(|b| b.is_ascii_digit()).count();
     let pairs = || local.iter().zip(local.iter().skip(1));
     let changes = pairs().filter(|(a, b)| a.is_ascii_digit() != b.is_ascii_digit()).count();
-    let is_vowel = |b: u8| matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
-    let longest_consonants = local
-        .split(|b| b.is_ascii_digit() || is_vowel(*b))
-        .map(<[u8]>::len)
-        .max()
-        .unwrap_or(0);
-    (digits > 0 && changes >= 3) || longest_consonants >= 5
+    let is_vowel = |b: u8| matches!(b, b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    let lower = local.to_ascii_lowercase();
+    let runs = lower.split(|b| b.is_ascii_digit() || is_vowel(*b));
+    (digits > 0 && changes >= 3) || runs.map(sounds).max().unwrap_or(0) >= 5
+}
+
+/// How many sounds some consonants are.
+fn sounds(mut consonants: &[u8]) -> usize {
+    let mut count = 0;
+    while !consonants.is_empty() {
+        let sound = ONE_SOUND.iter().find(|sound| consonants.starts_with(sound)).map_or(1, |sound| sound.len());
+        consonants = consonants.get(sound..).unwrap_or_default();
+        count += 1;
+    }
+    count
 }
 
 /// Many new senders in one hour, most of which never come again. A client that relays for others has them by its nature.
@@ -433,21 +614,23 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     if signs.weight() < limits.get("campaign_score") {
         return None;
     }
-    let names: Vec<_> = logins.keys().take(20).map(|name| printable(name)).collect();
-    let others: Vec<_> =
-        logins.keys().filter(|name| **name != &*profile.name).take(20).map(|name| printable(name)).collect();
+    let names: Vec<_> = logins.keys().map(|name| printable(name)).collect();
+    let others: Vec<_> = logins.keys().filter(|name| **name != &*profile.name).map(|name| printable(name)).collect();
+    let (queue_ids, strangers) = to_strangers(profile, first, last);
+    let messages = if queue_ids.count > 0 { queue_ids.count } else { messages };
     Some(Draft {
         first,
         last,
         messages,
-        recipients: messages,
-        queue_ids: to_strangers(profile, first, last),
+        recipients: strangers.count().max(messages),
+        client_ips: Some(clients::to(profile, &strangers, first, last)),
+        queue_ids,
         explanation: format!(
             "{} sent {messages} messages of one size to strangers between {first} and {last}, as {} did, of {} together ({}): one campaign split over them, {} of it refused as unknown or unwanted.",
             named(profile),
             many(logins.len() as u64 - 1, "other login"),
             many(domains.len() as u64, "domain"),
-            few(&others),
+            first_of(&others, others.len() as u64),
             percent(bad),
         ),
         evidence: json!({
@@ -461,17 +644,27 @@ fn campaign(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             "networks_in_common": shared.iter().take(10).map(ToString::to_string).collect::<Vec<_>>(),
             "sender_domains_in_common": senders.iter().take(10).map(|name| printable(name)).collect::<Vec<_>>(),
         }),
-        client_ips: None,
-        next_step: "Ask the owners of the logins named; where the mail is not theirs, suspend the logins and reset their passwords: they are in one hand.".into(),
+        next_step: format!(
+            "Ask the owners of all {} logins, which the evidence lists; where the mail is not theirs, suspend the logins and reset their passwords: they are in one hand.",
+            logins.len()
+        ),
         signs,
     })
 }
 
-/// The messages of a span to people who were written to once.
-fn to_strangers(profile: &SenderProfile, first: Timestamp, last: Timestamp) -> QueueIds {
-    let pairs = profile.pairs_to(|_| true);
-    let once = pairs.iter().filter(|pair| pair.times.len() == 1);
-    queue_ids(once.flat_map(|pair| pair.queue_ids.between(first, last.plus_seconds(1))))
+/// The messages of a span to people who were written to once, out of the networks that wrote to such in the main; and these people.
+fn to_strangers(profile: &SenderProfile, first: Timestamp, last: Timestamp) -> (QueueIds, Distinct) {
+    let end = last.plus_seconds(1);
+    let pairs: Vec<_> = profile.pairs_to(|_| true).into_iter().filter(|pair| pair.times.len() == 1).collect();
+    let of = |pair: &&Pair| FirstTimes::hash_of(&pair.recipient);
+    let in_span: Vec<_> =
+        pairs.into_iter().filter(|pair| pair.queue_ids.between(first, end).next().is_some()).collect();
+    let all: Distinct = in_span.iter().map(of).collect();
+    let networks = clients::networks_to(profile, &all, first, last);
+    let strangers: Vec<_> =
+        in_span.into_iter().filter(|pair| networks.iter().any(|used| used.recipients.has(of(pair)))).collect();
+    let ids = queue_ids(strangers.iter().flat_map(|pair| pair.queue_ids.between(first, end)));
+    (ids, strangers.iter().map(of).collect())
 }
 
 /// Other logins that two windows of one campaign have in common.
@@ -539,6 +732,31 @@ fn many_domains<'a>(
     (by_domain.len() as f64 >= limits.get("domains") && is_spread).then(|| senders.to_vec())
 }
 
+/// Takes out the only senders of this host's domains under which a program writes for its sites: to their own people, or for
+/// days.
+fn without_sites<'a>(case: &Case<'_>, mut senders: Vec<&'a SenderUse>) -> Vec<&'a SenderUse> {
+    let mut by_domain: BTreeMap<Octets, u64> = BTreeMap::new();
+    for sender in &senders {
+        *by_domain.entry(domain_of(&sender.address)).or_default() += 1;
+    }
+    by_domain.retain(|domain, count| *count == 1 && case.around().is_hosted(domain));
+    if by_domain.is_empty() {
+        return senders;
+    }
+    let mut mails: HashMap<&[u8], (u64, u64)> = HashMap::new();
+    for pair in case.profile.pairs_to(|_| true) {
+        let known = mails.entry(&pair.sender).or_default();
+        let count = pair.times.len() as u64;
+        known.0 += count;
+        known.1 += if case.around().is_hosted(&domain_of(&pair.recipient)) { count } else { 0 };
+    }
+    let stays = |sender: &SenderUse| mails.get(&*sender.address).is_some_and(|(all, here)| 2 * here >= *all);
+    senders.retain(|sender| {
+        !by_domain.contains_key(&domain_of(&sender.address)) || !(stays(sender) || comes_back(sender))
+    });
+    senders
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -555,10 +773,12 @@ mod tests {
 
     #[test]
     fn names_of_people_are_not_random() {
-        for name in ["christopher", "schmidtchen", "b.mueller", "anna1987", "info", "krzysztof", "office2024"] {
+        let german = ["mschmidt", "kschneider", "tschwarz", "hschroeder", "pschmitz", "jschwartz", "hgschmidt", "deutschmann"];
+        let others = ["christopher", "schmidtchen", "b.mueller", "anna1987", "info", "krzysztof", "office2024", "jstrzelczyk"];
+        for name in german.into_iter().chain(others) {
             assert!(!is_random(name.as_bytes()), "{name}");
         }
-        for name in ["x7k2p9q", "qwrtzpx", "a1b2c3d4", "hjkdfgw8"] {
+        for name in ["x7k2p9q", "qwrtzpx", "a1b2c3d4", "hjkdfgw8", "mxschkdr"] {
             assert!(is_random(name.as_bytes()), "{name}");
         }
     }

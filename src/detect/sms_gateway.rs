@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use super::case::queue_ids;
 use super::signs::{TO_PHONES, TO_PHONES_OFTEN};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
-use crate::aggregate::QueueIds;
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, many, named};
 use crate::mail::address::printable;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -59,16 +59,14 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     pairs.sort_by(|a, b| (&a.sender, &a.recipient).cmp(&(&b.sender, &b.recipient)));
     let times = || pairs.iter().flat_map(|pair| &pair.times).copied();
     let at = crate::mail::time::Timestamp::from_seconds;
-    let mut queue_ids = QueueIds::default();
-    for pair in &pairs {
-        queue_ids.merge(pair.queue_ids.clone());
-    }
+    let (first, last) = (times().min().map(at)?, times().max().map(at)?);
+    let queue_ids = queue_ids(pairs.iter().flat_map(|pair| pair.queue_ids.between(first, last.plus_seconds(1))));
     let phones = pairs.iter().map(|pair| &pair.recipient).collect::<std::collections::BTreeSet<_>>().len();
     let names: Vec<_> = gateways.iter().map(|(domain, _)| printable(domain)).collect();
     Some(Draft {
         signs: Signs::of(TO_PHONES).and(recipients as f64 >= limits.get("often"), TO_PHONES_OFTEN),
-        first: times().min().map(at)?,
-        last: times().max().map(at)?,
+        first,
+        last,
         messages: queue_ids.count,
         recipients,
         queue_ids,
@@ -80,7 +78,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             names.iter().take(5).map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
         ),
         evidence: json!({ "phones": phones, "recipients": recipients, "gateways": names }),
-        client_ips: None,
+        client_ips: Some(clients::to_named(profile, pairs.iter().map(|pair| &*pair.recipient), first, last)),
         next_step: "Have the sender use a text message service; carriers block hosts that send such mail, for everybody on them.".into(),
     })
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::case::{Senders, few};
 use super::signs::{UNREPLYABLE, UNREPLYABLE_OFTEN};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, many, named};
 use crate::mail::address::split;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -72,7 +72,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             few(&samples),
         ),
         evidence: json!({ "senders": senders.uses.len(), "messages": messages, "samples": samples }),
-        client_ips: None,
+        client_ips: Some(clients::of(profile, &senders)),
         next_step: "Have the machine's mail program write under a real address (Postfix: myorigin; Exim: qualify_domain; a panel: its sender setting): bounces to these go nowhere and receivers refuse them.".into(),
     })
 }

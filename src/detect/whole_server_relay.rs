@@ -7,7 +7,7 @@ use serde_json::json;
 use super::case::{Senders, few, hours};
 use super::sender_rotation::SYSTEM_NAMES;
 use super::signs::{ALL_DAY_AND_NIGHT, SYSTEM_MAIL_IN_BULK, SYSTEM_SENDERS};
-use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named};
+use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, clients, many, named};
 use crate::aggregate::share;
 use crate::mail::address::split;
 use crate::mail::time::SECONDS_PER_DAY;
@@ -87,7 +87,7 @@ fn check(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
             many(clock as u64, "different hour"),
         ),
         evidence: json!({ "system_senders": senders.uses.len(), "messages": messages, "per_day": messages as f64 / days, "hours_of_the_day": clock, "samples": samples }),
-        client_ips: None,
+        client_ips: Some(clients::of(profile, &senders)),
         next_step: "Ask the server's owner to keep its system mail to itself (a local mailbox for root and cron, mail on change only) and to send here only what people read.".into(),
     })
 }

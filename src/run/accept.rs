@@ -68,7 +68,7 @@ pub fn run(plan: &AcceptPlan) -> Result<Outcome> {
             // From now on it is measured by what it did when it was last looked at.
             let mut manifest = archive.manifest.clone();
             let is_about = |identity: &str, kind: &str| {
-                identity.eq_ignore_ascii_case(&entry.identity)
+                entry.is_about(None, identity.as_bytes())
                     && (entry.kinds.is_empty() || entry.kinds.iter().any(|k| k == kind))
             };
             manifest.silenced.retain(|known| !is_about(&known.identity, &known.kind));

@@ -605,9 +605,9 @@ pub(super) fn interrupted(signal: &AtomicUsize) -> Option<u8> {
 pub(super) fn silence(allow: &[Allow], judged: &mut [Judged]) -> Vec<(Allow, u64)> {
     let mut allowed: Vec<(Allow, u64)> = allow.iter().map(|entry| (entry.clone(), 0)).collect();
     for one in judged {
-        let name = &one.profile.name;
+        let profile = &one.profile;
         one.findings.retain(|finding| {
-            let entry = allowed.iter_mut().find(|(entry, _)| entry.silences(name, finding));
+            let entry = allowed.iter_mut().find(|(entry, _)| entry.silences(profile, finding));
             entry.is_none_or(|(_, silenced)| {
                 *silenced += 1;
                 false

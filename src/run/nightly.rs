@@ -708,7 +708,7 @@ impl<'a> Night<'a> {
         for (at, one) in judged.iter_mut().enumerate() {
             let name = printable(&one.profile.name).into_owned();
             let (sleeping, woken) = std::mem::take(&mut one.findings).into_iter().partition(|finding| {
-                let is_allowed = entries.iter().any(|entry| entry.silences(&one.profile.name, finding));
+                let is_allowed = entries.iter().any(|entry| entry.silences(&one.profile, finding));
                 !is_allowed || !told::is_much_worse(manifest, &name, finding)
             });
             one.findings = sleeping;
