@@ -45,16 +45,21 @@ fn anchor(id: &str) -> String {
     format!("i-{id}")
 }
 
+/// The link to where the page tells of it in full.
+pub(super) fn link(page: &Page<'_>, incident: &Incident<'_>) -> Option<String> {
+    incident.ids(page.hosts).first().map(|id| format!("#{}", anchor(id)))
+}
+
 /// One line for each incident, the worst first; `told` of them are told of in full further down.
 pub(super) fn stories(page: &Page<'_>, incidents: &[Incident<'_>], told: usize) -> Markup {
     let items = incidents.iter().enumerate().filter_map(|(at, incident)| {
         let worst = incident.findings.first()?;
-        let anchor = if at < told { incident.ids(page.hosts).first().map(|id| anchor(id)) } else { None };
+        let link = if at < told { link(page, incident) } else { None };
         Some(html! {
             li.story {
                 (badge(worst))
                 div {
-                    h3 { @if let Some(anchor) = anchor { a href=(format!("#{anchor}")) { (name(incident)) } } @else { (name(incident)) } (on_host(page, incident)) }
+                    h3 { @if let Some(link) = link { a href=(link) { (name(incident)) } } @else { (name(incident)) } (on_host(page, incident)) }
                     p { strong { (kind_title(worst.kind)) ". " } (story(worst)) }
                     @if incident.findings.len() > 1 { p.also { "Also: " (others(incident)) "." } }
                 }
@@ -63,6 +68,7 @@ pub(super) fn stories(page: &Page<'_>, incidents: &[Incident<'_>], told: usize) 
     });
     let (items, shown) = fitting(items, room::STORIES);
     html! {
+        @if told < incidents.len() { p.rest { "The worst " (count(told as u64)) " are told of in full below." } }
         ol.stories.filterable.many[shown > MANY] tabindex=[(shown > MANY).then_some("0")] aria-label="Incidents, the worst first" data-what="incidents" { (items) }
         (page.rest(shown, incidents.len(), "incident", "findings"))
     }
@@ -139,12 +145,12 @@ fn article(page: &Page<'_>, incident: &Incident<'_>, axis: Axis) -> Markup {
                 span.unseen data-line { (kind_word(profile)) " " (log(&profile.name, NAME)) (on_host(page, incident)) ", " (moment(first)) " to " (moment(last)) " UTC, incident " (told_ids) }
                 ul.findings {
                     @for finding in incident.findings.iter().take(ROWS) {
-                        li data-line { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (finding.score) } br; (sentence(finding)) br; span.score { "Signs: " (finding.signs.text()) } }
+                        li data-line { strong { (kind_title(finding.kind)) } " " span.score { (finding.severity.word()) ", score " (finding.score) } " " br; (sentence(finding)) " " br; span.score { "Signs: " (finding.signs.text()) } }
                     }
                     @if incident.findings.len() > ROWS { li { (many((incident.findings.len() - ROWS) as u64, "more finding")) " of this identity in the tables." } }
                 }
                 div.do {
-                    h4 { "Next steps" }
+                    h4 data-line { "Next steps" }
                     ul { @for step in incident.steps(ROWS) { li data-line { (with_code(step)) } } }
                 }
             }
@@ -216,7 +222,8 @@ fn bar_of(outcomes: &Outcomes) -> Markup {
     let parts: Vec<_> = OUTCOMES.iter().map(|(outcome, series)| (*series, outcomes.of(*outcome))).collect();
     let some = parts.iter().filter(|(_, n)| *n > 0);
     let words: Vec<_> = some.map(|(series, n)| format!("{} {}", count(*n), series.name)).collect();
-    chart::shares(&parts, &words.join(", "))
+    let words = words.join(", ");
+    html! { (chart::shares(&parts, &words)) p.of aria-hidden="true" { (words) } }
 }
 
 /// What a client tried that never became a message.
@@ -309,7 +316,7 @@ fn evidence(incident: &Incident<'_>) -> Markup {
                 (value(&finding.evidence))
                 @if !finding.queue_ids.is_empty() {
                     h5 { "Queue ids" @if finding.queue_id_count > finding.queue_ids.len() as u64 { " (the first " (finding.queue_ids.len()) " of " (count(finding.queue_id_count)) ")" } }
-                    @if finding.queue_id_count > finding.queue_ids.len() as u64 { p.meta { "All of them: " code { "mailsleuth trace " (log(&incident.one.profile.name, NAME)) " --print queue-ids" } } }
+                    @if finding.queue_id_count > finding.queue_ids.len() as u64 { p.meta { "All of them are in the table of events (" code { "--events" } ")." } }
                     p.ids data-copy="queue ids" { @for id in &finding.queue_ids { (id) " " } }
                 }
             }
@@ -408,7 +415,8 @@ fn scalar(key: &str, value: &Value) -> String {
             (Some(whole), _) => count(whole),
             (None, Some(real)) if key.contains("share") => format!("{:.0} %", real * 100.0),
             (None, Some(real)) if real.fract() == 0.0 => format!("{real:.0}"),
-            (None, Some(real)) => format!("{real:.2}"),
+            // As signs are told beside the story: they add up.
+            (None, Some(real)) => format!("{real:.3}").trim_end_matches('0').trim_end_matches('.').to_string(),
             (None, None) => number.to_string(),
         },
         Value::String(text) => dated(&harmless(&shortened(text, CELL))),

@@ -112,7 +112,7 @@ pub fn page(page: &Page<'_>) -> String {
                             (told)
                         }
                     }
-                    (tables::senders(page))
+                    (tables::senders(page, incidents.get(..told_count).unwrap_or_default()))
                     (tables::reasons(page, axis))
                     (tables::receivers(page))
                     (quality::section(page))

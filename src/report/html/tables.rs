@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 
 use super::chart::{self, Axis, Series, Stack};
-use super::incident::kind_title;
+use super::incident::{kind_title, link};
 use super::words::{count, log, moment};
 use super::{Page, fitting, room};
 use crate::aggregate::{Receiver, ReceiverHour};
@@ -16,7 +16,7 @@ use crate::correlate::Octets;
 use crate::detect::score;
 use crate::mail::status::{Action, Direction};
 use crate::mail::time::Timestamp;
-use crate::report::{Judged, kind_word, kinds};
+use crate::report::{Incident, Judged, kind_word, kinds};
 
 const NAME: usize = 80;
 const EXAMPLE: usize = 160;
@@ -46,7 +46,8 @@ fn number(n: u64) -> Markup {
     html! { td.n data-v=(n) { @if n > 0 { (count(n)) } @else { span.zero { "0" } } } }
 }
 
-pub(super) fn senders(page: &Page<'_>) -> Markup {
+/// All identities; `told` are the incidents that the page tells of in full.
+pub(super) fn senders(page: &Page<'_>, told: &[Incident<'_>]) -> Markup {
     let mut order: Vec<(f64, bool, u64, &Judged)> = page
         .judged
         .iter()
@@ -68,7 +69,10 @@ pub(super) fn senders(page: &Page<'_>) -> Markup {
         Head("last seen", false, "UTC"),
         Head("main reason", false, "the reason that answers gave most often"),
     ];
-    let rows = order.iter().map(|(_, _, _, one)| sender(page, one));
+    let rows = order.iter().map(|(_, _, _, one)| {
+        let incident = told.iter().find(|incident| std::ptr::eq(incident.one, *one));
+        sender(page, one, incident.and_then(|incident| link(page, incident)))
+    });
     let caption = "Senders: those with findings first, then by recipients";
     let (markup, shown) = table("t-senders", caption, &heads, room::SENDERS, rows);
     html! {
@@ -80,13 +84,13 @@ pub(super) fn senders(page: &Page<'_>) -> Markup {
     }
 }
 
-fn sender(page: &Page<'_>, Judged { profile, findings }: &Judged) -> Markup {
+fn sender(page: &Page<'_>, Judged { profile, findings }: &Judged, link: Option<String>) -> Markup {
     let host = page.hosts.first_of(profile);
     let dead = profile.invalid_share();
     let found = kinds(findings.iter());
     html! {
         tr {
-            th scope="row" { span.kind { (kind_word(profile)) } " " span.name { (log(&profile.name, NAME)) } @if !host.is_empty() && !profile.is_host { span.on { " on " (log(host.as_bytes(), NAME)) } } }
+            th scope="row" { span.kind { (kind_word(profile)) } " " span.name { @if let Some(link) = link { a href=(link) { (log(&profile.name, NAME)) } } @else { (log(&profile.name, NAME)) } } @if !host.is_empty() && !profile.is_host { span.on { " on " (log(host.as_bytes(), NAME)) } } }
             td.tags data-v=(format!("{:.4}", score(findings))) {
                 @for kind in found.iter().take(TAGS) { span.tag { (kind_title(kind)) } " " }
                 @if found.len() > TAGS { span.more title=(found.iter().skip(TAGS).map(|kind| kind_title(kind)).collect::<Vec<_>>().join(", ")) { "and " (found.len() - TAGS) " more" } }
