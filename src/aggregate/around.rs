@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::codec;
-use super::distinct::{Distinct, Earliest, FirstTimes};
+use super::distinct::{Earliest, FirstTimes};
 use super::few::FewMap;
 use super::hours::Overview;
 use super::profile::add_all;
@@ -36,11 +36,20 @@ pub struct Tries {
 }
 
 impl Tries {
-    fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, other: Self) {
         self.failures += other.failures;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }
+}
+
+/// How often a client of whom nothing else is known tried one login in vain.
+#[derive(Debug, Clone)]
+pub struct FewTries {
+    pub host: Option<HostId>,
+    pub client: IpAddr,
+    pub login: Octets,
+    pub tries: Tries,
 }
 
 /// What one client did at the door of one host.
@@ -54,8 +63,9 @@ pub struct Visits {
     pub taken: u64,
     /// All logins tried in vain together, and how many different ones.
     pub tries: Option<Tries>,
-    pub distinct_logins: Distinct,
-    /// Some of them, by name; empty where the log does not say which.
+    /// The first time of each, and how often it was tried.
+    pub distinct_logins: FirstTimes,
+    /// Some of them, by name in lower case; empty where the log does not say which.
     pub logins: FewMap<Octets, Tries>,
     /// The vain tries by hour since 1970, UTC.
     pub failure_hours: FewMap<i64, u64>,
@@ -64,7 +74,8 @@ pub struct Visits {
 impl Visits {
     fn tried(&mut self, login: Octets, tries: Tries) {
         if !login.is_empty() {
-            self.distinct_logins.add(&login);
+            let times = u32::try_from(tries.failures).unwrap_or(u32::MAX);
+            self.distinct_logins.add_times(&login, tries.first, times);
         }
         *self.failure_hours.get_or_default(tries.first.hour()) += tries.failures;
         self.count(tries);
@@ -225,7 +236,10 @@ pub struct Around {
     pub notices: BTreeMap<HostId, Vec<Notice>>,
     /// Logins tried in vain by clients that did too little to be told of; only at the end.
     #[serde(skip)]
-    pub few_tries: Vec<(IpAddr, Octets, Tries)>,
+    pub few_tries: Vec<FewTries>,
+    /// Who is known by one name on several hosts is one; only at the end.
+    #[serde(skip)]
+    pub merges_hosts: bool,
     pub overview: Overview,
 }
 
@@ -394,7 +408,8 @@ impl Around {
 
     pub(super) fn auth_failure(&mut self, failure: &AuthFailure, host: Option<HostId>) {
         let Some(ip) = address::ip(&failure.client.ip) else { return };
-        let login = failure.sasl_username.clone().unwrap_or_default();
+        // Servers look logins up in any letter case.
+        let login = Octets::lowered(failure.sasl_username.as_deref().unwrap_or_default());
         let tries = Tries { failures: u64::from(failure.times), first: failure.at, last: failure.at };
         self.visits_of(host, failure.host, ip).tried(login, tries);
     }
@@ -410,6 +425,7 @@ impl Around {
             replies: self.replies,
             overview: self.overview,
             few_tries: self.few_tries,
+            merges_hosts: self.merges_hosts,
             bounced_inbound: self.bounced_inbound.into_iter().map(|(host, id)| (number(host), id)).collect(),
             ..Self::default()
         };

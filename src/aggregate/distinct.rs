@@ -78,9 +78,20 @@ impl FirstTimes {
     }
 
     pub fn add(&mut self, thing: &[u8], at: Timestamp) {
+        self.add_times(thing, at, 1);
+    }
+
+    /// The same so many times at once.
+    pub fn add_times(&mut self, thing: &[u8], at: Timestamp, times: u32) {
         // Stamps before 1970 and behind 2106 come from broken clocks.
         let first_s = u32::try_from(at.seconds().max(0)).unwrap_or(u32::MAX);
-        self.put(xxh3_64(thing), Uses { first_s, times: 1 });
+        self.put(xxh3_64(thing), Uses { first_s, times });
+    }
+
+    /// How often a thing came, and when first; `None` where it never did.
+    pub fn get(&self, thing: &[u8]) -> Option<(u64, Timestamp)> {
+        let uses = self.0.get(&xxh3_64(thing))?;
+        Some((u64::from(uses.times), Timestamp::from_seconds(i64::from(uses.first_s))))
     }
 
     /// The same thing at several moments, in seconds since 1970.

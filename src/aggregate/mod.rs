@@ -14,7 +14,7 @@ mod trouble;
 pub mod uses;
 pub mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-pub use self::around::{Around, Notice, Receiver, ReceiverHour, Tries, Visits};
+pub use self::around::{Around, FewTries, Notice, Receiver, ReceiverHour, Tries, Visits};
 pub use self::hours::{Hours, Outcome, Outcomes, Overview, Receivers};
 pub use self::network::{HourUse, NetworkUse};
 pub use self::profile::{Pair, SHARDS, SIZE_STEPS, SenderProfile, SenderUse, Unauthorized};
@@ -30,7 +30,7 @@ pub use self::reason::{Codes, Reason, ReasonKey};
 pub use self::trouble::{Answer, Trouble, TroubleKind};
 use crate::classify::Verdict;
 use crate::correlate::{AuthFailure, HostId, Identity, Message, Octets, Rejection};
-use crate::mail::address::network;
+use crate::mail::address::{network, split};
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
 use crate::mail::time::{SECONDS_PER_HOUR, Timestamp};
@@ -163,7 +163,7 @@ impl Profiles {
 
     pub fn add_auth_failure(&mut self, failure: &AuthFailure) {
         self.around.auth_failure(failure, self.host_key(failure.host));
-        let login = failure.sasl_username.clone().unwrap_or_default();
+        let login = Octets::lowered(failure.sasl_username.as_deref().unwrap_or_default());
         let clients = self.failures.entry((self.host_key(failure.host), login)).or_default();
         let count = clients.0.get_or_insert_with(failure.client.ip.clone(), || FailureCount {
             host: failure.host,
@@ -312,10 +312,14 @@ impl Profiles {
         let mut visits: Vec<_> = std::mem::take(&mut self.around.visits).into_iter().collect();
         visits.sort_unstable_by_key(|(key, _)| *key);
         let leads = leads(&visits);
+        let firsts = first_at_domains(&visits);
+        self.around.merges_hosts = self.merges_hosts;
         for ((host_key, ip), (host, visits)) in visits {
-            let is_lead = leads.get(&(host_key, network(ip))).is_some_and(|(_, lead)| *lead == ip);
+            let is_lead = leads.get(&(host_key, network(ip))).is_some_and(|(_, lead)| *lead == ip)
+                || firsts.contains(&(host_key, ip));
             if visits.unknown.count() + visits.failures() < LEAST_TRIES && !is_lead {
-                self.around.few_tries.extend(visits.logins.into_iter().map(|(login, tries)| (ip, login, tries)));
+                let few = |(login, tries)| FewTries { host: host_key, client: ip, login, tries };
+                self.around.few_tries.extend(visits.logins.into_iter().map(few));
                 continue;
             }
             let Some(at) = visits.first() else { continue };
@@ -339,6 +343,34 @@ impl Profiles {
             self.by_identity.entry(key).or_insert_with(|| Box::new(SenderProfile::mute(&identity, at))).is_host = true;
         }
     }
+}
+
+/// Networks that together tried one domain's logins so often that somebody is to be told of: the first of their clients.
+const LEAST_NETWORKS: usize = 8;
+/// Some of the first may be its own people's.
+const FIRSTS: usize = 8;
+
+/// Of each domain whose logins many networks tried in vain: the clients that were first, each of another network.
+fn first_at_domains(visits: &[Visit]) -> BTreeSet<(Option<HostId>, IpAddr)> {
+    type Firsts = BTreeMap<IpAddr, (Timestamp, IpAddr)>;
+    let mut all: BTreeMap<(Option<HostId>, &[u8]), Firsts> = BTreeMap::new();
+    for ((host, ip), (_, visits)) in visits {
+        for (login, tries) in &visits.logins {
+            let domain = split(login).1;
+            if !domain.is_empty() {
+                let first = all.entry((*host, domain)).or_default().entry(network(*ip)).or_insert((tries.first, *ip));
+                *first = (*first).min((tries.first, *ip));
+            }
+        }
+    }
+    all.retain(|_, networks| networks.len() >= LEAST_NETWORKS);
+    let mut firsts = BTreeSet::new();
+    for ((host, _), networks) in all {
+        let mut clients: Vec<_> = networks.into_values().collect();
+        clients.sort_unstable();
+        firsts.extend(clients.into_iter().take(FIRSTS).map(|(_, client)| (host, client)));
+    }
+    firsts
 }
 
 /// What one client of a host did.

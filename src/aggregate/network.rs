@@ -12,7 +12,7 @@ use crate::mail::time::Timestamp;
 
 /// The network of mail that no client handed in: a script's, by the sendmail command.
 pub const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-/// Client networks that are kept of one identity, those with the lowest addresses.
+/// Client networks that are kept one by one of one identity, those with the lowest addresses; the rest is one sum.
 pub const NETWORKS: usize = 4_096;
 /// Addresses of one network that are kept, the lowest.
 const IPS: usize = 256;
@@ -132,5 +132,38 @@ impl NetworkUse {
         self.recipients.merge(other.recipients);
         self.senders.merge(other.senders);
         self.queue_ids.merge(other.queue_ids);
+    }
+}
+
+/// All networks of one identity beyond [`NETWORKS`] together. Which these are does not depend on the order in which they came: each
+/// has so many lower ones.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OtherNetworks {
+    pub used: NetworkUse,
+    networks: Distinct,
+}
+
+impl OtherNetworks {
+    pub fn new(at: Timestamp) -> Self {
+        Self { used: NetworkUse::new(at), networks: Distinct::default() }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.networks.count()
+    }
+
+    /// One more message comes from this network.
+    pub fn network(&mut self, network: IpAddr) -> &mut NetworkUse {
+        match network {
+            IpAddr::V4(v4) => self.networks.add(&v4.octets()),
+            IpAddr::V6(v6) => self.networks.add(&v6.octets()),
+        }
+        &mut self.used
+    }
+
+    pub fn merge(&mut self, other: Self) {
+        self.used.merge(other.used);
+        self.networks.merge(other.networks);
     }
 }

@@ -13,7 +13,7 @@ use super::distinct::{Distinct, Earliest, FirstTimes};
 use super::few::{FewHashed, FewMap, FewSet};
 use super::hours::{Hours, Outcomes, Receivers};
 use super::implied::LeftOut;
-use super::network::{LOCAL, NETWORKS, NetworkUse};
+use super::network::{LOCAL, NETWORKS, NetworkUse, OtherNetworks};
 use super::reason::{Reason, ReasonKey, most_frequent, reason_key};
 use super::trouble::{Answer, Trouble, TroubleKind, is_unauthorized, trouble_hash};
 use super::window::Minutes;
@@ -204,6 +204,8 @@ pub struct SenderProfile {
     pub client_ips: FewSet<IpAddr>,
     /// Where the mail came from. Kept for our own users only.
     pub networks: FewMap<IpAddr, NetworkUse>,
+    /// The same of those beyond [`NETWORKS`].
+    pub other_networks: Option<Box<OtherNetworks>>,
     /// Sizes of messages, in steps of an eighth of a doubling.
     pub sizes: FewMap<u16, u64>,
     /// Messages of a login by hour since 1970 and size, in [`SIZE_STEPS`] of a doubling.
@@ -270,6 +272,7 @@ impl SenderProfile {
             senders: FewMap::new(),
             client_ips: FewSet::default(),
             networks: FewMap::new(),
+            other_networks: None,
             sizes: FewMap::new(),
             size_hours: FewMap::new(),
             directories: FewMap::new(),
@@ -466,14 +469,33 @@ impl SenderProfile {
         }
     }
 
-    /// The use of the network that an address is in; `None` beyond those that are kept.
-    fn network(&mut self, ip: IpAddr, at: Timestamp) -> Option<&mut NetworkUse> {
+    /// The uses of all networks: one by one, and those beyond [`NETWORKS`] as one.
+    pub fn network_uses(&self) -> impl Iterator<Item = &NetworkUse> + Clone {
+        self.networks.values().chain(self.other_networks.iter().map(|others| &others.used))
+    }
+
+    /// The use of the network that an address is in; beyond those that are kept one by one, that of all others.
+    fn network(&mut self, ip: IpAddr, at: Timestamp) -> &mut NetworkUse {
         let network = address::network(ip);
-        self.networks.get_or_insert_with(network, || NetworkUse::new(at));
-        if self.networks.len() > NETWORKS {
-            self.networks.pop_last();
+        if self.networks.len() >= NETWORKS && !self.networks.contains_key(&network) {
+            if self.networks.keys().next_back().is_some_and(|last| network > *last) {
+                return self.other_networks(at).network(network);
+            }
+            self.networks.insert(network, NetworkUse::new(at));
+            self.keep_networks();
         }
-        self.networks.get_mut(&network)
+        self.networks.get_or_insert_with(network, || NetworkUse::new(at))
+    }
+
+    fn other_networks(&mut self, at: Timestamp) -> &mut OtherNetworks {
+        self.other_networks.get_or_insert_with(|| Box::new(OtherNetworks::new(at)))
+    }
+
+    fn keep_networks(&mut self) {
+        while self.networks.len() > NETWORKS {
+            let Some((network, used)) = self.networks.pop_last() else { return };
+            self.other_networks(used.first).network(network).merge(used);
+        }
     }
 
     pub(super) fn message(&mut self, message: &Message, verdicts: &[Option<Verdict<'_>>]) {
@@ -540,7 +562,7 @@ impl SenderProfile {
 
     fn came_from(&mut self, message: &Message, ip: IpAddr, asked: u64, sender: &[u8]) {
         let at = message.first_seen;
-        let Some(network) = self.network(ip, at) else { return };
+        let network = self.network(ip, at);
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
         network.message(at, ip, asked, sender, (!message.is_continuation).then_some(message.queue_id));
         for recipient in &message.recipients {
@@ -593,10 +615,8 @@ impl SenderProfile {
                 if answer == Answer::Invalid {
                     self.invalid(recipient.asked_for(), message.first_seen, Some(message.queue_id));
                 }
-                if self.is_our_user()
-                    && let Some(network) = self.network(ip, message.first_seen)
-                {
-                    network.answer(message.first_seen, answer);
+                if self.is_our_user() {
+                    self.network(ip, message.first_seen).answer(message.first_seen, answer);
                 }
             }
             if !self.is_our_user() {
@@ -667,9 +687,8 @@ impl SenderProfile {
         if is_recipient {
             self.recipient(recipient, at);
             self.attempted.add(at, times);
-            if self.is_our_user()
-                && let Some(network) = self.network(ip, at)
-            {
+            if self.is_our_user() {
+                let network = self.network(ip, at);
                 let sender = rejection.sender.as_deref().unwrap_or_default();
                 network.message(at, ip, rejection.times, sender, None);
                 network.recipients.add(recipient);
@@ -682,9 +701,7 @@ impl SenderProfile {
                 self.invalid(recipient, at, rejection.queue_id);
             }
             if self.is_our_user() {
-                if let Some(network) = self.network(ip, at) {
-                    network.answer(at, answer);
-                }
+                self.network(ip, at).answer(at, answer);
                 if let Some(kind) = TroubleKind::of(verdict, rejection.action != Action::Tempfailed) {
                     self.trouble(kind, recipient, at, at, rejection.queue_id);
                 }
@@ -727,9 +744,10 @@ impl SenderProfile {
         }
         self.client_ips.extend(other.client_ips);
         add_all(&mut self.networks, other.networks, NetworkUse::merge);
-        while self.networks.len() > NETWORKS {
-            self.networks.pop_last();
+        if let Some(others) = other.other_networks {
+            self.other_networks(others.used.first).merge(*others);
         }
+        self.keep_networks();
         add_all(&mut self.sizes, other.sizes, |known, more| *known += more);
         add_all(&mut self.size_hours, other.size_hours, |known, more| *known += more);
         add_all(&mut self.directories, other.directories, |known, more| *known += more);

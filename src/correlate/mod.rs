@@ -918,7 +918,7 @@ impl Rejection {
     /// Decides who is responsible, then gives the refusal out.
     fn give_out(mut self, sink: &mut dyn Sink) {
         let (kind, name) = match (&self.sasl_username, &self.local_user, &self.sender) {
-            (Some(login), _, _) => (IdentityKind::Sasl, login.clone()),
+            (Some(login), _, _) => (IdentityKind::Sasl, Octets::lowered(login)),
             (None, Some(user), _) => (IdentityKind::Uid, user.clone()),
             (None, None, Some(sender)) if !sender.is_empty() => (IdentityKind::Sender, sender.clone()),
             (None, None, Some(_)) => (IdentityKind::Null, self.client.ip.clone()),

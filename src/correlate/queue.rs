@@ -610,7 +610,8 @@ impl OpenMessage {
             self.is_notice || (!self.has_arrival && sender.is_some_and(|s| s.starts_with(b"double-bounce@")));
         let own_name = || if host_name.is_empty() { Octets::from(&b"this host"[..]) } else { host_name.clone() };
         let (kind, name) = match (&origin.sasl_username, &origin.local_user, client_ip, sender) {
-            (Some(login), ..) => (IdentityKind::Sasl, login.clone()),
+            // Servers look logins up in any letter case.
+            (Some(login), ..) => (IdentityKind::Sasl, Octets::lowered(login)),
             // A bounce is handed in by the mail server's own user.
             (None, Some(_), _, Some(sender)) if is_own_notice && sender.is_empty() => (IdentityKind::Null, own_name()),
             (None, Some(user), ..) => (IdentityKind::Uid, user.clone()),

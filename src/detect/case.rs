@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use serde_json::Value;
 
 use super::campaign::{Campaign, campaigns};
+use super::own::wide;
 use super::peers::Peers;
 use super::{History, Past};
 use crate::aggregate::distinct::FirstTimes;
@@ -32,29 +33,71 @@ pub struct Case<'a> {
 pub(super) struct Guesses {
     pub failures: u64,
     pub ips: BTreeSet<IpAddr>,
-    pub first: Option<Timestamp>,
-    pub last: Option<Timestamp>,
 }
 
-/// Vain tries at each login from each network, with the moment of the first.
-type TriedFrom<'a> = BTreeMap<(&'a [u8], IpAddr), (u64, Timestamp)>;
+/// A login as servers look it up: of one host, unless hosts are one, in lower case.
+type Login<'a> = (Option<HostId>, Cow<'a, [u8]>);
 
-/// Notes what some addresses, together, tried at one login.
-fn note<'a>(
-    guesses: &mut BTreeMap<&'a [u8], Guesses>,
-    tried_from: &mut TriedFrom<'a>,
-    login: &'a [u8],
-    tries: &Tries,
-    ips: impl Iterator<Item = IpAddr>,
-) {
-    let known = guesses.entry(login).or_default();
-    known.failures += tries.failures;
-    known.first = Some(known.first.map_or(tries.first, |first| first.min(tries.first)));
-    known.last = known.last.max(Some(tries.last));
-    for ip in ips {
-        known.ips.insert(ip);
-        let from = tried_from.entry((login, network(ip))).or_insert((0, tries.first));
-        *from = (from.0 + tries.failures, from.1.min(tries.first));
+fn folded(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
+/// The host that a profile's names are of; `None` where hosts are one.
+fn host_of(around: &Around, profile: &SenderProfile) -> Option<HostId> {
+    profile.hosts.first().copied().filter(|_| !around.merges_hosts)
+}
+
+/// Vain tries at logins.
+#[derive(Default)]
+struct Tried<'a> {
+    guesses: BTreeMap<Login<'a>, Guesses>,
+    /// From each network.
+    from: BTreeMap<(Login<'a>, IpAddr), Tries>,
+}
+
+impl<'a> Tried<'a> {
+    fn of(profiles: &'a [SenderProfile], around: &'a Around) -> Self {
+        let mut all = Self::default();
+        let mut overflowing = Vec::new();
+        for profile in profiles {
+            let Some(visits) = profile.visits.as_deref() else { continue };
+            let host = host_of(around, profile);
+            for (login, tries) in &visits.logins {
+                all.note((host, folded(login)), *tries, profile.client_ips.iter().copied());
+            }
+            let named = visits.logins.keys().filter(|login| !login.is_empty()).count() as u64;
+            if visits.distinct_logins.count() > named {
+                overflowing.push((host, profile, visits));
+            }
+        }
+        // Who tried more logins than are kept by name may have tried this one.
+        if !overflowing.is_empty() {
+            for login in profiles.iter().filter(|profile| profile.kind == IdentityKind::Sasl) {
+                let (host, name) = (host_of(around, login), folded(&login.name));
+                for (_, client, visits) in overflowing.iter().filter(|(of, ..)| *of == host) {
+                    let tried = visits.distinct_logins.get(&name).filter(|_| !visits.logins.contains_key(&*name));
+                    if let (Some((failures, first)), Some(tries)) = (tried, visits.tries) {
+                        let ips = client.client_ips.iter().copied();
+                        all.note((host, name.clone()), Tries { failures, first, last: tries.last }, ips);
+                    }
+                }
+            }
+        }
+        for few in &around.few_tries {
+            all.note((few.host, folded(&few.login)), few.tries, std::iter::once(few.client));
+        }
+        all
+    }
+
+    /// Notes what some addresses, together, tried at one login.
+    fn note(&mut self, login: Login<'a>, tries: Tries, ips: impl Iterator<Item = IpAddr>) {
+        let known = self.guesses.entry(login.clone()).or_default();
+        known.failures += tries.failures;
+        for ip in ips {
+            known.ips.insert(ip);
+            let none = Tries { failures: 0, ..tries };
+            self.from.entry((login.clone(), network(ip))).or_insert(none).merge(tries);
+        }
     }
 }
 
@@ -65,6 +108,17 @@ pub(super) struct Guess<'a> {
     pub failures: u64,
     pub first: Timestamp,
     pub last: Timestamp,
+    /// Of the client, where it has one.
+    profile: Option<&'a SenderProfile>,
+}
+
+/// What strangers tried at the logins of one domain.
+pub(super) struct GuessedDomain<'a> {
+    pub guesses: Vec<Guess<'a>>,
+    /// Logins of it that sent mail.
+    pub people: usize,
+    /// The client that tried first.
+    lead: &'a SenderProfile,
 }
 
 /// What all identities together tell about each.
@@ -79,18 +133,18 @@ pub(super) struct Surroundings<'a> {
     suspects: BTreeMap<IpAddr, Vec<&'a SenderProfile>>,
     /// Logins that wrote to many from a network, to nobody twice, a few of each.
     sprays: LoginsOf<'a>,
+    /// The same by /16 or /32, without those in which logins send ordinary mail.
+    sprays_near: LoginsOf<'a>,
     pub peers: Peers,
-    /// By login, over all clients.
-    guesses: BTreeMap<&'a [u8], Guesses>,
-    tried_from: TriedFrom<'a>,
-    /// Networks that tried many logins: what they try is not meant for one of them.
-    sprayers: BTreeSet<IpAddr>,
+    tried: Tried<'a>,
+    /// How many logins each network tried in vain: who tries many does not mean one of them.
+    sprayers: Sprayers,
     /// Client addresses that tried one login, sprayers left out: no more than these for three of four logins.
     usual_guessers: usize,
     /// What the clients of each network failed to log in as.
     failing: BTreeMap<IpAddr, Failing<'a>>,
     /// By domain of the logins, with the client that tried first.
-    guessed_domains: BTreeMap<&'a [u8], (Vec<Guess<'a>>, &'a SenderProfile)>,
+    guessed_domains: BTreeMap<&'a [u8], GuessedDomain<'a>>,
     /// What all clients of a network tried: recipients refused as unknown, recipients taken, and the client that was first.
     guessing: BTreeMap<IpAddr, Guessing<'a>>,
     full_mailboxes: BTreeMap<HostId, Vec<FullMailbox<'a>>>,
@@ -214,9 +268,9 @@ fn failing<'a>(profiles: &'a [SenderProfile], around: &'a Around) -> BTreeMap<Ip
         known.last = known.last.max(tries.last);
         known.most = known.most.max(tries.failures);
     }
-    for (client, login, tries) in &around.few_tries {
-        if let Some(known) = all.get_mut(&network(*client)) {
-            known.tried(*client, login, tries);
+    for few in &around.few_tries {
+        if let Some(known) = all.get_mut(&network(few.client)) {
+            known.tried(few.client, &few.login, &few.tries);
         }
     }
     all
@@ -234,17 +288,22 @@ impl<'a> Surroundings<'a> {
         let mut offices: BTreeMap<(IpAddr, &[u8]), u64> = BTreeMap::new();
         let mut suspects: BTreeMap<IpAddr, Vec<&SenderProfile>> = BTreeMap::new();
         let mut sprays: LoginsOf<'_> = BTreeMap::new();
-        let mut guesses: BTreeMap<&[u8], Guesses> = BTreeMap::new();
+        let mut sprays_near: LoginsOf<'_> = BTreeMap::new();
+        let mut ordinary_near: BTreeMap<IpAddr, usize> = BTreeMap::new();
         let mut guessing: BTreeMap<IpAddr, Guessing<'_>> = BTreeMap::new();
-        let mut tried_from = TriedFrom::new();
         for profile in profiles {
             if profile.kind == IdentityKind::Sasl {
                 for (network, used) in &profile.networks {
                     logins_of.entry(*network).or_default().push((profile, used));
                     if is_ordinary(used) {
                         *offices.entry((*network, split(&profile.name).1)).or_default() += 1;
+                        *ordinary_near.entry(wide(*network)).or_default() += 1;
                     }
                     if is_spray(used) {
+                        let near = sprays_near.entry(wide(*network)).or_default();
+                        if near.len() < SUSPECTS_NEAR {
+                            near.push((profile, used));
+                        }
                         let known = sprays.entry(*network).or_default();
                         if known.len() < SUSPECTS {
                             known.push((profile, used));
@@ -276,15 +335,11 @@ impl<'a> Surroundings<'a> {
                     (known.lead, known.first) = (profile, first);
                 }
             }
-            for (login, tries) in &visits.logins {
-                note(&mut guesses, &mut tried_from, login, tries, profile.client_ips.iter().copied());
-            }
         }
-        for (client, login, tries) in &around.few_tries {
-            note(&mut guesses, &mut tried_from, login, tries, std::iter::once(*client));
-        }
-        let sprayers = sprayers(&tried_from);
-        let usual_guessers = usual_guessers(profiles, &guesses, &sprayers);
+        let tried = Tried::of(profiles, around);
+        sprays_near.retain(|of, _| ordinary_near.get(of).is_none_or(|logins| *logins < ORDINARY_NEAR));
+        let sprayers = Sprayers::of(&tried);
+        let usual_guessers = usual_guessers(profiles, around, &tried, &sprayers);
         let guessed_domains = guessed_domains(profiles, around, &logins_of, &sprayers);
         let campaigns = campaigns(profiles);
         let mut campaigns_of: BTreeMap<_, Vec<usize>> = BTreeMap::new();
@@ -300,9 +355,9 @@ impl<'a> Surroundings<'a> {
             offices,
             suspects,
             sprays,
+            sprays_near,
             peers: Peers::of(profiles),
-            guesses,
-            tried_from,
+            tried,
             sprayers,
             usual_guessers,
             failing: failing(profiles, around),
@@ -324,74 +379,99 @@ type LoginsOf<'a> = BTreeMap<IpAddr, Vec<(&'a SenderProfile, &'a NetworkUse)>>;
 /// A network that tried so many logins does not mean one of them.
 const SPRAYED_LOGINS: usize = 10;
 
-fn sprayers(tried_from: &TriedFrom<'_>) -> BTreeSet<IpAddr> {
-    let mut logins: BTreeMap<IpAddr, usize> = BTreeMap::new();
-    tried_from.keys().for_each(|(_, network)| *logins.entry(*network).or_default() += 1);
-    logins.retain(|_, logins| *logins >= SPRAYED_LOGINS);
-    logins.into_keys().collect()
+/// Logins that each network tried.
+struct Sprayers(BTreeMap<IpAddr, usize>);
+
+impl Sprayers {
+    fn of(tried: &Tried<'_>) -> Self {
+        let mut logins: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        tried.from.keys().for_each(|(_, network)| *logins.entry(*network).or_default() += 1);
+        Self(logins)
+    }
+
+    fn logins(&self, network: IpAddr) -> usize {
+        self.0.get(&network).copied().unwrap_or(0)
+    }
+
+    fn has(&self, network: IpAddr) -> bool {
+        self.logins(network) >= SPRAYED_LOGINS
+    }
 }
 
 /// How many addresses that are no sprayers' tried the login that three of four were tried by no more than.
-fn usual_guessers(
-    profiles: &[SenderProfile],
-    guesses: &BTreeMap<&[u8], Guesses>,
-    sprayers: &BTreeSet<IpAddr>,
-) -> usize {
+fn usual_guessers(profiles: &[SenderProfile], around: &Around, tried: &Tried<'_>, sprayers: &Sprayers) -> usize {
     let logins = profiles.iter().filter(|profile| profile.kind == IdentityKind::Sasl);
     let aimed = |profile: &SenderProfile| {
-        guesses
-            .get(&*profile.name)
-            .map_or(0, |one| one.ips.iter().filter(|ip| !sprayers.contains(&network(**ip))).count())
+        tried
+            .guesses
+            .get(&(host_of(around, profile), folded(&profile.name)))
+            .map_or(0, |one| one.ips.iter().filter(|ip| !sprayers.has(network(**ip))).count())
     };
     let mut counts: Vec<usize> = logins.map(aimed).collect();
     counts.sort_unstable();
     counts.get(counts.len() * 3 / 4).copied().unwrap_or(0)
 }
 
+/// Tries of one client that are no slip.
+const SEVERAL: u64 = 3;
+/// From fewer networks somebody's own programs fail at one login.
+const OWN_PROGRAMS: usize = 3;
+
 /// Vain tries at logins by strangers, by domain. What networks that try many logins do is told of them.
 fn guessed_domains<'a>(
     profiles: &'a [SenderProfile],
     around: &'a Around,
     logins_of: &LoginsOf<'a>,
-    sprayers: &BTreeSet<IpAddr>,
-) -> BTreeMap<&'a [u8], (Vec<Guess<'a>>, &'a SenderProfile)> {
-    let mut found: BTreeMap<&[u8], (Vec<Guess<'_>>, &SenderProfile)> = BTreeMap::new();
-    let mut firsts: BTreeMap<&[u8], Timestamp> = BTreeMap::new();
-    let domains_in = |client: IpAddr| -> BTreeSet<&[u8]> {
-        let users = logins_of.get(&network(client)).map(Vec::as_slice).unwrap_or_default();
-        users.iter().take(CARRIER).map(|(user, _)| split(&user.name).1).collect()
-    };
-    for profile in profiles {
-        let (Some(visits), Some(client)) = (&profile.visits, ip(&profile.name)) else { continue };
-        if sprayers.contains(&network(client)) {
+    sprayers: &Sprayers,
+) -> BTreeMap<&'a [u8], GuessedDomain<'a>> {
+    let of_profiles = profiles.iter().filter_map(|profile| {
+        let (visits, client) = (profile.visits.as_deref()?, ip(&profile.name)?);
+        Some(visits.logins.iter().map(move |(login, tries)| (client, login, tries, Some(profile))))
+    });
+    let of_few = around.few_tries.iter().map(|few| (few.client, &few.login, &few.tries, None));
+    let mut domains_in: BTreeMap<IpAddr, BTreeSet<&[u8]>> = BTreeMap::new();
+    let mut all: BTreeMap<&[u8], Vec<Guess<'_>>> = BTreeMap::new();
+    let mut networks: BTreeMap<&[u8], BTreeSet<IpAddr>> = BTreeMap::new();
+    for (client, login, tries, profile) in of_profiles.flatten().chain(of_few) {
+        let (of, domain) = (network(client), split(login).1);
+        if domain.is_empty() || sprayers.has(of) {
             continue;
         }
-        let domains = domains_in(client);
-        for (login, tries) in &visits.logins {
-            let domain = split(login).1;
-            if domain.is_empty() || domains.contains(domain) {
-                continue;
-            }
-            let Tries { failures, first, last } = *tries;
-            let (guesses, lead) = found.entry(domain).or_insert_with(|| (Vec::new(), profile));
-            guesses.push(Guess { client, login, failures, first, last });
-            let known = firsts.entry(domain).or_insert(first);
-            if first < *known {
-                (*known, *lead) = (first, profile);
-            }
+        let own = domains_in.entry(of).or_insert_with(|| {
+            let users = logins_of.get(&of).map(Vec::as_slice).unwrap_or_default();
+            users.iter().take(CARRIER).map(|(user, _)| split(&user.name).1).collect()
+        });
+        if own.contains(domain) {
+            continue;
+        }
+        let Tries { failures, first, last } = *tries;
+        all.entry(domain).or_default().push(Guess { client, login, failures, first, last, profile });
+        let known = networks.entry(login).or_default();
+        if known.len() < OWN_PROGRAMS {
+            known.insert(of);
         }
     }
-    for (client, login, tries) in &around.few_tries {
-        let domain = split(login).1;
-        if let Some((guesses, _)) = found.get_mut(domain)
-            && !sprayers.contains(&network(*client))
-            && !domains_in(*client).contains(domain)
-        {
-            let Tries { failures, first, last } = *tries;
-            guesses.push(Guess { client: *client, login, failures, first, last });
+    let mut people: BTreeMap<Cow<'_, [u8]>, BTreeSet<Cow<'_, [u8]>>> = BTreeMap::new();
+    for profile in profiles.iter().filter(|profile| profile.kind == IdentityKind::Sasl) {
+        let domain = folded(split(&profile.name).1);
+        if all.contains_key(&*domain) {
+            people.entry(domain).or_default().insert(folded(&profile.name));
         }
     }
-    found
+    let found = |(domain, mut guesses): (&'a [u8], Vec<Guess<'a>>)| {
+        let people = people.get(domain);
+        // Who sends mail and fails from a place or two has forgotten a password.
+        guesses.retain(|one| {
+            people.is_none_or(|all| !all.contains(one.login))
+                || networks.get(one.login).is_some_and(|known| known.len() >= OWN_PROGRAMS)
+        });
+        // Who tried several times goes before one that others' slips may be among.
+        let is_few = |profile: &SenderProfile| profile.visits.as_ref().is_none_or(|visits| visits.failures() < SEVERAL);
+        let leads = guesses.iter().filter_map(|one| one.profile.map(|of| (is_few(of), one.first, one.client, of)));
+        let lead = leads.min_by_key(|(is_few, first, client, _)| (*is_few, *first, *client))?.3;
+        Some((domain, GuessedDomain { guesses, people: people.map_or(0, BTreeSet::len), lead }))
+    };
+    all.into_iter().filter_map(found).collect()
 }
 
 /// Users of a network that are looked at.
@@ -404,16 +484,20 @@ fn key(profile: &SenderProfile) -> (&[u8], Option<HostId>) {
 
 /// Suspects of one network that are kept.
 const SUSPECTS: usize = 20;
+/// The same of a /16 or /32.
+const SUSPECTS_NEAR: usize = 200;
+/// So many uses of a /16 or /32 for ordinary mail make it a carrier's.
+const ORDINARY_NEAR: usize = 3;
 
 /// True for a network from which a login sends ordinary mail: in several hours, with little refused, to some of them again.
 pub(super) fn is_ordinary(used: &NetworkUse) -> bool {
     bad_share(used.total) < 0.15 && used.hours.len() >= 2 && !is_spray(used)
 }
 
-/// True where many were written to, nobody twice.
+/// True where many were written to, hardly anybody twice: a fifth of what people write goes to those they write to again.
 pub(super) fn is_spray(used: &NetworkUse) -> bool {
     let distinct = used.recipients.count();
-    distinct >= 12 && u64::from(used.total.recipients) * 20 <= distinct * 21
+    distinct >= 12 && u64::from(used.total.recipients) * 5 < distinct * 6
 }
 
 impl<'a> Case<'a> {
@@ -472,7 +556,17 @@ impl<'a> Case<'a> {
 
     /// Everybody's vain tries at this login.
     pub(super) fn guesses(&self) -> Option<&'a Guesses> {
-        (self.profile.kind == IdentityKind::Sasl).then(|| self.surroundings.guesses.get(&*self.profile.name))?
+        (self.profile.kind == IdentityKind::Sasl).then(|| self.surroundings.tried.guesses.get(&self.login()))?
+    }
+
+    /// The login as servers look it up.
+    fn login(&self) -> Login<'a> {
+        (host_of(self.around(), self.profile), folded(&self.profile.name))
+    }
+
+    /// Another identity, with the same around it.
+    pub(super) fn of(&self, profile: &'a SenderProfile) -> Self {
+        Self { profile, surroundings: self.surroundings }
     }
 
     /// How many other logins of this one's domain send ordinary mail from a network.
@@ -499,6 +593,14 @@ impl<'a> Case<'a> {
         all.iter().copied().filter(move |(other, _)| other.name != *name)
     }
 
+    /// The same from all networks of one /16 or /32, unless logins send ordinary mail from there.
+    pub(super) fn others_spraying_near(
+        &self,
+        wide: IpAddr,
+    ) -> impl Iterator<Item = (&'a SenderProfile, &'a NetworkUse)> {
+        self.surroundings.sprays_near.get(&wide).into_iter().flatten().copied()
+    }
+
     /// What is ordinary among all logins.
     pub(super) fn peers(&self) -> &'a Peers {
         &self.surroundings.peers
@@ -509,7 +611,7 @@ impl<'a> Case<'a> {
     pub(super) fn aimed_guesses(&self) -> BTreeSet<IpAddr> {
         let is_aimed = |ip: &&IpAddr| {
             let of = network(**ip);
-            !self.surroundings.sprayers.contains(&of) && !self.profile.networks.contains_key(&of)
+            !self.surroundings.sprayers.has(of) && !self.profile.networks.contains_key(&of)
         };
         let aimed: BTreeSet<IpAddr> =
             self.guesses().into_iter().flat_map(|one| &one.ips).filter(is_aimed).copied().collect();
@@ -535,29 +637,29 @@ impl<'a> Case<'a> {
         Some((found, std::ptr::eq(found.lead, self.profile)))
     }
 
-    /// Vain tries at any login from a network.
-    pub(super) fn tries_at(&self, login: &[u8], network: IpAddr) -> Option<(u64, Timestamp)> {
-        self.surroundings.tried_from.get(&(login, network)).copied()
-    }
-
     /// True for a network that tries many logins.
     pub(super) fn is_sprayer(&self, network: IpAddr) -> bool {
-        self.surroundings.sprayers.contains(&network)
+        self.surroundings.sprayers.has(network)
+    }
+
+    /// True for a network that tried more logins than one.
+    pub(super) fn tries_others(&self, network: IpAddr) -> bool {
+        self.surroundings.sprayers.logins(network) > 1
     }
 
     /// The domain at whose logins this client, of all that tried, failed first, with what all of them tried; of several the one
     /// with most.
-    pub(super) fn guessed_domain(&self) -> Option<(&'a [u8], &'a [Guess<'a>])> {
+    pub(super) fn guessed_domain(&self) -> Option<(&'a [u8], &'a GuessedDomain<'a>)> {
         let logins = &self.profile.visits.as_ref()?.logins;
         let domains: BTreeSet<&[u8]> = logins.keys().map(|login| split(login).1).collect();
         let of = |domain| self.surroundings.guessed_domains.get_key_value(domain);
-        let led = domains.into_iter().filter_map(of).filter(|(_, (_, most))| std::ptr::eq(*most, self.profile));
-        led.map(|(domain, (guesses, _))| (*domain, guesses.as_slice())).max_by_key(|(_, guesses)| guesses.len())
+        let led = domains.into_iter().filter_map(of).filter(|(_, found)| std::ptr::eq(found.lead, self.profile));
+        led.map(|(domain, found)| (*domain, found)).max_by_key(|(_, found)| found.guesses.len())
     }
 
-    /// Vain tries at this login from a network, with the moment of the first.
-    pub(super) fn tried_from(&self, network: IpAddr) -> Option<(u64, Timestamp)> {
-        self.surroundings.tried_from.get(&(&*self.profile.name, network)).copied()
+    /// Vain tries at this login from a network.
+    pub(super) fn tried_from(&self, network: IpAddr) -> Option<Tries> {
+        self.surroundings.tried.from.get(&(self.login(), network)).copied()
     }
 
     /// Of the recipients first mailed between two moments: which share was mailed once, and which ever wrote to one of the
@@ -623,7 +725,7 @@ pub(super) fn bad_recipients(total: HourUse) -> u64 {
 /// All hours of an identity, whatever network.
 pub(super) fn hours(profile: &SenderProfile) -> BTreeMap<i64, HourUse> {
     let mut hours: BTreeMap<i64, HourUse> = BTreeMap::new();
-    for (hour, used) in profile.networks.values().flat_map(|network| &network.hours) {
+    for (hour, used) in profile.network_uses().flat_map(|network| &network.hours) {
         hours.entry(*hour).or_default().add(*used);
     }
     hours
@@ -632,7 +734,7 @@ pub(super) fn hours(profile: &SenderProfile) -> BTreeMap<i64, HourUse> {
 /// The sum over the hours that a span touches.
 pub(super) fn total_between(profile: &SenderProfile, first: Timestamp, last: Timestamp) -> HourUse {
     let range = first.hour()..=last.hour().max(first.hour());
-    profile.networks.values().flat_map(|network| network.hours.range(range.clone())).map(|(_, used)| *used).sum()
+    profile.network_uses().flat_map(|network| network.hours.range(range.clone())).map(|(_, used)| *used).sum()
 }
 
 /// What stands apart at an end of a run belongs to it from this share of the run on.

@@ -1,5 +1,7 @@
 //! One receiver says that this host is listed, while the others, who ask the same lists, take its mail.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 
 use super::case::queue_ids;
@@ -57,24 +59,62 @@ pub(super) fn all_alone<'a>(case: &Case<'a>, limits: &Limits<'_>) -> Vec<(&'a Oc
         here.iter().copied().filter(|(_, receiver)| receiver.total().listed as f64 >= limits.get("answers")).collect();
     listing.sort_by_key(|(name, receiver)| (std::cmp::Reverse(receiver.total().listed), *name));
     listing.truncate(LOOKED_AT);
-    let of = |(name, receiver)| Some((name, receiver, alone(&here, name, receiver, limits)?));
+    let hours = listing.iter().flat_map(|(_, receiver)| listed_hours(receiver)).collect();
+    let others = by_hour(&here, &hours);
+    let of = |(name, receiver)| Some((name, receiver, alone(&others, name, receiver, limits)?));
     listing.into_iter().filter_map(of).collect()
+}
+
+fn listed_hours(receiver: &Receiver) -> impl Iterator<Item = i64> {
+    receiver.hours.iter().filter(|(_, used)| used.listed > 0).map(|(hour, _)| *hour)
+}
+
+/// What all receivers say in one hour and those beside it.
+#[derive(Default)]
+struct Others<'a> {
+    /// Receivers that take mail and name no list.
+    taking: u64,
+    /// Those that name one.
+    saying: Vec<(&'a Octets, &'a Receiver)>,
+}
+
+/// That of each of some hours; every receiver is looked at once.
+fn by_hour<'a>(here: &[(&'a Octets, &'a Receiver)], hours: &BTreeSet<i64>) -> BTreeMap<i64, Others<'a>> {
+    let mut all: BTreeMap<i64, Others<'_>> = BTreeMap::new();
+    if hours.is_empty() {
+        return all;
+    }
+    for (name, receiver) in here {
+        let near: BTreeSet<i64> = receiver.hours.keys().flat_map(|hour| hour - 1..=hour + 1).collect();
+        for hour in near.into_iter().filter(|hour| hours.contains(hour)) {
+            let near = receiver.hours.range(hour - 1..=hour + 1);
+            let (delivered, listed) = near.fold((0, 0), |sum, (_, used)| (sum.0 + used.delivered, sum.1 + used.listed));
+            let known = all.entry(hour).or_default();
+            if listed > 0 {
+                known.saying.push((name, receiver));
+            } else {
+                known.taking += u64::from(delivered > 0);
+            }
+        }
+    }
+    all
 }
 
 /// The first and the last hour in which this receiver says so while the others take this host's mail and do not; `None` where
 /// that is in few of the hours in which it does. Where several say so, it is true.
-fn alone(here: &[(&Octets, &Receiver)], name: &Octets, receiver: &Receiver, limits: &Limits<'_>) -> Option<(i64, i64)> {
-    let hours: Vec<i64> = receiver.hours.iter().filter(|(_, used)| used.listed > 0).map(|(hour, _)| *hour).collect();
+fn alone(
+    others: &BTreeMap<i64, Others<'_>>,
+    name: &Octets,
+    receiver: &Receiver,
+    limits: &Limits<'_>,
+) -> Option<(i64, i64)> {
+    let hours: Vec<i64> = listed_hours(receiver).collect();
     let is_alone_at = |hour: i64| {
-        let (mut taking, mut saying) = (0, 0);
-        for (_, other) in here.iter().filter(|(other, _)| *other != name) {
-            let near = other.hours.range(hour - 1..=hour + 1);
-            let (delivered, listed) = near.fold((0, 0), |sum, (_, used)| (sum.0 + used.delivered, sum.1 + used.listed));
-            taking += u64::from(delivered > 0 && listed == 0);
-            // Who names another list speaks of something else.
-            saying += u64::from(listed > 0 && names_the_same(receiver, other));
-        }
-        taking as f64 >= limits.get("others") && saying * 10 <= taking
+        let Some(others) = others.get(&hour) else { return false };
+        // Who names another list speaks of something else.
+        let is_same = |(other, said): &&(&Octets, &Receiver)| *other != name && names_the_same(receiver, said);
+        let saying = others.saying.iter().filter(is_same).count() as u64;
+        others.taking as f64 >= limits.get("others") && saying * 10 <= others.taking
     };
     // Of many hours a part tells as well.
     let looked: Vec<i64> = hours.iter().copied().step_by(hours.len() / HOURS + 1).collect();

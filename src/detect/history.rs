@@ -8,6 +8,8 @@ use crate::mail::identity::IdentityKind;
 
 /// On so many days a network was in use before it is the owner's.
 const OWN_DAYS: u32 = 3;
+/// The same of one that strangers are written to from: whoever prepares that tries it for a night or two.
+const OWN_DAYS_OF_SPRAY: u32 = 10;
 
 /// The past of all identities, by kind and name.
 #[derive(Debug, Default)]
@@ -46,8 +48,9 @@ impl Past {
         self.networks.len()
     }
 
-    /// True for a network that the owner has used on several days.
-    pub fn is_own(&self, network: IpAddr) -> bool {
-        self.networks.get(&network).is_some_and(|days| *days >= OWN_DAYS)
+    /// True for a network that the owner has used on several days; on many, where it now writes to strangers.
+    pub fn is_own(&self, network: IpAddr, is_spray: bool) -> bool {
+        let least = if is_spray { OWN_DAYS_OF_SPRAY } else { OWN_DAYS };
+        self.networks.get(&network).is_some_and(|days| *days >= least)
     }
 }

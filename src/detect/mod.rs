@@ -7,6 +7,7 @@ mod campaign;
 mod case;
 mod clients;
 mod history;
+mod own;
 mod peers;
 mod retries;
 mod signs;

@@ -1,14 +1,15 @@
 //! Somebody guesses logins: one client many, many clients one, in bursts or slowly; and whether it worked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde_json::json;
 
 use super::case::{CLIENTS, Guess, countries, patterns, places_json, with};
+use super::own;
 use super::signs::{GOT_IN, HUNDREDS_OF_FAILURES, MAIL_AFTERWARDS, MANY_FAILURES, MANY_LOGINS_TRIED};
 use super::{Case, Check, Detector, Draft, Limit, Limits, Signs, many, named, network_text};
-use crate::aggregate::{QueueIds, share};
+use crate::aggregate::{NetworkUse, QueueIds, SenderProfile, Tries as Times, share};
 use crate::mail::address::{ip, network, printable};
 use crate::mail::identity::IdentityKind;
 use crate::mail::time::{SECONDS_PER_DAY, Timestamp};
@@ -132,18 +133,21 @@ fn of_tries(case: &Case<'_>, limits: &Limits<'_>, tries: &Tries<'_>) -> Option<D
     let Tries { failures, logins, first, last, .. } = *tries;
     let of = ip(&case.profile.name).map(network)?;
     let is_many = logins as f64 >= limits.get("logins");
-    // Logins that work from the same network: its own people, if that was so before.
-    let users: Vec<(&[u8], Timestamp)> =
-        case.others_in(of).take(USERS).map(|(other, used)| (&*other.name, used.first)).collect();
-    let is_home = case.is_of_this_site(of)
-        || users.iter().any(|(login, at)| *at < first && case.tries_at(login, of).is_some());
-    let succeeded: BTreeSet<&[u8]> = users
+    // Logins that work from the same network: its own people, whose programs may know an old password.
+    let users: Vec<(&SenderProfile, &NetworkUse)> = case.others_in(of).take(USERS).collect();
+    let tried: Vec<(&SenderProfile, bool)> = users
         .iter()
-        .filter(|(login, at)| {
-            case.tries_at(login, of).is_some_and(|(here, from)| *at >= from && (here >= 3 || failures >= 15))
+        .filter_map(|(other, used)| {
+            let here = case.of(other);
+            let tries = here.tried_from(of)?;
+            let is_owners = own::networks(&here).are_owners_tries(&here, of, &tries);
+            let is_afterwards = used.last >= tries.first && (tries.failures >= 3 || failures >= 15);
+            (is_owners || is_afterwards).then_some((*other, is_owners))
         })
-        .map(|(login, _)| *login)
         .collect();
+    let is_home = case.is_of_this_site(of) || tried.iter().any(|(_, is_owners)| *is_owners);
+    let succeeded: BTreeSet<&[u8]> =
+        tried.iter().filter(|(_, is_owners)| !is_owners).map(|(other, _)| &*other.name).collect();
     // Where several people send from, forgotten passwords add up.
     let is_shared = users.len() >= 3 && failures < 10 * users.len() as u64;
     if (is_home && !is_many) || is_shared {
@@ -191,7 +195,10 @@ const GAP_S: i64 = SECONDS_PER_DAY / 2;
 
 /// Logins of one domain tried from many places, a few times from each: told of at the client that tried first.
 fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
-    let Some((domain, all)) = case.guessed_domain() else { return Vec::new() };
+    let Some((domain, found)) = case.guessed_domain() else { return Vec::new() };
+    let all = &found.guesses;
+    // Of a large firm somebody always mistypes a password, somewhere.
+    let least = limits.get("domain_networks").max(found.people as f64 / 2.0);
     let mut times: Vec<Timestamp> = all.iter().map(|one| one.first).collect();
     times.sort_unstable();
     let between = |first: Timestamp, last: Timestamp| {
@@ -199,13 +206,13 @@ fn at_domain(case: &Case<'_>, limits: &Limits<'_>) -> Vec<Draft> {
     };
     let is_found = |piece: &[Timestamp]| {
         let (Some(first), Some(last)) = (piece.first(), piece.last()) else { return false };
-        if (piece.len() as f64) < limits.get("domain_networks") {
+        if (piece.len() as f64) < least {
             return false;
         }
         let run = between(*first, *last);
         let networks: BTreeSet<IpAddr> = run.iter().map(|one| network(one.client)).collect();
         let failures: u64 = run.iter().map(|one| one.failures).sum();
-        failures as f64 >= limits.get("failures") && networks.len() as f64 >= limits.get("domain_networks")
+        failures as f64 >= limits.get("failures") && networks.len() as f64 >= least
     };
     let found = patterns(&times, &[GAP_S], is_found);
     found.iter().filter_map(|one| of_domain(case, limits, domain, &between(one.first, one.last))).collect()
@@ -250,41 +257,57 @@ fn of_domain(case: &Case<'_>, limits: &Limits<'_>, domain: &[u8], run: &[&Guess<
     })
 }
 
-/// Where this part of the failures came from the login's own networks, they are its owner's.
-const OWNERS_SHARE: f64 = 0.2;
+/// People that somebody who got in writes to, and the part of them that the owner may know.
+const STRANGERS: u64 = 12;
+const KNOWN_SHARE: f64 = 0.1;
+/// So many tries of each of several networks are of one hand.
+const ALIKE: u64 = 5;
 
 fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
     let profile = case.profile;
-    let guesses = case.guesses()?;
-    let own = |address: &IpAddr| profile.networks.get(&network(*address)).is_some_and(|used| {
-        Some(used.first) < guesses.first
-    });
-    let strangers: BTreeSet<_> = guesses.ips.iter().filter(|address| !own(address)).collect();
+    let guesses = case.guesses().filter(|guesses| guesses.failures as f64 >= limits.get("failures"))?;
+    let places = own::networks(case);
     // Nobody guesses from where its owner is: programs that know the old password do, at home and on the way.
-    let home: BTreeSet<_> = guesses.ips.iter().filter(|address| own(address)).map(|address| network(*address)).collect();
-    let at_home: u64 = home.iter().map(|of| case.tried_from(*of).map_or(0, |(failures, _)| failures)).sum();
-    if share(at_home, guesses.failures) >= OWNERS_SHARE {
-        return None;
-    }
+    let all: BTreeSet<IpAddr> = guesses.ips.iter().map(|address| network(*address)).collect();
+    let networks: BTreeMap<IpAddr, Times> = all
+        .into_iter()
+        .filter_map(|of| Some((of, case.tried_from(of)?)))
+        .filter(|(of, tries)| !places.are_owners_tries(case, *of, tries))
+        .collect();
+    let strangers: BTreeSet<_> = guesses.ips.iter().filter(|address| networks.contains_key(&network(**address))).collect();
+    let known = own::recipients_of(places.own.iter().filter(|(of, _)| !networks.contains_key(*of)).map(|(_, used)| *used));
+    let mut counts: Vec<u64> = networks.values().map(|tries| tries.failures).collect();
+    counts.sort_unstable();
+    let middle = counts.get(counts.len() / 2).copied().unwrap_or(0);
+    // What failed and then sent may be its owner on a journey: who guesses tries others, too, or as often as the others who guess,
+    // or writes to many strangers.
+    let got_in = |of: &IpAddr, used: &NetworkUse| {
+        let tries = networks.get(of).filter(|tries| used.last >= tries.first)?;
+        let are_strangers = share(used.recipients.in_common(&known), used.recipients.count()) <= KNOWN_SHARE;
+        let is_one_of_them = networks.len() >= 3
+            && tries.failures >= ALIKE
+            && 2 * tries.failures >= middle
+            && tries.failures <= 2 * middle;
+        let is_guesser = case.tries_others(*of) || (are_strangers && is_one_of_them);
+        (is_guesser || (are_strangers && used.recipients.count() >= STRANGERS)).then_some(tries.failures)
+    };
+    let won = profile.networks.iter().find(|(of, used)| got_in(of, used).is_some());
     // From a few places that the login never was seen at, as many as from many.
-    let networks: BTreeSet<_> = strangers.iter().map(|address| network(**address)).collect();
-    let tried = |of: &IpAddr| case.tried_from(*of).map_or(0, |(failures, _)| failures);
-    let nowhere = networks.iter().filter(|of| !profile.networks.contains_key(*of));
-    let (places, failures) = nowhere.fold((0, 0), |sum, of| (sum.0 + 1, sum.1 + tried(of)));
+    let nowhere = networks.iter().filter(|(of, _)| !profile.networks.contains_key(*of));
+    let (far, failures) = nowhere.fold((0, 0), |sum, (_, tries)| (sum.0 + 1, sum.1 + tries.failures));
     let is_spread = strangers.len() as f64 >= limits.get("clients")
-        || (places >= 2 && failures as f64 >= limits.get("failures"));
-    let won = profile.networks.iter().find(|(of, used)| {
-        guesses.first.is_some_and(|first| used.first > first) && networks.contains(of)
-    });
+        || (far >= 2 && failures as f64 >= limits.get("failures"));
     // What tries many logins is told of itself, not of each of them, unless it got in here.
-    let sprayed: u64 = networks.iter().filter(|of| case.is_sprayer(**of)).map(tried).sum();
-    let failures = if won.is_some() { guesses.failures } else { guesses.failures.saturating_sub(sprayed) };
+    let tried: u64 = networks.values().map(|tries| tries.failures).sum();
+    let sprayed: u64 = networks.iter().filter(|(of, _)| case.is_sprayer(**of)).map(|(_, tries)| tries.failures).sum();
+    let failures = if won.is_some() { tried } else { tried - sprayed };
     if (failures as f64) < limits.get("failures") || !is_spread {
         return None;
     }
-    let first = guesses.first?;
-    let last = guesses.last?.max(won.map_or(first, |(_, used)| used.last));
-    let places = case.places(guesses.ips.iter());
+    let first = networks.values().map(|tries| tries.first).min()?;
+    let last_try = networks.values().map(|tries| tries.last).max()?;
+    let last = last_try.max(won.map_or(first, |(_, used)| used.last));
+    let places = case.places(strangers.iter().copied());
     let countries: Option<BTreeSet<&str>> = places.as_ref().map(|all| countries(all.iter().map(|(place, _)| place)));
     let (messages, recipients, ids) = match won {
         Some((_, used)) => {
@@ -298,7 +321,7 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         let tried = ips.clone().find(|address| strangers.contains(address));
         Some((tried.or_else(|| ips.next())?, used))
     });
-    let mut busiest: Vec<(IpAddr, u64)> = networks.iter().map(|of| (*of, tried(of))).collect();
+    let mut busiest: Vec<(IpAddr, u64)> = networks.iter().map(|(of, tries)| (*of, tries.failures)).collect();
     busiest.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     let shown: Vec<_> =
         busiest.iter().take(20).map(|(of, count)| json!({ "network": network_text(*of), "failures": count })).collect();
@@ -310,7 +333,8 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         }
     };
     let evidence = json!({
-        "failures": guesses.failures,
+        "failures": tried,
+        "failures_of_the_owner": guesses.failures.saturating_sub(tried),
         "clients": strangers.len(),
         "network_count": networks.len(),
         "networks": shown,
@@ -328,13 +352,13 @@ fn at_login(case: &Case<'_>, limits: &Limits<'_>) -> Option<Draft> {
         explanation: format!(
             "{} was tried in vain {} from {}{} between {first} and {}{}.",
             named(profile),
-            many(guesses.failures, "time"),
+            many(tried, "time"),
             if strangers.len() == 1 { "1 address".to_string() } else { format!("{} addresses", strangers.len()) },
             match countries.as_ref().map_or(0, BTreeSet::len) {
                 0 | 1 => String::new(),
                 count => format!(" in {count} countries"),
             },
-            guesses.last?,
+            last_try,
             won.map_or(String::new(), |(of, used)| format!("; from {of} it then sent mail, {} between {} and {}", many(messages, "message"), used.first, used.last)),
         ),
         evidence: with(evidence, "guessed_from", places.and_then(|all| places_json(&all))),

@@ -48,12 +48,12 @@ impl Peers {
 
 /// Shares of one login's recipients by hour of the day, and its refused share; `None` of a few.
 fn way(profile: &SenderProfile) -> Option<([f64; 24], f64)> {
-    let total: HourUse = profile.networks.values().map(|used| used.total).sum();
+    let total: HourUse = profile.network_uses().map(|used| used.total).sum();
     if total.recipients < RECIPIENTS {
         return None;
     }
     let mut hours = [0.0; 24];
-    for (hour, used) in profile.networks.values().flat_map(|network| &network.hours) {
+    for (hour, used) in profile.network_uses().flat_map(|network| &network.hours) {
         let of_day = usize::try_from(hour.rem_euclid(24)).unwrap_or(0);
         if let Some(part) = hours.get_mut(of_day) {
             *part += f64::from(used.recipients) / f64::from(total.recipients);

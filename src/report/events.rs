@@ -160,7 +160,7 @@ impl Events {
 
     pub fn auth_failure(&mut self, hosts: &HostNames, failure: &AuthFailure, verdict: &Verdict<'_>) {
         let identity = match &failure.sasl_username {
-            Some(login) => Identity { kind: IdentityKind::Sasl, name: login.clone(), host: failure.host },
+            Some(login) => Identity { kind: IdentityKind::Sasl, name: Octets::lowered(login), host: failure.host },
             None => Identity { kind: IdentityKind::Client, name: failure.client.ip.clone(), host: failure.host },
         };
         self.push(

@@ -159,7 +159,7 @@ fn event<'s>(thing: Thing<'s, 's>, fit: Option<(Fit, &'s str)>) -> Event<'s> {
         Thing::Failure(failed) => {
             let failure = &failed.failure;
             let identity = match &failure.sasl_username {
-                Some(login) => Identity { kind: IdentityKind::Sasl, name: login.clone(), host: failure.host },
+                Some(login) => Identity { kind: IdentityKind::Sasl, name: Octets::lowered(login), host: failure.host },
                 None => Identity { kind: IdentityKind::Client, name: failure.client.ip.clone(), host: failure.host },
             };
             Event {
