@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::codec;
 use super::distinct::{Earliest, FirstTimes};
+use super::example::{Example, Names};
 use super::few::FewMap;
 use super::hours::Overview;
 use super::profile::add_all;
@@ -17,7 +18,7 @@ use super::reason::add_counts;
 use super::trouble::{is_invalid_recipient, is_listing, is_reputation};
 use super::{QUEUE_IDS, QueueIds};
 use crate::classify::{Category, Verdict};
-use crate::correlate::{Attempt, AuthFailure, HostId, Message, Octets, RecipientState, Rejection};
+use crate::correlate::{Attempt, AuthFailure, HostId, Message, Octets, Recipient, RecipientState, Rejection};
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
@@ -169,8 +170,8 @@ pub struct Receiver {
     pub listed: FirstTimes,
     pub listed_recipients: FirstTimes,
     pub listed_queue_ids: QueueIds,
-    pub example: Option<(Timestamp, Octets)>,
-    pub listed_example: Option<(Timestamp, Octets)>,
+    pub example: Option<(Timestamp, Example)>,
+    pub listed_example: Option<(Timestamp, Example)>,
 }
 
 impl Receiver {
@@ -306,7 +307,7 @@ impl Around {
                 self.hosts(address::split(&recipient.address).1);
             }
             if attempt.is_remote && attempt.direction == Direction::Outbound && !attempt.is_secondary {
-                self.receiver(message, attempt, verdict.as_ref(), &recipient.address);
+                self.receiver(message, attempt, verdict.as_ref(), recipient);
             }
         }
         if is_stranger {
@@ -344,7 +345,8 @@ impl Around {
         });
     }
 
-    fn receiver(&mut self, message: &Message, attempt: &Attempt, verdict: Option<&Verdict<'_>>, recipient: &[u8]) {
+    fn receiver(&mut self, message: &Message, attempt: &Attempt, verdict: Option<&Verdict<'_>>, to: &Recipient) {
+        let recipient: &[u8] = &to.address;
         let key = (message.host, receiver(attempt, recipient));
         let known = self.receivers.get_or_default(key);
         let hour = known.hours.get_or_default(attempt.at.hour());
@@ -355,7 +357,13 @@ impl Around {
         };
         *(if attempt.action == Action::Deferred { &mut hour.deferred } else { &mut hour.bounced }) += times;
         *known.reasons.get_or_default(verdict.category) += times;
-        let example = || Some((attempt.at, attempt.response.as_ref().into()));
+        let names = Names::of_attempt(message, attempt, to);
+        let earliest = |known: Option<(Timestamp, Example)>| {
+            let is_earlier = |(at, example): &(Timestamp, Example)| {
+                (*at).cmp(&attempt.at).then_with(|| example.order(&attempt.response, names)).is_le()
+            };
+            known.filter(is_earlier).or_else(|| Some((attempt.at, Example::new(&attempt.response, names))))
+        };
         if is_reputation(verdict) {
             hour.reputation += times;
             known.first_reputation = earlier(known.first_reputation, Some(attempt.at));
@@ -363,7 +371,7 @@ impl Around {
             known.queue_ids.add(attempt.at, message.queue_id);
             known.refused.add(message.queue_id.to_string().as_bytes(), attempt.at);
             known.refused_recipients.add(recipient, attempt.at);
-            known.example = earlier(known.example.take(), example());
+            known.example = earliest(known.example.take());
         }
         if is_listing(verdict) {
             hour.listed += times;
@@ -372,7 +380,7 @@ impl Around {
             known.listed_queue_ids.add(attempt.at, message.queue_id);
             known.listed.add(message.queue_id.to_string().as_bytes(), attempt.at);
             known.listed_recipients.add(recipient, attempt.at);
-            known.listed_example = earlier(known.listed_example.take(), example());
+            known.listed_example = earliest(known.listed_example.take());
             if let Some(list) = &verdict.dnsbl {
                 *known.lists.get_or_default(list.as_ref().into()) += times;
             }

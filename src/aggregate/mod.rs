@@ -4,6 +4,7 @@
 pub mod around;
 mod codec;
 pub mod distinct;
+mod example;
 mod few;
 pub mod hours;
 mod implied;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use self::around::{Around, FewTries, Notice, Receiver, ReceiverHour, Tries, Visits};
+pub use self::example::{Example, Names};
 pub use self::hours::{Hours, Outcome, Outcomes, Overview, Receivers};
 pub use self::network::{HourUse, NetworkUse};
 pub use self::profile::{Pair, SHARDS, SIZE_STEPS, SenderProfile, SenderUse, Unauthorized};

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::around::{Visits, receiver};
 use super::codec::{self, Hashed, moments, moments_of};
 use super::distinct::{Distinct, Earliest, FirstTimes};
+use super::example::{Example, Names};
 use super::few::{FewHashed, FewMap, FewSet};
 use super::hours::{Hours, Outcomes, Receivers};
 use super::implied::LeftOut;
@@ -19,7 +20,7 @@ use super::trouble::{Answer, Trouble, TroubleKind, is_unauthorized, trouble_hash
 use super::window::Minutes;
 use super::{QUEUE_IDS, QueueIds, share};
 use crate::classify::{Category, Verdict};
-use crate::correlate::{Attempt, HostId, Identity, Message, Octets, RecipientState, Rejection};
+use crate::correlate::{Attempt, HostId, Identity, Message, Octets, Recipient, RecipientState, Rejection};
 use crate::mail::address;
 use crate::mail::identity::IdentityKind;
 use crate::mail::queue_id::QueueId;
@@ -140,7 +141,7 @@ pub struct Unauthorized {
     pub last: Timestamp,
     pub queue_ids: QueueIds,
     /// The earliest answer, as written.
-    pub example: Octets,
+    pub example: Example,
 }
 
 impl Unauthorized {
@@ -601,8 +602,10 @@ impl SenderProfile {
                 continue;
             };
             let key = reason_key(attempt.direction, attempt.action, verdict);
-            let reason = self.reasons.get_or_insert_with(key, || Reason::new(attempt.at, false, &attempt.response));
-            reason.add(attempt.at, times, verdict, recipient.asked_for(), &attempt.response);
+            let names = Names::of_attempt(message, attempt, recipient);
+            let example = || Example::new(&attempt.response, names);
+            let reason = self.reasons.get_or_insert_with(key, || Reason::new(attempt.at, false, example()));
+            reason.add(attempt.at, times, verdict, names, &attempt.response);
             reason.message(self.turn);
             // What an alias stands for is no address that the sender wrote.
             if !recipient.orig_address.is_empty() {
@@ -627,7 +630,7 @@ impl SenderProfile {
                 self.trouble(kind, recipient.asked_for(), message.first_seen, attempt.at, Some(message.queue_id));
             }
             if is_unauthorized(verdict) && unauthorized.insert(attempt.recipient) {
-                self.unauthorized(message, attempt, recipient.asked_for(), receiver(attempt, &recipient.address));
+                self.unauthorized(message, attempt, recipient);
             }
         }
     }
@@ -645,21 +648,21 @@ impl SenderProfile {
         trouble.mail(arrived, answered, queue_id);
     }
 
-    fn unauthorized(&mut self, message: &Message, attempt: &Attempt, recipient: &[u8], receiver: Octets) {
+    fn unauthorized(&mut self, message: &Message, attempt: &Attempt, recipient: &Recipient) {
         let domain = address::split(message.sender.as_deref().unwrap_or_default()).1;
         if domain.is_empty() {
             return;
         }
         let mut one = Unauthorized {
-            receivers: BTreeSet::from([receiver]),
+            receivers: BTreeSet::from([receiver(attempt, &recipient.address)]),
             answers: 1,
             recipients: Distinct::default(),
             first: attempt.at,
             last: attempt.at,
             queue_ids: QueueIds::default(),
-            example: attempt.response.as_ref().into(),
+            example: Example::new(&attempt.response, Names::of_attempt(message, attempt, recipient)),
         };
-        one.recipients.add(recipient);
+        one.recipients.add(recipient.asked_for());
         one.queue_ids.add(message.first_seen, message.queue_id);
         match self.unauthorized.get_mut(domain) {
             Some(known) => known.merge(one),
@@ -708,8 +711,10 @@ impl SenderProfile {
             }
         }
         let key = reason_key(rejection.direction, rejection.action, verdict);
-        let reason = self.reasons.get_or_insert_with(key, || Reason::new(at, true, &rejection.response));
-        reason.add(at, times, verdict, recipient, &rejection.response);
+        let names = Names::of_rejection(rejection);
+        let example = || Example::new(&rejection.response, names);
+        let reason = self.reasons.get_or_insert_with(key, || Reason::new(at, true, example()));
+        reason.add(at, times, verdict, names, &rejection.response);
         reason.messages += u64::from(rejection.queue_id.is_some());
     }
 

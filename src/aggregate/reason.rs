@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::distinct::Distinct;
+use super::example::{Example, Names};
 use super::few::FewMap;
 use crate::classify::{Category, Verdict};
 use crate::correlate::Octets;
@@ -39,15 +40,13 @@ pub struct Reason {
     pub first: Timestamp,
     pub last: Timestamp,
     /// The first answer, as written.
-    pub example: Octets,
-    /// Whom it was about.
-    pub example_recipient: Octets,
+    pub example: Example,
     codes: FewMap<Codes, u64>,
     lists: FewMap<Box<str>, u64>,
 }
 
 impl Reason {
-    pub(super) fn new(at: Timestamp, by_us: bool, example: &[u8]) -> Self {
+    pub(super) fn new(at: Timestamp, by_us: bool, example: Example) -> Self {
         Self {
             by_us,
             attempts: 0,
@@ -56,21 +55,24 @@ impl Reason {
             recipients: Distinct::default(),
             first: at,
             last: at,
-            example: example.into(),
-            example_recipient: Octets::default(),
+            example,
             codes: FewMap::new(),
             lists: FewMap::new(),
         }
     }
 
-    pub(super) fn add(&mut self, at: Timestamp, times: u64, verdict: &Verdict<'_>, recipient: &[u8], response: &[u8]) {
-        self.see(at, response, recipient);
+    pub(super) fn add(&mut self, at: Timestamp, times: u64, verdict: &Verdict<'_>, names: Names<'_>, response: &[u8]) {
+        if self.is_later(at, response, names) {
+            self.example = Example::new(response, names);
+        }
+        self.first = self.first.min(at);
         self.last = self.last.max(at);
         self.attempts += times;
         *self.codes.get_or_default((verdict.smtp_code, verdict.enhanced_code)) += times;
         if let Some(list) = &verdict.dnsbl {
             *self.lists.get_or_default(list.as_ref().into()) += times;
         }
+        let [recipient, _] = names.recipients;
         if !recipient.is_empty() {
             self.recipients.add(recipient);
         }
@@ -82,23 +84,16 @@ impl Reason {
         self.turn = turn;
     }
 
-    /// The example is the earliest answer, of several at one moment the least; of several people the least, too.
-    fn see(&mut self, at: Timestamp, example: &[u8], recipient: &[u8]) {
-        match (at, example).cmp(&(self.first, &*self.example)) {
-            Ordering::Less => {
-                self.example = example.into();
-                self.example_recipient = recipient.into();
-            }
-            Ordering::Equal if is_lesser(recipient, &self.example_recipient) => {
-                self.example_recipient = recipient.into();
-            }
-            _ => {}
-        }
-        self.first = self.first.min(at);
+    /// True where another answer is the example: the earliest, of several at one moment the least.
+    fn is_later(&self, at: Timestamp, example: &[u8], names: Names<'_>) -> bool {
+        self.first.cmp(&at).then_with(|| self.example.order(example, names)) == Ordering::Greater
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        self.see(other.first, &other.example, &other.example_recipient);
+        if self.is_later(other.first, &other.example, other.example.names()) {
+            self.example = other.example;
+        }
+        self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.attempts += other.attempts;
         self.messages += other.messages;
@@ -116,11 +111,6 @@ impl Reason {
     pub fn dnsbl(&self) -> Option<&str> {
         most_frequent(self.lists.iter()).map(AsRef::as_ref)
     }
-}
-
-/// True if `one` is known and goes before `known`, or nobody is known yet.
-fn is_lesser(one: &[u8], known: &[u8]) -> bool {
-    !one.is_empty() && (known.is_empty() || one < known)
 }
 
 pub(super) fn add_counts<K: Ord>(to: &mut FewMap<K, u64>, from: FewMap<K, u64>) {

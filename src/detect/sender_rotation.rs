@@ -273,7 +273,7 @@ fn of_senders(
         }),
         client_ips: Some(clients::of(profile, &rotating)),
         next_step: format!(
-            "Compare with what {whose} is meant to send: if it is not that mail, {}; if it is, allow only the addresses that belong to it as senders.",
+            "Compare it with what {whose} is meant to send: if this is other mail, {}; if it is that, allow only the addresses that belong to it as senders.",
             stop_it(profile)
         ),
     })

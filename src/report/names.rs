@@ -48,6 +48,8 @@ pub struct Known<'a> {
     hidden: BTreeMap<String, String>,
     /// The hidden ones by their first run of letters and digits, the longest first.
     by_word: BTreeMap<String, BTreeMap<(Reverse<usize>, String), Word>>,
+    /// Names of recipients before their domain: their domains, and what hides the name at each.
+    mailed: BTreeMap<String, BTreeMap<String, String>>,
     /// One of them is taken for more than one word, or for a part of another name, where it is not looked for first.
     has_odd: bool,
 }
@@ -66,6 +68,8 @@ const ORDINARY: &[&str] = &[
     "account",
     "address",
     "blocked",
+    "bounce",
+    "bounces",
     "box",
     "client",
     "command",
@@ -140,6 +144,8 @@ const LONGEST_IP: usize = 45;
 const LONGEST_LOCAL: usize = 512;
 /// Longest name in angle brackets, and longest address literal.
 const LONGEST_QUOTED: usize = 256;
+/// Words of a mailing list's envelope sender that are looked at for a recipient.
+const SENDER_WORDS: usize = 32;
 
 impl<'a> Known<'a> {
     /// Nothing more than `beside` yet.
@@ -148,12 +154,12 @@ impl<'a> Known<'a> {
     }
 
     pub fn keep(&mut self, name: &str) {
-        self.kept.insert(name.to_lowercase());
+        self.kept.insert(lower(name));
     }
 
     /// Hides a name behind `pseudonym`.
     pub fn hide(&mut self, name: &str, pseudonym: String) {
-        let name = name.to_lowercase();
+        let name = lower(name);
         self.kept.remove(&name);
         let plain = name.trim_start_matches(|c: char| !c.is_alphanumeric());
         let lead = name.strip_suffix(plain).unwrap_or_default();
@@ -174,8 +180,47 @@ impl<'a> Known<'a> {
         self.hidden.insert(name, pseudonym);
     }
 
+    /// What stands for a recipient's name in the envelope senders that mailing lists write it into.
+    pub fn mail(&mut self, local: &str, domain: &str, code: &str) {
+        if !local.is_empty() && !domain.is_empty() {
+            self.mailed.entry(lower(local)).or_default().insert(lower(domain), code.to_string());
+        }
+    }
+
+    /// The recipient that the local part of an envelope sender names beside the recipient's domain, however the two are
+    /// joined, and what hides the name: of several the longest.
+    pub fn mailed_in(&self, local: &str) -> Option<(Range<usize>, &str)> {
+        if self.all().all(|known| known.mailed.is_empty()) {
+            return None;
+        }
+        let (mut starts, mut ends, mut is_in_word) = (vec![0], Vec::new(), false);
+        for (at, c) in local.char_indices() {
+            match (is_in_word, c.is_alphanumeric()) {
+                (false, true) => starts.push(at),
+                (true, false) => ends.push(at),
+                _ => {}
+            }
+            is_in_word = c.is_alphanumeric();
+        }
+        ends.push(local.len());
+        // From the end: a recipient stands behind the list's name.
+        let whole = lower(local);
+        let named = |start: usize, end: usize| {
+            let name = lower(local.get(start..end)?);
+            let hidden = self.all().filter_map(|known| known.mailed.get(&name)).flatten();
+            hidden
+                .into_iter()
+                .find(|(domain, _)| is_word_of(&whole, domain))
+                .map(|(_, code)| (start..end, code.as_str()))
+        };
+        let starts = || starts.iter().rev().take(SENDER_WORDS);
+        let ends = || ends.iter().rev().take(SENDER_WORDS);
+        let found = starts().flat_map(|start| ends().filter_map(move |end| named(*start, *end)));
+        found.max_by_key(|(at, _)| at.len())
+    }
+
     pub fn keeps(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
+        let name = lower(name);
         self.all().find_map(|known| match (known.hidden.contains_key(&name), known.kept.contains(&name)) {
             (true, _) => Some(false),
             (false, true) => Some(true),
@@ -185,7 +230,7 @@ impl<'a> Known<'a> {
 
     /// What a whole text that is a hidden name is replaced by.
     pub fn pseudonym(&self, name: &str) -> Option<&str> {
-        let name = name.to_lowercase();
+        let name = lower(name);
         self.all().find_map(|known| known.hidden.get(&name)).map(String::as_str)
     }
 
@@ -202,7 +247,7 @@ impl<'a> Known<'a> {
         fits: impl Fn(&str, &Word) -> bool,
     ) -> Option<(usize, &'a Word)> {
         let (before, rest) = (text.get(..at)?, text.get(at..to)?);
-        let word = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase();
+        let word = lower(rest.split(|c: char| !c.is_alphanumeric() && c != DOT_ABOVE).next().unwrap_or_default());
         let is_here = |((_, name), one): (&(Reverse<usize>, String), &'a Word)| {
             let length = prefix(rest, name)?;
             let after = rest.get(length..)?;
@@ -266,17 +311,38 @@ fn is_part(name: &str, before: &str, after: &str) -> bool {
     joins(back.next(), back.next()) || joins(on.next(), on.next()) || after.starts_with('=')
 }
 
-/// How many bytes of `text` are `name`, which is in lower case; `None` where it does not begin so.
+/// The dot that the lower case of `İ` keeps in Unicode, and loses in Turkish.
+const DOT_ABOVE: char = '\u{307}';
+
+/// The lower case by which names are compared, letter by letter: that of `İ` is `i`, that of `Σ` the same at a word's end.
+fn lower(text: &str) -> String {
+    text.chars().flat_map(lower_char).collect()
+}
+
+fn lower_char(c: char) -> impl Iterator<Item = char> {
+    c.to_lowercase().filter(|c| *c != DOT_ABOVE).map(|c| if c == 'ς' { 'σ' } else { c })
+}
+
+/// How many bytes of `text` are `name`, which is in [`lower`] case; `None` where it does not begin so.
 fn prefix(text: &str, name: &str) -> Option<usize> {
     let mut rest = text.chars();
-    let mut wanted = name.chars();
-    while let Some(first) = wanted.next() {
-        let mut lower = rest.next()?.to_lowercase();
-        if lower.next() != Some(first) || lower.any(|more| wanted.next() != Some(more)) {
+    let mut wanted = name.chars().peekable();
+    while wanted.peek().is_some() {
+        if lower_char(rest.next()?).any(|c| wanted.next() != Some(c)) {
             return None;
         }
     }
     Some(text.len() - rest.as_str().len())
+}
+
+/// True where `word` stands in a text without a letter or digit beside it.
+fn is_word_of(text: &str, word: &str) -> bool {
+    let is_apart = |at: usize| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + word.len()..).and_then(|after| after.chars().next());
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    };
+    text.match_indices(word).any(|(at, _)| is_apart(at))
 }
 
 /// All names of a text, in its order. `is_public` tells the names of hosts that are nobody's secret.
@@ -515,6 +581,11 @@ pub fn is_host(text: &str) -> bool {
     host_of(text).is_some_and(|host| host.len() == text.len())
 }
 
+/// The host's name that a text begins with.
+pub fn host_before(text: &str) -> Option<&str> {
+    host_of(dotted(text))
+}
+
 /// The host's name that a run of labels begins with: the last label begins with two letters, and what a hyphen or an
 /// underscore parts from them is no part of it. Of the name of a page it is what stands before its ending, if that is one.
 fn host_of(run: &str) -> Option<&str> {
@@ -699,6 +770,44 @@ mod tests {
     }
 
     #[test]
+    fn letters_have_one_lower_case_of_whatever_length() {
+        for (name, text) in [
+            ("\u{130}bo", "550 \u{130}bo, i\u{307}bo, \u{130}BO ibo"),
+            ("ibo", "550 \u{130}bo, i\u{307}bo, \u{130}BO ibo"),
+            ("nikos", "550 ni\u{212a}os, niKos, NIKOS nikos"),
+            ("\u{23a}nn", "550 \u{23a}nn, \u{2c65}nn, \u{2c65}NN \u{23a}NN"),
+            ("ΝΊΚΟΣ", "550 νίκος, ΝΊΚΟΣ, νίκοσ Νίκος"),
+            ("stra\u{1e9e}e", "550 straße, STRA\u{1e9e}E, Straße Stra\u{1e9e}e"),
+        ] {
+            let mut known = Known::default();
+            known.hide(name, "K".into());
+            assert_eq!(marked(text, &known, Scope::Known), "550 [K], [K], [K] [K]", "{name}");
+            assert_eq!(known.pseudonym(name), Some("K"));
+        }
+    }
+
+    #[test]
+    fn recipients_stand_in_the_senders_of_their_lists() {
+        let mut known = Known::default();
+        known.mail("bob.lee", "b.example", "B");
+        known.mail("eve", "c.example", "E");
+        for (local, expected) in [
+            ("bounce+bob.lee=b.example", Some(("bob.lee", "B"))),
+            ("bounce+Bob.Lee=B.example=123", Some(("Bob.Lee", "B"))),
+            ("owner-news*bob.lee**b.example", Some(("bob.lee", "B"))),
+            ("l-eve=c.example-99", Some(("eve", "E"))),
+            ("l-eve.at.c.example", Some(("eve", "E"))),
+            ("srs0=hash=tt=c.example=eve", Some(("eve", "E"))),
+            ("l-eve=b.example", None),
+            ("l-steve=c.example", None),
+            ("eve", None),
+        ] {
+            let found = known.mailed_in(local).map(|(at, code)| (&local[at], code));
+            assert_eq!(found, expected, "{local}");
+        }
+    }
+
+    #[test]
     fn an_address_in_angle_brackets_is_taken_whole() {
         for (text, expected) in [
             ("<ada&eve@b.example> <o'neil/x@b.example>", "<[A ada&eve@b.example]> <[A o'neil/x@b.example]>"),
@@ -779,6 +888,8 @@ mod tests {
         ] {
             find(&piece.repeat(200_000), &known, Scope::All, |_| false);
         }
+        known.mail("x", &"b.".repeat(40), "X");
+        assert_eq!(known.mailed_in(&"b.".repeat(200_000)), None);
         assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 }

@@ -4,10 +4,11 @@
 //! What is hidden is hidden in the data that all tables, texts and pages are made from, so that no form of a report can
 //! forget it. A pseudonym is made from HMAC-SHA-256 (RFC 2104) over what it stands for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -15,12 +16,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::names::{self, Found, Known, Name, Scope, is_host, is_nobody};
+use super::names::{self, Found, Known, Name, Scope, host_before, is_host, is_nobody};
 use super::summary::Summary;
 use super::tables::Cell;
 use super::text::Hide;
 use super::{HostNames, Judged};
-use crate::aggregate::{Around, SenderProfile};
+use crate::aggregate::{Around, Example, SenderProfile};
 use crate::classify::Classifier;
 use crate::detect::Finding;
 use crate::error::{Error, Result};
@@ -190,7 +191,7 @@ impl Pseudonyms {
             out.push_str(text.get(done..at.start).unwrap_or_default());
             done = at.end;
             match name {
-                Name::Address(plain) if known.keeps(&plain) => out.push_str(&self.sender(&plain)),
+                Name::Address(plain) if known.keeps(&plain) => out.push_str(&self.sender(&plain, known)),
                 Name::Address(plain) => out.push_str(&self.address(&plain)),
                 Name::Ip(ip) => {
                     out.push_str(&self.ip(ip).to_string());
@@ -213,20 +214,22 @@ impl Pseudonyms {
     }
 
     /// An envelope sender or login whose name stays: but the recipient that a mailing list has written into it
-    /// (VERP: `list+bob=b.example@lists.example`) is hidden.
-    fn sender(&self, text: &str) -> String {
+    /// (VERP: `list+bob=b.example@lists.example`) is hidden, a known one in any form.
+    fn sender(&self, text: &str, known: &Known<'_>) -> String {
         if self.hides_all {
             return self.address(text);
         }
-        let verp = text.rsplit_once('@').and_then(|(local, domain)| {
-            let (who, at) = local.rsplit_once('=').filter(|(who, at)| !who.is_empty() && is_host(at))?;
-            let list = who.rfind('+').map_or(0, |plus| plus + 1);
-            let (list, who) = who.split_at_checked(list)?;
-            let code = self.address(&format!("{who}@{at}"));
-            let code = code.split_once('@').map_or(code.as_str(), |(code, _)| code);
-            Some(format!("{list}{code}={at}@{domain}"))
-        });
-        verp.unwrap_or_else(|| text.to_string())
+        let Some((local, domain)) = text.rsplit_once('@') else { return text.to_string() };
+        let mut local = local.to_string();
+        if let Some((at, of)) = addressed(&local) {
+            let who = local.get(at.clone()).unwrap_or_default();
+            let code = self.address(&format!("{who}@{of}"));
+            local.replace_range(at, code.split_once('@').map_or(code.as_str(), |(code, _)| code));
+        }
+        if let Some((at, code)) = known.mailed_in(&local) {
+            local.replace_range(at, code);
+        }
+        format!("{local}@{domain}")
     }
 
     /// A cell of the events table. `known` are the words of its row.
@@ -238,8 +241,8 @@ impl Pseudonyms {
                 "response" | "message" | "why" => *text = self.text(text, known),
                 // The sender's own words, which may name anybody.
                 "subject" => *text = "(hidden)".to_string(),
-                "envelope_sender" => *text = self.sender(text),
-                "identity" | "sasl_username" if !all => *text = self.sender(text),
+                "envelope_sender" => *text = self.sender(text, known),
+                "identity" | "sasl_username" if !all => *text = self.sender(text, known),
                 "identity" | "sasl_username" | "uid" | "client_ip" | "relay_ip" if all => *text = self.identity(text),
                 "host" | "message_id" | "source" | "cwd" if all => *text = self.name(text),
                 "message_id" => *text = self.without(text, known, Scope::Known),
@@ -286,23 +289,10 @@ impl Pseudonyms {
             for host in texts(&["host"]) {
                 known.hide(&host, self.name(&host));
             }
-            for host in texts(&["client_name", "helo", "relay_host"]) {
-                if !is_nobody(&host) {
-                    known.hide(&host, self.host(&host));
-                }
-            }
+            texts(&["client_name", "helo", "relay_host"]).iter().for_each(|host| self.hide_host(host, &mut known));
             texts(&["dnsbl"]).iter().for_each(|list| known.keep(list));
         }
-        for recipient in &recipients {
-            self.hide_recipient(recipient, &mut known);
-        }
-        for other in texts(&["identity", "sasl_username", "uid", "envelope_sender"]) {
-            if self.hides_all {
-                self.hide_identity(&other, &mut known);
-            } else if !recipients.contains(&other) {
-                known.keep(&other);
-            }
-        }
+        self.hide_people(&recipients, &texts(&["identity", "sasl_username", "uid", "envelope_sender"]), &mut known);
         for (column, cell) in columns.iter().zip(row.iter_mut()) {
             self.event_cell(column, cell, &known);
         }
@@ -312,8 +302,12 @@ impl Pseudonyms {
     /// sentences may name, `names` what else is hidden with `all`: hosts, files.
     pub fn sentences(&self, recipients: &[String], others: &[String], names: &[String]) -> Sentences<'_> {
         let mut known = Known::default();
-        for recipient in recipients.iter().filter(|name| !has_form(name) && !name.is_empty()) {
-            self.hide_recipient(recipient, &mut known);
+        for recipient in recipients.iter().filter(|name| !name.is_empty()) {
+            if !has_form(recipient) {
+                self.hide_recipient(recipient, &mut known);
+            } else if !self.hides_all {
+                mailed(recipient, &self.address(recipient), &mut known);
+            }
         }
         for other in others.iter().filter(|name| !name.is_empty()) {
             if !self.hides_all {
@@ -333,13 +327,77 @@ impl Pseudonyms {
         self.hides_all
     }
 
-    /// A recipient's name, with and without its domain, is no word for others.
+    /// A recipient's name, with and without its domain, is no word for others; nor is what stands before its tag
+    /// (`kim+shop`, `kim-shop`).
     fn hide_recipient(&self, recipient: &str, known: &mut Known<'_>) {
-        self.hide_as(recipient, self.address(recipient), known);
+        self.hide_base(recipient, &['+', '-'], known);
+        let pseudonym = self.address(recipient);
+        mailed(recipient, &pseudonym, known);
+        self.hide_as(recipient, pseudonym, known);
     }
 
     fn hide_identity(&self, name: &str, known: &mut Known<'_>) {
+        self.hide_base(name, &['+'], known);
         self.hide_as(name, self.identity(name), known);
+    }
+
+    /// The name of a mailbox that others reach by a name with a tag.
+    fn hide_base(&self, name: &str, signs: &[char], known: &mut Known<'_>) {
+        let (local, domain) = name.rsplit_once('@').map_or((name, None), |(local, domain)| (local, Some(domain)));
+        let plain = unquoted(local);
+        let local = plain.as_deref().unwrap_or(local);
+        for sign in signs {
+            // The first word of `e-mail` and `x-ray` is nobody's name.
+            let shortest = if *sign == '-' { 3 } else { 1 };
+            let base = local.split_once(*sign).map(|(base, _)| base);
+            let Some(base) = base.filter(|base| base.chars().count() >= shortest) else { continue };
+            let code = match domain.map(|domain| format!("{base}@{domain}")) {
+                None => self.name(base),
+                Some(address) => {
+                    let pseudonym = self.address(&address);
+                    mailed(&address, &pseudonym, known);
+                    pseudonym.split_once('@').map_or(pseudonym.as_str(), |(code, _)| code).to_string()
+                }
+            };
+            known.hide(base, code);
+        }
+    }
+
+    /// Hides the people of a row from the words of its texts: `others` stay, unless all are hidden.
+    fn hide_people(&self, recipients: &[String], others: &[String], known: &mut Known<'_>) {
+        recipients.iter().for_each(|recipient| self.hide_recipient(recipient, known));
+        for other in others {
+            if self.hides_all {
+                self.hide_identity(other, known);
+            } else if !recipients.contains(other) {
+                known.keep(other);
+            }
+        }
+    }
+
+    fn hide_host(&self, host: &str, known: &mut Known<'_>) {
+        if !is_nobody(host) {
+            known.hide(host, self.host(host));
+        }
+    }
+
+    /// Hides all that the row of an answer names.
+    fn hide_row(&self, example: &Example, known: &mut Known<'_>) {
+        let row = example.names();
+        let texts = |names: &[&[u8]]| -> Vec<String> {
+            names.iter().filter(|name| !name.is_empty()).map(|name| printable(name).into_owned()).collect()
+        };
+        if self.hides_all {
+            texts(&row.hosts).iter().for_each(|host| self.hide_host(host, known));
+        }
+        self.hide_people(&texts(&row.recipients), &texts(&row.others), known);
+    }
+
+    /// An answer as everybody may see it.
+    fn answer(&self, example: &mut Example, known: &Known<'_>) {
+        let mut known = Known::beside(known);
+        self.hide_row(example, &mut known);
+        *example = example.told(&self.text(&printable(example), &known));
     }
 
     fn hide_as(&self, name: &str, pseudonym: String, known: &mut Known<'_>) {
@@ -362,16 +420,26 @@ impl Pseudonyms {
                 known.hide(&host, self.name(&host));
             }
         }
+        let mut answers = Answers::new();
+        for (_, receiver) in &around.receivers {
+            for (_, example) in receiver.example.iter().chain(&receiver.listed_example) {
+                answers.entry(printable(example).into_owned()).or_default().insert(example.clone());
+            }
+        }
         for Judged { profile, findings } in judged.iter_mut() {
             let known = self.known_of(profile, &known);
-            self.hide_findings(findings, &known);
+            let mut own = Answers::new();
+            for example in profile.unauthorized.values().map(|one| &one.example) {
+                own.entry(printable(example).into_owned()).or_default().insert(example.clone());
+            }
+            self.hide_findings(findings, &known, &[&answers, &own]);
             self.hide_profile(profile, &known);
         }
         around.receivers = std::mem::take(&mut around.receivers)
             .into_iter()
             .map(|((host, name), mut receiver)| {
                 for (_, example) in receiver.example.iter_mut().chain(&mut receiver.listed_example) {
-                    *example = self.text(&printable(example), &known).into_bytes().into();
+                    self.answer(example, &known);
                 }
                 (
                     (host, if self.hides_all { self.domain(&printable(&name)).into_bytes().into() } else { name }),
@@ -405,11 +473,10 @@ impl Pseudonyms {
     fn hide_profile(&self, profile: &mut SenderProfile, known: &Known<'_>) {
         for reason in profile.reasons.values_mut() {
             let mut known = Known::beside(known);
-            self.hide_recipient(&printable(&reason.example_recipient), &mut known);
             if let Some(list) = reason.dnsbl() {
                 known.keep(list);
             }
-            reason.example = self.text(&printable(&reason.example), &known).into_bytes().into();
+            self.answer(&mut reason.example, &known);
         }
         let own = printable(&profile.name).into_owned();
         if self.hides_all {
@@ -417,17 +484,22 @@ impl Pseudonyms {
             profile.client_ips = profile.client_ips.iter().map(|ip| self.ip(*ip)).collect();
             profile.receivers.rename(|name| self.domain(&printable(name)).into_bytes().into());
         } else {
-            profile.name = self.sender(&own).into_bytes().into();
+            profile.name = self.sender(&own, known).into_bytes().into();
         }
     }
 
-    fn hide_findings(&self, findings: &mut [Finding], beside: &Known<'_>) {
+    /// `answers` are what examples in their evidence may be.
+    fn hide_findings(&self, findings: &mut [Finding], beside: &Known<'_>, answers: &[&Answers]) {
         for finding in findings {
             let mut names = Vec::new();
             named(finding.kind, "", &finding.evidence, &mut names);
             let mut known = Known::beside(beside);
             for (role, name) in &names {
                 match role {
+                    Role::Answer => {
+                        let rows = answers.iter().filter_map(|answers| answers.get(name)).flatten();
+                        rows.for_each(|example| self.hide_row(example, &mut known));
+                    }
                     Role::Recipient => self.hide_recipient(name, &mut known),
                     Role::Sample if beside.keeps(name) => {}
                     Role::Sample => self.hide_recipient(name, &mut known),
@@ -480,7 +552,7 @@ impl Pseudonyms {
                 "recipient" | "sender" if self.hides_all && !value.contains('@') => self.domain(value),
                 "recipient" => self.address(value),
                 "identity" if self.hides_all => self.identity(value),
-                "identity" | "sender" => self.sender(value),
+                "identity" | "sender" => self.sender(value, &nobody),
                 "host" if self.hides_all => self.name(value),
                 "client" => self.text(value, &nobody),
                 _ => continue,
@@ -511,6 +583,9 @@ impl Pseudonyms {
     }
 }
 
+/// Answers by how they are shown.
+type Answers = BTreeMap<String, BTreeSet<Example>>;
+
 /// Hides people in what tells of a search.
 pub struct Sentences<'a> {
     pseudonyms: &'a Pseudonyms,
@@ -527,6 +602,13 @@ impl Hide for Sentences<'_> {
     }
 }
 
+/// Hides a recipient in the envelope senders of mailing lists.
+fn mailed(recipient: &str, pseudonym: &str, known: &mut Known<'_>) {
+    if let (Some((local, domain)), Some((code, _))) = (recipient.rsplit_once('@'), pseudonym.rsplit_once('@')) {
+        known.mail(local, domain, code);
+    }
+}
+
 /// A local part without its quotes and the backslashes in them (RFC 5321 section 4.1.2); `None` where it has none.
 fn unquoted(local: &str) -> Option<String> {
     let inner = local.strip_prefix('"')?.strip_suffix('"')?;
@@ -536,6 +618,27 @@ fn unquoted(local: &str) -> Option<String> {
         plain.push(if character == '\\' { characters.next().unwrap_or(character) } else { character });
     }
     Some(plain)
+}
+
+/// The name and the domain of the recipient that the local part of a mailing list's envelope sender ends with, but for the
+/// number of a message: `list+bob=b.example`, `list+bob=b.example-17`, `owner-list*bob**b.example`. The name is what stands
+/// behind the last `+` or `*`.
+fn addressed(local: &str) -> Option<(Range<usize>, &str)> {
+    // A forwarder's: the sender's domain, and behind it the name.
+    if local.get(..3).is_some_and(|begin| begin.eq_ignore_ascii_case("srs")) {
+        return None;
+    }
+    local.rmatch_indices(['=', '*']).find_map(|(at, _)| {
+        let rest = local.get(at + 1..)?;
+        let of = host_before(rest)?;
+        let is_part = |c: char| !matches!(c, '=' | '*' | '+' | '-' | '_' | '#');
+        if rest.get(of.len()..)?.starts_with(is_part) {
+            return None;
+        }
+        let who = local.get(..at)?.trim_end_matches(['=', '*']);
+        let start = who.rfind(['+', '*']).map_or(0, |sign| sign + 1);
+        (start < who.len()).then_some((start..who.len(), of))
+    })
 }
 
 /// True for an address that is known by its form wherever it stands: no blank, quote or bracket parts it in a sentence.
@@ -553,6 +656,8 @@ enum Role {
     Sample,
     Identity,
     Path,
+    /// A whole answer.
+    Answer,
 }
 
 /// Names in the evidence, by the keys that they stand under.
@@ -565,6 +670,7 @@ fn named(kind: &str, key: &str, value: &Value, names: &mut Vec<(Role, String)>) 
             Some(Role::Identity)
         }
         "directory" | "directories" => Some(Role::Path),
+        "example" => Some(Role::Answer),
         _ => None,
     };
     match value {
@@ -611,6 +717,7 @@ fn read_key(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aggregate::Names;
 
     fn pseudonyms(hides_all: bool) -> Pseudonyms {
         let public = BTreeSet::from(["google.com".to_string(), "gmail.com".to_string()]);
@@ -678,17 +785,102 @@ mod tests {
     fn a_list_that_names_its_recipient_is_told_without() {
         let some = pseudonyms(false);
         let code = |address: &str| some.address(address).split_once('@').unwrap().0.to_string();
-        let of = |sender: &str| some.sender(sender);
+        let of = |sender: &str| some.sender(sender, &Known::default());
         let bob = code("bob@b.example");
         assert_eq!(of("news+bob=b.example@l.example"), format!("news+{bob}=b.example@l.example"));
         let joined = code("l-return-17-bob@b.example");
         assert_eq!(of("l-return-17-bob=b.example@l.example"), format!("{joined}=b.example@l.example"));
+        assert_eq!(of("l-bob=b.example-99@l.example"), format!("{}=b.example-99@l.example", code("l-bob@b.example")));
+        assert_eq!(of("l+bob=b.example=17@l.example"), format!("l+{bob}=b.example=17@l.example"));
+        assert_eq!(of("owner-l*bob**b.example@l.example"), format!("owner-l*{bob}**b.example@l.example"));
+        assert_eq!(of("SRS0=x=y=b.example=al@l.example"), "SRS0=x=y=b.example=al@l.example");
         assert_eq!((of("prvs=12ab=al@l.example"), of("al")), ("prvs=12ab=al@l.example".into(), "al".into()));
         let mut known = Known::default();
         known.keep("news+bob=b.example@l.example");
         some.hide_recipient("bob@b.example", &mut known);
         let said = some.text("MAIL FROM:<news+bob=b.example@l.example> TO:<BOB@b.example>", &known);
         assert_eq!(said, format!("MAIL FROM:<news+{bob}=b.example@l.example> TO:<{bob}@b.example>"));
+    }
+
+    /// Cells of one row after hiding.
+    fn hidden_row<const N: usize>(by: &Pseudonyms, cells: [(&str, &str); N]) -> [String; N] {
+        let mut row = cells.map(|(_, text)| Cell::text(text));
+        by.row(&cells.map(|(column, _)| column), &mut row);
+        row.map(|cell| if let Cell::Text(text) = cell { text } else { String::new() })
+    }
+
+    #[test]
+    fn a_list_that_names_the_recipient_of_its_row_is_told_without() {
+        let some = pseudonyms(false);
+        let bob = some.address("bob@b.example");
+        let code = bob.split('@').next().unwrap();
+        for [list, after] in [
+            ["news+", "=b.example=123@l.example"],
+            ["owner-news*", "**b.example@l.example"],
+            ["news-", ".at.b.example@l.example"],
+            ["srs0=x=b.example=", "@l.example"],
+        ] {
+            let sender = format!("{list}bob{after}");
+            let said = format!("550 sender was {sender}");
+            let row = [("recipient", "bob@b.example"), ("envelope_sender", &sender), ("response", &said)];
+            let hidden = format!("{list}{code}{after}");
+            assert_eq!(hidden_row(&some, row), [bob.clone(), hidden.clone(), format!("550 sender was {hidden}")]);
+        }
+        let row = [("recipient", "bob@b.example"), ("envelope_sender", "bob@l.example")];
+        assert_eq!(hidden_row(&some, row)[1], "bob@l.example");
+    }
+
+    #[test]
+    fn a_name_before_its_tag_is_hidden() {
+        let some = pseudonyms(false);
+        let code = |address: &str| some.address(address).split('@').next().unwrap().to_string();
+        for recipient in ["kim+shop@b.example", "kim-shop@b.example", "\"kim+shop\"@b.example"] {
+            let row = [("recipient", recipient), ("response", "no mailbox by the name Kim; <kim@b.example>")];
+            let kim = code("kim@b.example");
+            let expected = format!("no mailbox by the name {kim}; <{kim}@b.example>");
+            assert_eq!(hidden_row(&some, row)[1], expected, "{recipient}");
+        }
+        let row = [("recipient", "kim+shop"), ("response", "no kim")];
+        assert_eq!(hidden_row(&some, row)[1], format!("no {}", some.address("kim")));
+    }
+
+    #[test]
+    fn an_example_is_hidden_with_all_that_its_row_names() {
+        let names = Names {
+            recipients: [b"info@b.example", b"mary+x@mx.b.example"],
+            others: [b"al@l.example", b"login", b"web7"],
+            hosts: [b"laptop", b"hello", b"smart"],
+        };
+        let text = "550 smart: al from laptop (hello), login login of web7, for mary";
+        let hidden = |hides_all| {
+            let mut example = Example::new(text.as_bytes(), names);
+            pseudonyms(hides_all).answer(&mut example, &Known::default());
+            assert_eq!(example.names(), Names { recipients: [b"", b""], others: [b""; 3], hosts: [b""; 3] });
+            printable(&example).into_owned()
+        };
+        assert_eq!(
+            hidden(false),
+            text.replace("mary", pseudonyms(false).address("mary@mx.b.example").split('@').next().unwrap())
+        );
+        let all = hidden(true);
+        for name in ["smart", "al", "laptop", "hello", "login", "web7", "mary"] {
+            assert!(!all.split(|c: char| !c.is_alphanumeric()).any(|word| word == name), "{name} in {all}");
+        }
+    }
+
+    #[test]
+    fn an_answer_in_evidence_is_hidden_with_all_that_its_row_names() {
+        let names = Names { recipients: [b"info@b.example", b"mary@mx.b.example"], ..Names::default() };
+        let example = Example::new(b"550 for mary", names);
+        let answers = Answers::from([("550 for mary".to_string(), BTreeSet::from([example]))]);
+        let mut found = Vec::new();
+        named(
+            "reputation-damage",
+            "",
+            &serde_json::json!({ "receivers": [{ "example": "550 for mary" }] }),
+            &mut found,
+        );
+        assert!(matches!(found.as_slice(), [(Role::Answer, text)] if answers.contains_key(text)));
     }
 
     #[test]

