@@ -33,7 +33,7 @@ use crate::parse::{self, Delivery, Entry, Parsed};
 use crate::tally::{LineTally, MailTally, Shapes};
 
 /// Version of the partial's files.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 const MANIFEST: &str = "manifest.json";
 const INPUTS: &str = "inputs.zst";

@@ -353,12 +353,12 @@ fn rounded(real: f64) -> f64 {
 /// A spreadsheet runs what begins with one of these as a formula (OWASP, "CSV Injection").
 const BEGINS_FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}'];
 
-/// Where a formula may begin: at the beginning, and behind a `;` or a quote where a spreadsheet parts the line at those.
+/// Where a formula may begin: at the beginning, and behind a `;`, where a spreadsheet parts the line at those; quotes may stand between.
 fn formulas(text: &str) -> impl Iterator<Item = (usize, char)> {
-    let mut before = '"';
+    let mut begins_cell = true;
     text.char_indices().filter(move |(_, c)| {
-        let begins = matches!(before, ';' | '"') && BEGINS_FORMULA.contains(c);
-        before = *c;
+        let begins = begins_cell && BEGINS_FORMULA.contains(c);
+        begins_cell = *c == ';' || begins_cell && *c == '"';
         begins
     })
 }
@@ -633,7 +633,8 @@ mod tests {
             ("\"=1\";\"+1\";-1;@x;\tx;\rx;\u{FF1D}1", "\"'=1\";\"'+1\";'-1;'@x;'\tx;'\rx;'\u{FF1D}1"),
             ("=1;=1", "'=1;'=1"),
             ("al@b.example;bo-b@b.example;c+d@b.example", "al@b.example;bo-b@b.example;c+d@b.example"),
-            ("a=b; c - d \"e\" - f", "a=b; c - d \"e\" - f"),
+            ("a=b; c - d \"e\"-f", "a=b; c - d \"e\"-f"),
+            ("\"a b\"@c.example", "\"a b\"@c.example"),
         ] {
             assert_eq!(no_formula(text), expected);
         }
